@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WR_OS_OS_H
+#define WR_OS_OS_H
+
+/*
+ * The kernel as the library sees it: one thin function per system call, and nothing else in the library
+ * calls the kernel (a link check on the symbols of all other objects enforces it).
+ *
+ * Two bodies, chosen at link time: os_linux (the real kernel) and sim/os_sim (a simulated one, driven by a
+ * seed, where a "process" is a coroutine of the test program).
+ *
+ * 1. Every function returns 0 or a positive result, or -errno. errno itself is not part of the contract.
+ * 2. EINTR does not surface: the call is repeated, except wr_os_epoll_wait, which returns 0 events.
+ * 3. Every descriptor is born close-on-exec; sockets, pipes and eventfds are non-blocking unless asked.
+ * 4. wr_os_close always releases the descriptor; its error (a late write error) is reported, not retried.
+ * 5. Processes share no memory but what wr_os_map_shared maps: no static variable may carry state
+ *    between them, and none may carry a process's own state (two simulated processes share statics).
+ */
+
+#include "libweir/base/compiler.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct signalfd_siginfo;
+struct wr_heap; /* base/heap.h */
+
+/* ---- time, randomness, memory ------------------------------------------------------------------ */
+uint64_t wr_os_now_ns(
+    clockid_t clock); /* CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_THREAD_CPUTIME_ID ... */
+int wr_os_sleep_ns(uint64_t ns); /* processes without a loop only; never in a worker */
+int wr_os_random(void *out, size_t n);
+
+/* The heap of this process: malloc on Linux; in the simulator a heap of its own that can refuse. */
+const struct wr_heap *wr_os_heap(void);
+
+void *wr_os_map(size_t n) WR_MUST; /* anonymous, zeroed, page-aligned; NULL at the limit */
+void *wr_os_map_shared(int fd, size_t n, bool writable) WR_MUST;
+int wr_os_unmap(void *p, size_t n);
+int wr_os_madvise(void *p, size_t n, int advice);
+int wr_os_mprotect(void *p, size_t n, int prot);
+int wr_os_memfd(const char *name, size_t size) WR_MUST; /* sealed against shrinking */
+
+/* ---- readiness ------------------------------------------------------------------------------------ */
+int wr_os_epoll_create(void) WR_MUST;
+int wr_os_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev) WR_MUST;
+int wr_os_epoll_wait(int ep, struct epoll_event *evs, int max, int timeout_ms) WR_MUST;
+int wr_os_eventfd(unsigned value, int flags)
+    WR_MUST; /* flags: EFD_SEMAPHORE; blocking only with WR_OS_BLOCKING */
+#define WR_OS_BLOCKING 0x40000000
+int wr_os_eventfd_add(int fd, uint64_t n); /* -EAGAIN when the counter is full */
+int wr_os_eventfd_take(int fd, uint64_t *out) WR_MUST;
+
+/* ---- sockets --------------------------------------------------------------------------------------- */
+int wr_os_socket(int family, int type,
+                 int protocol) WR_MUST; /* type may carry WR_OS_BLOCKING */
+int wr_os_socketpair(int family, int type, int fds[2]) WR_MUST;
+int wr_os_bind(int fd, const struct sockaddr *sa, socklen_t n) WR_MUST;
+int wr_os_listen(int fd, int backlog) WR_MUST;
+int wr_os_accept(int fd, struct sockaddr *sa,
+                 socklen_t *n) WR_MUST; /* accept4: non-blocking, cloexec */
+int wr_os_connect(int fd, const struct sockaddr *sa, socklen_t n) WR_MUST;
+int wr_os_shutdown(int fd, int how);
+int wr_os_getsockopt(int fd, int level, int opt, void *val, socklen_t *n) WR_MUST;
+int wr_os_setsockopt(int fd, int level, int opt, const void *val, socklen_t n);
+int wr_os_getsockname(int fd, struct sockaddr *sa, socklen_t *n) WR_MUST;
+int wr_os_getpeername(int fd, struct sockaddr *sa, socklen_t *n) WR_MUST;
+ssize_t wr_os_recv(int fd, void *p, size_t n, int flags) WR_MUST;
+ssize_t wr_os_send(int fd, const void *p, size_t n,
+                   int flags) WR_MUST; /* MSG_NOSIGNAL is added */
+ssize_t wr_os_recvmsg(int fd, struct msghdr *m,
+                      int flags) WR_MUST; /* MSG_CMSG_CLOEXEC is added */
+ssize_t wr_os_sendmsg(int fd, const struct msghdr *m, int flags) WR_MUST;
+ssize_t wr_os_sendfile(int out_fd, int in_fd, off_t *offset, size_t n) WR_MUST;
+ssize_t wr_os_splice(int in_fd, int out_fd, size_t n,
+                     unsigned flags) WR_MUST;      /* SPLICE_F_NONBLOCK is added */
+int wr_os_pipe(int fds[2], int size_hint) WR_MUST; /* size_hint 0: the kernel's own */
+
+/* ---- files and descriptors -------------------------------------------------------------------- */
+int wr_os_open(const char *path, int flags, mode_t mode) WR_MUST;
+int wr_os_close(int fd);
+int wr_os_dup(int fd) WR_MUST; /* lowest free number, close-on-exec */
+int wr_os_set_nonblocking(int fd, bool on);
+ssize_t wr_os_read(int fd, void *p, size_t n) WR_MUST;
+ssize_t wr_os_write(int fd, const void *p, size_t n) WR_MUST;
+ssize_t wr_os_readv(int fd, const struct iovec *v, int n) WR_MUST;
+ssize_t wr_os_writev(int fd, const struct iovec *v, int n) WR_MUST;
+ssize_t wr_os_pread(int fd, void *p, size_t n, off_t at) WR_MUST;
+ssize_t wr_os_pwrite(int fd, const void *p, size_t n, off_t at) WR_MUST;
+int wr_os_fstat(int fd, struct stat *out) WR_MUST;
+int wr_os_stat(const char *path, struct stat *out) WR_MUST;
+int wr_os_ftruncate(int fd, off_t n) WR_MUST;
+int wr_os_fsync(int fd);
+int wr_os_rename(const char *from, const char *to) WR_MUST;
+int wr_os_unlink(const char *path);
+
+/* ---- processes, signals, threads --------------------------------------------------------------- */
+/* Runs fn(arg) in a new process and ends that process with its result. The child has the parent's
+ * descriptors and a copy of its memory. The caller must be single-threaded. Returns the pid. */
+pid_t wr_os_spawn(int (*fn)(void *arg), void *arg, int *out_pidfd) WR_MUST;
+WR_NORETURN void wr_os_exit(int status);
+pid_t wr_os_getpid(void);
+int wr_os_thread_count(void); /* threads of this process; -errno when unknown */
+/* 1 and *out_status (as waitpid's) when the process has ended, 0 while it runs. Never waits. */
+int wr_os_reap(pid_t pid, int *out_status) WR_MUST;
+int wr_os_pidfd_signal(int pidfd, int sig) WR_MUST;
+int wr_os_kill(pid_t pid, int sig) WR_MUST;
+int wr_os_parent_death_signal(int sig);
+int wr_os_set_name(const char *name); /* 15 bytes, as ps shows it */
+int wr_os_sigmask(int how, const sigset_t *set, sigset_t *old);
+int wr_os_signalfd(const sigset_t *set) WR_MUST;
+int wr_os_signalfd_read(int fd,
+                        struct signalfd_siginfo *out) WR_MUST; /* 1: one taken; -EAGAIN: none */
+int wr_os_rlimit_get(int what, struct rlimit *out) WR_MUST;
+int wr_os_rlimit_set(int what, const struct rlimit *in) WR_MUST;
+int wr_os_set_affinity(unsigned cpu);
+int wr_os_cpu_count(void);
+
+struct wr_os_thread; /* opaque, one word */
+int wr_os_thread_start(void (*fn)(void *arg), void *arg, struct wr_os_thread **out) WR_MUST;
+int wr_os_thread_join(struct wr_os_thread *t);
+
+#endif
