@@ -1,0 +1,52 @@
+# A thin face over meson. Every target says what it does; as root or with sudo it installs what is missing.
+BUILD ?= build
+PREFIX ?= /usr/local
+PORT ?= 8080
+SEEDS ?= 5000
+SECS ?= 60
+
+all: deps $(BUILD)/build.ninja  ## build everything into build/
+	@ninja -C $(BUILD)
+
+run: all                        ## serve the HTTP hello of examples/ on http://127.0.0.1:8080/ (PORT=...)
+	@echo "weir: open http://127.0.0.1:$(PORT)/ (stop with Ctrl-C)"
+	@exec $(BUILD)/examples/hello tcp://127.0.0.1:$(PORT)
+
+test: test-deps                 ## everything that must hold: lint, gcc, clang, sanitizers, wire tests, simulator
+	@tools/run_tests
+
+sim: all                        ## the simulator over SEEDS=5000 seeds
+	@$(BUILD)/sim/weir-sim --seeds 1..$(SEEDS)
+
+bench: test-deps all            ## the figures of docs/benchmarks.md, against the peers, side by side
+	@perf/run
+
+fuzz: test-deps                 ## every fuzz target for SECS=60 seconds each; findings land in build-fuzz/
+	@tools/run_fuzz $(SECS)
+
+valgrind: test-deps all         ## the unit tests once under valgrind
+	@tools/run_valgrind
+
+install: all                    ## install the program, the library, headers and man pages below PREFIX=/usr/local
+	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet
+	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+format:                         ## write every C file as clang-format does
+	@tools/check_format --fix
+
+clean:                          ## remove every build folder
+	rm -rf build build-clang build-asan build-fuzz build-install
+
+help:                           ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD)
+
+deps:
+	@tools/install_deps build
+
+test-deps:
+	@tools/install_deps build test
+
+.PHONY: all run test sim bench fuzz valgrind install format clean help deps test-deps
