@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WR_BASE_MEM_POOL_H
+#define WR_BASE_MEM_POOL_H
+
+/*
+ * A typed pool: objects of one size, got and put in a few instructions, whose memory goes back.
+ *
+ * Objects are cut from slabs of 64 KiB; which slots of a slab are free is a bitmap in its head, so a
+ * free slot is never touched and its page can be purged. In front of the slabs lies a stack of the
+ * last objects put (LIFO: the warmest is got first). A period's low water of free slots says what was
+ * not needed; half of that goes back at every tick.
+ *
+ * Invariants
+ * 1. got - put == live. free slots of all slabs + stack + live == slots of all slabs.
+ * 2. A page is charged to the pool's budget exactly while it may be resident.
+ * 3. An object is aligned to 16 and keeps its address; its contents are undefined when got.
+ *
+ * The pool is the caller's memory, listed in its wr_mem; one thread. Debug modes: see mem.h.
+ */
+
+#include "libweir/base/compiler.h"
+#include "libweir/base/mem.h"
+#include "libweir/base/mem_budget.h"
+
+#define WR_POOL_STACK    64
+#define WR_POOL_MAX_SIZE ((size_t)16320)
+
+struct wr_pool_slab;
+
+struct wr_pool_stats {
+    size_t live, peak_live, slabs, resident_bytes, free_slots;
+    uint64_t got, refused, returned_bytes;
+};
+
+struct wr_pool {
+    const char *name;
+    struct wr_mem *mem;
+    struct wr_budget *budget; /* NULL: not charged */
+    size_t size;              /* of an object, as asked for */
+    size_t keep_bytes;        /* free memory that ticks leave alone; 0 at init */
+    /* private */
+    struct wr_pool *next;
+    struct wr_pool_slab *partial, *full, *empty;
+    void *stack[WR_POOL_STACK];
+    uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset, reserved_;
+    size_t resident_free,
+        low_free; /* free slots in pages that are resident; their minimum this period */
+    struct wr_pool_stats stats;
+};
+
+void wr_pool_init(struct wr_pool *p, struct wr_mem *mem, struct wr_budget *budget,
+                  const char *name, size_t size);
+void wr_pool_deinit(struct wr_pool *p); /* asserts that nothing is live */
+
+/* NULL at the budget or when memory is refused. */
+#define wr_pool_get(p)  wr_pool_get_at((p), WR_HERE)
+#define wr_pool_zget(p) wr_pool_zget_at((p), WR_HERE)
+WR_MUST void *wr_pool_get_at(struct wr_pool *p, const struct wr_site *site);
+WR_MUST void *wr_pool_zget_at(struct wr_pool *p, const struct wr_site *site); /* zeroed */
+void wr_pool_put(struct wr_pool *p, void *object);                            /* takes NULL */
+
+size_t wr_pool_live(const struct wr_pool *p);
+void wr_pool_stats(const struct wr_pool *p, struct wr_pool_stats *out);
+void wr_pool_validate(const struct wr_pool *p);
+
+/* For wr_mem: one period has passed; returns true while there is more to give back. */
+bool wr_pool_tick(struct wr_pool *p);
+size_t wr_pool_trim(struct wr_pool *p); /* everything free, now */
+
+#endif
