@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 struct signalfd_siginfo;
 struct wr_heap; /* base/heap.h */
@@ -125,5 +126,6 @@ int wr_os_cpu_count(void);
 struct wr_os_thread; /* opaque, one word */
 int wr_os_thread_start(void (*fn)(void *arg), void *arg, struct wr_os_thread **out) WR_MUST;
 int wr_os_thread_join(struct wr_os_thread *t);
+uintptr_t wr_os_thread_self(void); /* differs between threads; in the simulator, processes */
 
 #endif
