@@ -74,10 +74,10 @@ void wr_accept_share_free(struct wr_accept_share **share);
 
 /* ---- worker ---------------------------------------------------------------------------------------- */
 /* fd is non-blocking, close-on-exec, and the callee's from now on. */
-typedef void wr_accept_fn(int fd, void *arg);
+typedef void wr_accepted_fn(int fd, void *arg);
 
 int wr_accept_open(struct wr_loop *loop, const struct wr_accept_share *share, unsigned index,
-                   wr_accept_fn *fn, void *arg, struct wr_seat *seat, struct wr_log *log,
+                   wr_accepted_fn *fn, void *arg, struct wr_seat *seat, struct wr_log *log,
                    struct wr_accept **out) WR_MUST;
 /* Full house: takes nothing until resumed; the kernel's queue (or the other workers) hold them. */
 void wr_accept_pause(struct wr_accept *accept);
