@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WR_CONN_LINK_H
+#define WR_CONN_LINK_H
+
+/*
+ * What every kind of connection is made of, whatever it speaks: a descriptor in a loop, a queue of
+ * output, one timer, an id, and exactly one reason for its end.
+ *
+ * The owner embeds a wr_link and gives a table of functions. It reads when told, puts output whenever it
+ * likes, and the link writes what was put once per turn, when the callbacks have run. Deadlines are
+ * the owner's: activity is a store into a field of its own, and the link's one timer asks on_time, which
+ * looks at those fields, acts, and says when to be asked again.
+ *
+ *            wr_link_open
+ *                 |            wr_link_finish: no more reading
+ *              OPEN ------------------------------> FINISHING
+ *                 | wr_link_close, error,              | flushed: FIN, linger
+ *                 | hard limit, stall                  | stall, drain_ms: as wr_link_close
+ *                 v                                    v
+ *              CLOSED <--------------------------------+
+ *                 | end of this turn: on_closed, once, last
+ *
+ * 1. on_closed is called exactly once for each opened link, never from inside a call of the owner, and
+ *    nothing is called after it. The owner then frees its memory with wr_loop_free_later.
+ * 2. The first reason wins; it is counted in the group.
+ * 3. Queued output is bounded by hard_limit; more ends the connection (HARD_LIMIT).
+ * 4. While output waits, stall_ms without a byte taken ends the connection (WRITE_STALL).
+ * 5. A link is registered with epoll when it first has to wait. A connection that is served and
+ *    closed in the turn of its accept never is.
+ * 6. An id finds its link while it is OPEN or FINISHING, and never another one.
+ *
+ * Group and links are the owner's memory; the link owns the descriptor. Loop thread only.
+ */
+
+#include "libweir/base/slots.h"
+#include "libweir/io/loop.h"
+#include "libweir/io/outq.h"
+#include "libweir/io/scope.h"
+#include "libweir/io/stream.h"
+
+enum wr_close {
+#define X(name, text, meaning) WR_CLOSE_##name,
+#include "libweir/conn/close.def"
+#undef X
+    WR_CLOSES
+};
+
+const char *wr_close_name(enum wr_close why);
+const char *wr_close_text(enum wr_close why);
+/* The reason that an error of reading, writing or memory stands for. */
+enum wr_close wr_close_of(int err);
+
+#define WR_FOREVER UINT32_MAX /* as a timeout: none, on purpose */
+
+struct wr_link;
+
+struct wr_link_ops {
+    /* There may be bytes: wr_link_read until -EAGAIN, FIN or an error, or have enough for this turn
+     * and say wr_link_again. Also called in the turn of the accept. */
+    void (*on_ready)(struct wr_link *l);
+    /* Some output went out; wr_link_queued says how much is left. May be NULL. */
+    void (*on_sent)(struct wr_link *l);
+    /* Which deadline comes next (wr_loop_now_ms terms), UINT64_MAX for none; closes the link instead
+     * if one has passed. Not called while FINISHING. */
+    uint64_t (*on_time)(struct wr_link *l, uint64_t now_ms);
+    void (*on_closed)(struct wr_link *l, enum wr_close why, int err);
+};
+
+struct wr_link_stats {
+    uint64_t opened, closed[WR_CLOSES];
+    uint64_t bytes_in, bytes_out;
+};
+
+/* What the links of one server or client share. Fill the first part, then wr_link_group_init. */
+struct wr_link_group {
+    const struct wr_link_ops *ops;
+    uint64_t hard_limit;    /* 0: 8 MiB */
+    uint32_t stall_ms;      /* 0: 30 s */
+    uint32_t drain_ms;      /* FINISHING at most so long; 0: 60 s */
+    uint32_t linger_ms;     /* 0: wr_linger's default */
+    uint32_t max_links;     /* 0: no limit */
+    struct wr_scope *scope; /* parent, may be NULL */
+    /* readable */
+    struct wr_loop *loop;
+    struct wr_link_stats stats;
+    /* private */
+    struct wr_slots links;
+    struct wr_scope lingering;
+    uint32_t undelivered; /* closed, on_closed yet to come */
+};
+
+enum wr_link_state {
+    WR_LINK_CLOSED,
+    WR_LINK_OPEN,
+    WR_LINK_FINISHING,
+};
+
+struct wr_link {
+    struct wr_link_group *group;
+    uint64_t id;
+    /* private */
+    struct wr_io io;
+    struct wr_stream stream;
+    struct wr_task task;
+    struct wr_timer timer;
+    uint64_t sent_ms; /* when output last moved, or began to wait */
+    int err;
+    uint8_t state, why;
+    bool paused, again, registered, finish_fin;
+    struct wr_outq out;
+};
+
+WR_MUST int wr_link_group_init(struct wr_link_group *g, struct wr_loop *loop);
+/* Every link is gone (wr_link_group_idle). Descriptors that linger are closed. */
+void wr_link_group_deinit(struct wr_link_group *g);
+static inline uint32_t wr_link_group_count(const struct wr_link_group *g)
+{
+    return wr_slots_count(&g->links);
+}
+bool wr_link_group_idle(const struct wr_link_group *g); /* none open, none undelivered */
+struct wr_link *wr_link_find(const struct wr_link_group *g, uint64_t id);
+/* A walk: *cursor starts at 0, NULL ends it; links may be opened and closed meanwhile. */
+struct wr_link *wr_link_next(const struct wr_link_group *g, uint32_t *cursor);
+
+/* Takes a connected, non-blocking descriptor. on_ready is not called from here: call it yourself when
+ * you are set up, or wait. On failure fd is still the caller's. */
+WR_MUST int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd);
+
+/* As wr_stream_read: bytes, 0 for FIN, -EAGAIN, an error. Count for the fairness budget yourself. */
+WR_MUST ssize_t wr_link_read(struct wr_link *l, void *p, size_t n);
+/* on_ready comes in the next turn, without an edge. */
+void wr_link_again(struct wr_link *l);
+/* Paused: on_ready is not called; a reset is still noticed. Resumed: it is called if there is cause. */
+void wr_link_pause(struct wr_link *l, bool pause);
+
+/* Output, written at the end of the turn. 0; WR_E_HARD_LIMIT (the link has been closed); WR_E_CLOSED;
+ * WR_E_BUDGET, -ENOMEM (nothing was put, the link stands). */
+WR_MUST int wr_link_put_copy(struct wr_link *l, const void *p, size_t n);
+WR_MUST int wr_link_put_bytes(struct wr_link *l, struct wr_bytes *take_bytes);
+WR_MUST int wr_link_put_chain(struct wr_link *l, struct wr_chain *take_chain);
+WR_MUST int wr_link_put_file(struct wr_link *l, const struct wr_outq_file *file);
+static inline uint64_t wr_link_queued(const struct wr_link *l)
+{
+    return wr_outq_queued(&l->out);
+}
+static inline bool wr_link_is_open(const struct wr_link *l)
+{
+    return l->state == WR_LINK_OPEN;
+}
+static inline int wr_link_fd(const struct wr_link *l)
+{
+    return l->stream.fd;
+}
+
+/* on_time is called at due_ms or earlier. Only needed when a deadline comes nearer than the one that
+ * on_time gave last. */
+void wr_link_wake_by(struct wr_link *l, uint64_t due_ms);
+
+/* Writes what is queued, then FIN; what the peer still sends is read and thrown away for a while, so
+ * that its kernel does not discard our last bytes; then on_closed with this reason. */
+void wr_link_finish(struct wr_link *l, enum wr_close why, int err);
+/* Now. Queued output is lost; when there was any the peer gets a RST. */
+void wr_link_close(struct wr_link *l, enum wr_close why, int err);
+
+#endif
