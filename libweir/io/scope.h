@@ -78,6 +78,12 @@ static inline int wr_scope_why(const struct wr_scope *s)
     return s->why;
 }
 
+/* The loop it was given; NULL if none. */
+static inline struct wr_loop *wr_scope_loop(const struct wr_scope *s)
+{
+    return s->loop;
+}
+
 /* Operations pending in the scope itself and below it. O(n), for tests and status pages. */
 size_t wr_scope_pending(const struct wr_scope *s);
 bool wr_scope_validate(const struct wr_scope *s);
