@@ -25,6 +25,7 @@
 
 #include "libweir/base/compiler.h"
 #include "libweir/base/span.h"
+#include "libweir/io/loop.h"
 
 #include <stdbool.h>
 
@@ -85,10 +86,10 @@ struct wr_seat {
     uint64_t ended_ns;
     uint64_t exit_status; /* as waitpid gives it */
     uint64_t lost;        /* operations in flight when holders died, all together */
-    /* the holder's words: what it is doing now (CLOCK_MONOTONIC; 0: nothing) */
+    /* the holder's words (CLOCK_MONOTONIC) */
     WR_CACHE_ALIGNED uint64_t heartbeat_ns;
-    uint64_t callback_since_ns, callback_fn, callback_fd;
-    uint64_t request_id, request_stage;
+    uint64_t request_id, request_stage; /* what it worked on last: named in crash reports */
+    struct wr_loop_stats loop;          /* given to wr_loop_new: what runs now and since when */
     /* the holder's books */
     WR_CACHE_ALIGNED uint64_t counter[WR_COUNTER_COUNT];
     uint64_t gauge[WR_GAUGE_COUNT];
@@ -186,23 +187,6 @@ static inline void wr_seat_heartbeat(struct wr_seat *seat, uint64_t now_mono_ns)
         wr_word_set(&seat->heartbeat_ns, now_mono_ns);
 }
 
-/* Around a callback: fn and fd first, so that whoever sees a start sees whose it is. */
-static inline void wr_seat_callback_begin(struct wr_seat *seat, uint64_t now_mono_ns,
-                                          uintptr_t fn, int fd)
-{
-    if (!seat)
-        return;
-    wr_word_set(&seat->callback_fn, fn);
-    wr_word_set(&seat->callback_fd, (uint64_t)(int64_t)fd);
-    __atomic_store_n(&seat->callback_since_ns, now_mono_ns, __ATOMIC_RELEASE);
-}
-
-static inline void wr_seat_callback_end(struct wr_seat *seat)
-{
-    if (seat)
-        wr_word_set(&seat->callback_since_ns, 0);
-}
-
 void wr_seat_measure(struct wr_seat *seat, enum wr_hist_id h, uint64_t ns);
 
 /* The smallest duration that bucket i holds, and the bucket of a duration. */
@@ -229,9 +213,7 @@ struct wr_board_view {
 struct wr_board_field {
     enum wr_board_kind kind;
     struct wr_span name, help;
-    const char
-        *at; /* private: where the seat's words of this field begin, relative to the seat */
-    size_t offset;
+    size_t offset; /* private: of its words within a seat */
 };
 
 /* 0 or -EPROTO. After it no view function reads outside [base, base + size). */

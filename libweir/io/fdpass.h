@@ -19,7 +19,7 @@
 #define WR_FD_MAX     253 /* SCM_MAX_FD */
 #define WR_FD_TAG_MAX 256
 
-/* Sends fds[0..n) (n may be 0). Returns how many were sent: fewer than n when the channel became full
+/* Sends fds[0..n) (n may be 0) with a tag of 1 to WR_FD_TAG_MAX bytes. Returns how many were sent: fewer than n when the channel became full
  * after a part; or a negative error (-EAGAIN: full, -EPIPE/-ECONNRESET: nobody at the other end). */
 int wr_fd_send(int sock, const int *fds, unsigned n, struct wr_span tag) WR_MUST;
 

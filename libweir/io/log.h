@@ -13,11 +13,11 @@
  * 1. Logging never waits and never fails towards its caller: no room means dropped and counted.
  * 2. Area, event and the format text are constants; only %-arguments come from outside, and each is
  *    escaped: a value with a space, quote, '=', control or non-ASCII byte is quoted, such bytes as \xHH.
- * 3. suppressed + dropped + written = calls at or above the level, exactly.
+ * 3. suppressed + dropped + written - notes = calls at or above the level, exactly.
  * 4. A NULL log is allowed everywhere and swallows everything.
  *
- * One log per process (it is not thread-safe: threads post to their loop). Formats: d i u x c s p with
- * h l ll z j, width for numbers, %.*s; the compiler checks them as printf's.
+ * One log per process (it is not thread-safe: threads post to their loop). Formats: log_text.h; the compiler
+ * checks them as printf's.
  */
 
 #include "libweir/base/compiler.h"
@@ -38,12 +38,12 @@ struct wr_heap;
 struct wr_seat;
 
 struct wr_log_options {
-    struct wr_log_ring *ring; /* this process's; never NULL */
-    int wake_fd;              /* the logger's eventfd; -1: nobody to wake */
-    struct wr_seat *seat;     /* counts records and drops there; may be NULL */
-    enum wr_log_level level;  /* the lowest that is written */
-    unsigned burst;           /* lines per call site and window; 0: 10 */
-    unsigned window_ms;       /* 0: 1000 */
+    struct wr_log_ring ring; /* this process's */
+    int wake_fd;             /* the logger's eventfd; -1: nobody to wake */
+    struct wr_seat *seat;    /* counts records and drops there; may be NULL */
+    enum wr_log_level level; /* the lowest that is written */
+    unsigned burst;          /* lines per call site and window; 0: 10 */
+    unsigned window_ms;      /* 0: 1000 */
 };
 
 int wr_log_new(const struct wr_heap *heap, const struct wr_log_options *options,
@@ -65,7 +65,7 @@ void wr_log_put(struct wr_log *log, const struct wr_site *site, enum wr_log_leve
                 const char *area, const char *event, const char *fmt, ...);
 
 /* A whole line (access log) for a channel of the logger; '\n' is added when missing. Escaping is the
- * caller's: see wr_log_escape. False: dropped (counted). */
+ * caller's: log_text.h. False: dropped (counted). */
 bool wr_log_raw(struct wr_log *log, unsigned channel, struct wr_span line);
 
 /* Writes the suppressed counts of windows that are over. The owner calls it about once a second. */
@@ -73,21 +73,8 @@ void wr_log_tick(struct wr_log *log);
 
 struct wr_log_stats {
     uint64_t written, dropped, suppressed;
+    uint64_t notes; /* lines of our own about suppression, within written + dropped */
 };
 struct wr_log_stats wr_log_stats(const struct wr_log *log);
-
-/* ---- text ---------------------------------------------------------------------------------------- */
-
-/* Value as in rule 2, cut to fit n bytes without breaking an escape; returns the bytes written. */
-size_t wr_log_value(char *out, size_t n, struct wr_span value);
-/* The bytes of an access-log field: '"', '\\', controls, non-ASCII become \xHH; no quotes added. */
-size_t wr_log_escape(char *out, size_t n, struct wr_span value);
-/* The inverse of both. Returns the length, or -EPROTO when it is not such a text. */
-int wr_log_unescape(char *out, size_t n, struct wr_span text) WR_MUST;
-/* "2026-11-21T07:26:11.123456Z": 27 bytes and a 0. */
-#define WR_LOG_TIME_SIZE 28
-void wr_log_time(char out[static WR_LOG_TIME_SIZE], uint64_t real_ns);
-/* The line the logger writes: time, level, pid, text, newline. Returns its length, at most n. */
-size_t wr_log_line(char *out, size_t n, const struct wr_log_record *record);
 
 #endif

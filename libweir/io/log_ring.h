@@ -43,17 +43,22 @@ struct wr_log_drops { /* an account of what did not fit */
     uint64_t count, from_ns, to_ns;
 };
 
-struct wr_log_ring; /* one ring inside the part */
+struct wr_log_ring_words;
+struct
+    wr_log_ring { /* one side's handle: embed it or pass a copy; the words are shared, it is not */
+    struct wr_log_ring_words *words;
+    uint64_t capacity;
+};
 struct wr_shm;
 
 size_t wr_log_ring_size(unsigned rings, size_t bytes_each); /* bytes_each: a power of two */
 int wr_log_ring_format(struct wr_shm *shm, unsigned rings, size_t bytes_each) WR_MUST;
-/* Ring `index` of a part, checked; NULL when there is none. */
-struct wr_log_ring *wr_log_ring_at(void *part, size_t size, unsigned index) WR_MUST;
+/* Ring `index` of a part, checked: 0 or -EPROTO. */
+int wr_log_ring_at(void *part, size_t size, unsigned index, struct wr_log_ring *out) WR_MUST;
 unsigned wr_log_ring_count(const void *part, size_t size);
 
 /* Writer: false when it was dropped. *out_wake: the reader sleeps and wants its eventfd rung. */
-bool wr_log_ring_put(struct wr_log_ring *ring, const struct wr_log_record *record,
+bool wr_log_ring_put(const struct wr_log_ring *ring, const struct wr_log_record *record,
                      bool *out_wake);
 
 /* Reader: from *pos (start with wr_log_ring_tail), copies the next payload into buf and moves *pos.
@@ -62,11 +67,11 @@ uint64_t wr_log_ring_tail(const struct wr_log_ring *ring);
 int wr_log_ring_get(const struct wr_log_ring *ring, uint64_t *pos,
                     char buf[static WR_LOG_RECORD_MAX], struct wr_log_record *out) WR_MUST;
 /* Frees everything before pos. */
-void wr_log_ring_release(struct wr_log_ring *ring, uint64_t pos);
+void wr_log_ring_release(const struct wr_log_ring *ring, uint64_t pos);
 /* What was dropped since the last call; false: nothing. */
-bool wr_log_ring_drops(struct wr_log_ring *ring, struct wr_log_drops *out);
+bool wr_log_ring_drops(const struct wr_log_ring *ring, struct wr_log_drops *out);
 /* Before sleeping: asks for a wake-up. False: there is something to read, do not sleep. */
-bool wr_log_ring_sleep(struct wr_log_ring *ring);
+bool wr_log_ring_sleep(const struct wr_log_ring *ring);
 uint64_t wr_log_ring_written(const struct wr_log_ring *ring);
 uint64_t wr_log_ring_dropped(const struct wr_log_ring *ring);
 

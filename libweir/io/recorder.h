@@ -5,9 +5,9 @@
 /*
  * The flight recorder: the last events of every process, in shared memory, readable after its death.
  *
- * One ring per seat, fixed-size events, the newest overwrite the oldest. An event carries its number
- * twice, before and behind its words; the writer invalidates it, writes, and stamps it last, so a reader
- * (or a death in the middle of a write) never yields a mixed event: it is simply not there.
+ * One ring per seat, fixed-size events, the newest overwrite the oldest. The writer invalidates an
+ * event, writes its words and stamps it with its number last, so a reader (or a death in the middle of
+ * a write) never yields a mixed event: it is simply not there.
  *
  * 1. One writer per ring at a time. Writing is about ten stores: no lock, no system call.
  * 2. The ring goes on from one holder of a seat to the next; WR_EVENT_START marks the border.
@@ -47,12 +47,10 @@ struct wr_event { /* as a reader sees it */
 };
 
 struct wr_recorder_event { /* as it lies in memory */
-    uint64_t before;       /* number + 1; 0 while it is being written */
+    uint64_t stamp;        /* number + 1; 0 while it is being written */
     uint64_t time_ns, id;
     uint64_t what; /* code | stage << 16 | pid << 32 */
     uint64_t a, b;
-    uint64_t after; /* number + 1 */
-    uint64_t spare;
 };
 
 struct wr_recorder_ring {
@@ -84,8 +82,7 @@ static inline void wr_record(struct wr_recorder *rec, uint64_t now_ns, uint64_t 
         return;
     uint64_t n = __atomic_load_n(&rec->ring->next, __ATOMIC_RELAXED);
     struct wr_recorder_event *e = &rec->ring->event[n & rec->mask];
-    __atomic_store_n(&e->before, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&e->after, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&e->stamp, 0, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&e->time_ns, now_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&e->id, id, __ATOMIC_RELAXED);
@@ -95,8 +92,7 @@ static inline void wr_record(struct wr_recorder *rec, uint64_t now_ns, uint64_t 
                      __ATOMIC_RELAXED);
     __atomic_store_n(&e->a, a, __ATOMIC_RELAXED);
     __atomic_store_n(&e->b, b, __ATOMIC_RELAXED);
-    __atomic_store_n(&e->after, n + 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&e->before, n + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&e->stamp, n + 1, __ATOMIC_RELEASE);
     __atomic_store_n(&rec->ring->next, n + 1, __ATOMIC_RELEASE);
 }
 
