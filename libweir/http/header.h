@@ -30,8 +30,7 @@ enum wr_header_flag {
 };
 
 enum wr_header wr_header_of(struct wr_span name);
-struct wr_span wr_header_name(enum wr_header id);       /* "" for WR_H_OTHER */
-struct wr_span wr_header_name_lower(enum wr_header id); /* "" for WR_H_OTHER */
-unsigned wr_header_flags(enum wr_header id);            /* enum wr_header_flag bits */
+struct wr_span wr_header_name(enum wr_header id); /* "" for WR_H_OTHER */
+unsigned wr_header_flags(enum wr_header id);      /* enum wr_header_flag bits */
 
 #endif

@@ -120,9 +120,19 @@ const struct wr_field *wr_head_find(const struct wr_head *head, struct wr_span n
 const struct wr_field *wr_head_next(const struct wr_head *head, enum wr_header id,
                                     uint32_t *at);
 
-/* Adds a field (used by the parser and by tests). False when the table is full. */
-WR_MUST bool wr_head_add(struct wr_head *head, enum wr_header id, struct wr_span name,
-                         struct wr_span value);
+/* Adds a field; for the parser and for tests. False when the table is full. */
+WR_MUST static inline bool wr_head_add(struct wr_head *head, enum wr_header id,
+                                       struct wr_span name, struct wr_span value)
+{
+    if (head->nfields >= head->fields_cap)
+        return false;
+    if (id != WR_H_OTHER && !wr_head_has(head, id)) {
+        head->seen[id >> 6] |= UINT64_C(1) << (id & 63);
+        head->first[id] = (uint16_t)head->nfields;
+    }
+    head->fields[head->nfields++] = (struct wr_field){name, value, id};
+    return true;
+}
 
 enum wr_method wr_method_of(struct wr_span text); /* methods are case-sensitive */
 struct wr_span wr_method_text(enum wr_method m);  /* empty for OTHER */

@@ -20,12 +20,20 @@ enum wr_char_class {
     WR_CHAR_VALUE = 2,       /* field-vchar, SP, HTAB, obs-text */
     WR_CHAR_TARGET = 4,      /* visible ASCII without '#' */
     WR_CHAR_TARGET_HIGH = 8, /* the same and bytes >= 0x80 */
+    WR_CHAR_HOST = 16,       /* letters, digits, - . _ ~ */
+    WR_CHAR_HEX = 32,
+    WR_CHAR_PATH = 64, /* goes into a path unencoded */
 };
 extern const uint8_t wr_char_class[256];
 
+static inline bool wr_char_is(char c, unsigned cls)
+{
+    return wr_char_class[(unsigned char)c] & cls;
+}
+
 static inline const char *wr_scan_scalar(const char *p, const char *end, unsigned cls)
 {
-    while (p < end && wr_char_class[(unsigned char)*p] & cls)
+    while (p < end && wr_char_is(*p, cls))
         p++;
     return p;
 }

@@ -6,7 +6,7 @@
  * The small grammar of field values: tokens, comma lists, parameters, entity tags.
  *
  * 1. Lists are taken strictly: elements are separated by a comma with optional blanks; empty elements
- *    are skipped, as RFC 9110 asks of a recipient, but no more than 32 in a list.
+ *    are skipped, as RFC 9110 asks of a recipient, but no more than 32 in a row.
  * 2. Nothing allocates; elements are spans into the value.
  */
 
@@ -15,6 +15,9 @@
 /* tchar of RFC 9110. */
 bool wr_is_token(struct wr_span s); /* non-empty and tokens only */
 bool wr_is_token_char(unsigned char c);
+
+/* Decimal digits only, at most 2^63-1. 0, WR_E_SYNTAX, WR_E_RANGE. */
+WR_MUST int wr_digits(struct wr_span s, uint64_t *out);
 
 /* A field value may hold it: no control byte but HTAB. */
 bool wr_is_field_value(struct wr_span s);

@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/http/parse.h"
+
+#include "libweir/base/err.h"
+#include "libweir/http/scan.h"
+#include "libweir/http/status.h"
+#include "libweir/http/token.h"
+#include "libweir/http/uri.h"
+
+#define METHOD_MAX 32
+
+/* Two parsers come out of one text: `simd` is a constant in each of them. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* In the order in which a head passes through them. */
+enum state {
+    BLANK, /* at most one empty line before a request */
+    BLANK_LF,
+    METHOD,
+    TARGET,
+    VERSION, /* of a request */
+    STATUS_VERSION,
+    STATUS,
+    TEXT,
+    START_LF, /* the end of the first line */
+    LINE,     /* at the first byte of a field line, or of the blank line */
+    NAME,
+    PAD,
+    VALUE,
+    VALUE_LF,
+    END_LF,
+    DONE,
+    BAD,
+};
+
+/* stop is where this line, the head or the bytes end, whichever comes first. */
+struct cursor {
+    const char *at, *stop;
+    const char *base, *end; /* end: of the bytes, no further than max_head */
+};
+
+enum step {
+    NEXT,
+    MORE,
+    REFUSED
+};
+
+void wr_parse_init_request(struct wr_parse *p, struct wr_head *head,
+                           const struct wr_http_limits *limits)
+{
+    *p = (struct wr_parse){.head = head, .limits = limits ? *limits : wr_http_limits_default};
+    p->state = BLANK;
+}
+
+void wr_parse_init_response(struct wr_parse *p, struct wr_head *head,
+                            enum wr_method request_method, const struct wr_http_limits *limits)
+{
+    wr_parse_init_request(p, head, limits);
+    p->is_response = true;
+    p->request_method = request_method;
+    p->state = STATUS_VERSION;
+}
+
+bool wr_parse_is_idle(const struct wr_parse *p)
+{
+    return p->state <= METHOD && p->at == p->line;
+}
+
+static enum step refuse(struct wr_parse *p, struct cursor c, const char *at,
+                        enum wr_reason reason)
+{
+    p->refusal = (struct wr_refusal){reason, (uint64_t)(at - c.base)};
+    return REFUSED;
+}
+
+/* The byte where CR was due. */
+static enum step refuse_line_end(struct wr_parse *p, struct cursor c, enum wr_reason otherwise)
+{
+    return refuse(p, c, c.at, *c.at == '\n' ? WR_BAD_BARE_LF : otherwise);
+}
+
+INLINE const char *line_stop(struct cursor c, const char *line, uint32_t max)
+{
+    return (size_t)(c.end - line) > max ? line + max : c.end;
+}
+
+static enum step expect_lf(struct wr_parse *p, struct cursor *c, enum state next)
+{
+    if (c->at == c->stop)
+        return MORE;
+    if (*c->at != '\n')
+        return refuse(p, *c, c->at - 1, WR_BAD_BARE_CR);
+    c->at++;
+    p->state = next;
+    return NEXT;
+}
+
+/* ---- the first line ---- */
+
+static enum step on_blank(struct wr_parse *p, struct cursor *c)
+{
+    if (c->at == c->stop)
+        return MORE;
+    p->state = METHOD;
+    if (*c->at == '\r') {
+        c->at++;
+        p->state = BLANK_LF;
+    } else if (*c->at == 0x16) {
+        return refuse(p, *c, c->at, WR_BAD_TLS_HANDSHAKE);
+    }
+    return NEXT;
+}
+
+static enum step on_blank_lf(struct wr_parse *p, struct cursor *c)
+{
+    enum step s = expect_lf(p, c, METHOD);
+    if (s == NEXT)
+        p->line = p->token = (uint32_t)(c->at - c->base);
+    return s;
+}
+
+static enum step on_method(struct wr_parse *p, struct cursor *c)
+{
+    const char *token = c->base + p->token;
+    c->stop = line_stop(*c, token, p->limits.max_line);
+    const char *limit = c->stop - token > METHOD_MAX + 1 ? token + METHOD_MAX + 1 : c->stop;
+    c->at = wr_scan_scalar(c->at, limit, WR_CHAR_TOKEN);
+    if (c->at - token > METHOD_MAX)
+        return refuse(p, *c, token, WR_BAD_METHOD_LONG);
+    if (c->at == c->stop)
+        return MORE;
+    if (*c->at != ' ' || c->at == token)
+        return refuse_line_end(p, *c, WR_BAD_METHOD_BAD);
+    p->head->method_text = wr_span(token, (size_t)(c->at - token));
+    p->head->method = wr_method_of(p->head->method_text);
+    c->at++;
+    p->token = (uint32_t)(c->at - c->base);
+    p->state = TARGET;
+    return NEXT;
+}
+
+/* Origin form, the usual one, needs no second look. */
+static enum step take_target(struct wr_parse *p, struct cursor *c, const char *token)
+{
+    struct wr_head *head = p->head;
+    head->target = wr_span(token, (size_t)(c->at - token));
+    if (*token == '/' && head->method != WR_METHOD_CONNECT) {
+        head->form = WR_TARGET_ORIGIN;
+    } else {
+        struct wr_target target;
+        enum wr_reason bad = wr_target_parse(head->target, head->method, &target);
+        if (bad)
+            return refuse(p, *c, token, bad);
+        head->form = target.form;
+        head->authority = target.authority;
+    }
+    c->at++;
+    p->token = (uint32_t)(c->at - c->base);
+    p->state = VERSION;
+    return NEXT;
+}
+
+INLINE enum step on_target(struct wr_parse *p, struct cursor *c, bool simd)
+{
+    const char *token = c->base + p->token;
+    c->at =
+        simd ? wr_scan_target(c->at, c->stop) : wr_scan_scalar(c->at, c->stop, WR_CHAR_TARGET);
+    if (WR_UNLIKELY(p->limits.allow_high_target))
+        c->at = wr_scan_scalar(c->at, c->stop, WR_CHAR_TARGET_HIGH);
+    if (c->at == c->stop)
+        return MORE;
+    if (WR_LIKELY(*c->at == ' ' && c->at > token))
+        return take_target(p, c, token);
+    if (c->at == token)
+        return refuse(p, *c, c->at, WR_BAD_TARGET_EMPTY);
+    bool no_version = *c->at == '\r' || *c->at == '\n';
+    return refuse(p, *c, c->at, no_version ? WR_BAD_HTTP_09 : WR_BAD_TARGET_BYTE);
+}
+
+/* "HTTP/1.0" or "HTTP/1.1" and the byte `after`, a byte at a time unless all is there. */
+static enum step on_version(struct wr_parse *p, struct cursor *c, char after, enum state next)
+{
+    static const char want[8] = "HTTP/1.1";
+    const char *token = c->base + p->token;
+    if (c->at == token && c->stop - c->at > 8 && memcmp(token, want, 8) == 0) {
+        c->at += 8;
+        p->head->minor = 1;
+    }
+    for (; c->at < c->stop && c->at - token < 8; c->at++) {
+        ptrdiff_t i = c->at - token;
+        bool good = i == 5 || i == 7 ? *c->at >= '0' && *c->at <= '9' : *c->at == want[i];
+        if (!good)
+            return refuse_line_end(p, *c, WR_BAD_VERSION_BAD);
+        if (i < 7)
+            continue;
+        if (token[5] != '1' || *c->at > '1')
+            return refuse(p, *c, token, WR_BAD_VERSION_UNSUPPORTED);
+        p->head->minor = (uint8_t)(*c->at - '0');
+    }
+    if (c->at == c->stop)
+        return MORE;
+    if (*c->at != after)
+        return refuse_line_end(p, *c, WR_BAD_VERSION_BAD);
+    c->at++;
+    p->token = (uint32_t)(c->at - c->base);
+    p->state = next;
+    return NEXT;
+}
+
+/* Three digits; then a blank and the phrase, or at once the end, as some origins write it. */
+static enum step on_status(struct wr_parse *p, struct cursor *c)
+{
+    const char *token = c->base + p->token;
+    for (; c->at < c->stop && c->at - token < 3; c->at++)
+        if (*c->at < '0' || *c->at > '9')
+            return refuse_line_end(p, *c, WR_BAD_STATUS_BAD);
+    if (c->at == c->stop)
+        return MORE;
+    int status = (token[0] - '0') * 100 + (token[1] - '0') * 10 + (token[2] - '0');
+    if (status < 100 || status > 599)
+        return refuse(p, *c, token, WR_BAD_STATUS_BAD);
+    if (*c->at != ' ' && *c->at != '\r')
+        return refuse_line_end(p, *c, WR_BAD_STATUS_BAD);
+    p->head->status = (uint16_t)status;
+    p->state = *c->at == ' ' ? TEXT : START_LF;
+    c->at++;
+    p->token = (uint32_t)(c->at - c->base);
+    return NEXT;
+}
+
+INLINE enum step on_text(struct wr_parse *p, struct cursor *c, bool simd)
+{
+    c->at =
+        simd ? wr_scan_value(c->at, c->stop) : wr_scan_scalar(c->at, c->stop, WR_CHAR_VALUE);
+    if (c->at == c->stop)
+        return MORE;
+    if (*c->at != '\r')
+        return refuse_line_end(p, *c, WR_BAD_STATUS_TEXT);
+    const char *token = c->base + p->token;
+    p->head->reason_text = wr_span_trim(wr_span(token, (size_t)(c->at - token)));
+    c->at++;
+    p->state = START_LF;
+    return NEXT;
+}
+
+INLINE enum step start_line(struct wr_parse *p, struct cursor *c, bool simd)
+{
+    enum step s = NEXT;
+    c->stop = line_stop(*c, c->base + p->line, p->limits.max_line);
+    while (s == NEXT && p->state < LINE) {
+        switch (p->state) {
+        case BLANK:
+            s = on_blank(p, c);
+            break;
+        case BLANK_LF:
+            s = on_blank_lf(p, c);
+            break;
+        case METHOD:
+            if ((s = on_method(p, c)) != NEXT)
+                break;
+            /* fallthrough */
+        case TARGET:
+            if ((s = on_target(p, c, simd)) != NEXT)
+                break;
+            /* fallthrough */
+        case VERSION:
+            s = on_version(p, c, '\r', START_LF);
+            break;
+        case STATUS_VERSION:
+            s = on_version(p, c, ' ', STATUS);
+            break;
+        case STATUS:
+            s = on_status(p, c);
+            break;
+        case TEXT:
+            s = on_text(p, c, simd);
+            break;
+        default:
+            s = expect_lf(p, c, LINE);
+            break;
+        }
+    }
+    return s;
+}
+
+/* ---- field lines ---- */
+
+static enum step refuse_name(struct wr_parse *p, struct cursor c, const char *name)
+{
+    bool blank = *c.at == ' ' || *c.at == '\t';
+    if (c.at == name)
+        return blank
+                   ? refuse(p, c, c.at, WR_BAD_OBS_FOLD)
+                   : refuse_line_end(p, c, *c.at == ':' ? WR_BAD_NAME_EMPTY : WR_BAD_NAME_BYTE);
+    if (blank)
+        return refuse(p, c, c.at, WR_BAD_SPACE_BEFORE_COLON);
+    return refuse_line_end(p, c, *c.at == '\r' ? WR_BAD_NO_COLON : WR_BAD_NAME_BYTE);
+}
+
+static enum step refuse_value(struct wr_parse *p, struct cursor c)
+{
+    return refuse_line_end(p, c, *c.at == 0 ? WR_BAD_VALUE_NUL : WR_BAD_VALUE_CONTROL);
+}
+
+/* Upstreams repeat harmless fields; in a request, and in framing, a second one is an ambiguity. */
+static enum wr_reason judge_again(const struct wr_parse *p, enum wr_header id)
+{
+    if (id == WR_H_CONTENT_LENGTH)
+        return WR_BAD_LENGTH_TWICE;
+    if (id == WR_H_TRANSFER_ENCODING)
+        return WR_BAD_CODING_TWICE;
+    if (p->is_response || !(wr_header_flags(id) & WR_HF_ONE))
+        return WR_BAD_NONE;
+    return id == WR_H_HOST ? WR_BAD_HOST_TWICE : WR_BAD_FIELD_TWICE;
+}
+
+/* Names that a gateway behind us would map onto the real ones. */
+static bool is_lookalike(struct wr_span name)
+{
+    return (name.n == 14 && wr_span_ieq(name, WR_LIT("content_length"))) ||
+           (name.n == 17 && wr_span_ieq(name, WR_LIT("transfer_encoding")));
+}
+
+INLINE enum wr_reason add_field(struct wr_parse *p, const char *value_end)
+{
+    const char *value = p->base + p->token;
+    while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
+        value_end--;
+    struct wr_span name = wr_span(p->base + p->line, p->name_n);
+    enum wr_header id = wr_header_of(name);
+    enum wr_reason bad = WR_BAD_NONE;
+    if (id == WR_H_OTHER)
+        bad = is_lookalike(name) ? WR_BAD_NAME_LOOKALIKE : WR_BAD_NONE;
+    else if (WR_UNLIKELY(wr_head_has(p->head, id)))
+        bad = judge_again(p, id);
+    if (bad)
+        return bad;
+    bool added = wr_head_add(p->head, id, name, wr_span(value, (size_t)(value_end - value)));
+    return added ? WR_BAD_NONE : WR_BAD_FIELDS_MANY;
+}
+
+/* Leaves with NEXT behind the blank line. The states fall through in the order of a line's parts. */
+INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
+{
+    const struct wr_head *head = p->head;
+    c->stop = p->state == LINE ? c->end : line_stop(*c, c->base + p->line, p->limits.max_field);
+    for (;;) {
+        switch (p->state) {
+        case LINE:
+            p->line = (uint32_t)(c->at - c->base);
+            if (c->at == c->end)
+                return MORE;
+            if (*c->at == '\r') {
+                c->at++;
+                p->state = END_LF;
+                continue;
+            }
+            if (head->nfields >= p->limits.max_fields || head->nfields >= head->fields_cap)
+                return refuse(p, *c, c->at, WR_BAD_FIELDS_MANY);
+            c->stop = line_stop(*c, c->at, p->limits.max_field);
+            p->state = NAME;
+            /* fallthrough */
+        case NAME: {
+            c->at = simd ? wr_scan_token(c->at, c->stop)
+                         : wr_scan_scalar(c->at, c->stop, WR_CHAR_TOKEN);
+            if (c->at == c->stop)
+                return MORE;
+            const char *name = c->base + p->line;
+            if (WR_UNLIKELY(*c->at != ':' || c->at == name))
+                return refuse_name(p, *c, name);
+            p->name_n = (uint32_t)(c->at - name);
+            c->at++;
+            p->state = PAD;
+        }
+            /* fallthrough */
+        case PAD:
+            while (c->at < c->stop && (*c->at == ' ' || *c->at == '\t'))
+                c->at++;
+            if (c->at == c->stop)
+                return MORE;
+            p->token = (uint32_t)(c->at - c->base);
+            p->state = VALUE;
+            /* fallthrough */
+        case VALUE:
+            c->at = simd ? wr_scan_value(c->at, c->stop)
+                         : wr_scan_scalar(c->at, c->stop, WR_CHAR_VALUE);
+            if (c->at == c->stop)
+                return MORE;
+            if (WR_UNLIKELY(*c->at != '\r'))
+                return refuse_value(p, *c);
+            c->at++;
+            p->state = VALUE_LF;
+            /* fallthrough */
+        case VALUE_LF: {
+            enum step s = expect_lf(p, c, LINE);
+            if (s != NEXT)
+                return s;
+            enum wr_reason bad = add_field(p, c->at - 2);
+            if (WR_UNLIKELY(bad))
+                return refuse(p, *c, c->base + p->line, bad);
+            continue;
+        }
+        default:
+            c->stop = c->end;
+            return expect_lf(p, c, DONE);
+        }
+    }
+}
+
+/* ---- judgement of the whole head ---- */
+
+static enum step refuse_field(struct wr_parse *p, struct cursor c, enum wr_header id,
+                              enum wr_reason reason)
+{
+    return refuse(p, c, wr_head_get(p->head, id).p, reason);
+}
+
+/* Decimal, without sign, blanks, leading zeros. */
+static enum wr_reason length_of(struct wr_span v, uint64_t *out)
+{
+    if (v.n > 1 && v.p[0] == '0')
+        return WR_BAD_LENGTH_BAD;
+    int err = wr_digits(v, out);
+    if (err == 0)
+        return WR_BAD_NONE;
+    return err == WR_E_RANGE ? WR_BAD_LENGTH_OVERFLOW : WR_BAD_LENGTH_BAD;
+}
+
+/* A list that ends in chunked is well-formed but nothing we decode; anything else could hide it. */
+static enum wr_reason coding_of(struct wr_span v)
+{
+    if (wr_span_ieq(v, WR_LIT("chunked")))
+        return WR_BAD_NONE;
+    struct wr_span rest = v, item = {0}, last = {0};
+    unsigned chunked = 0;
+    int more;
+    while ((more = wr_list_next(&rest, &item)) == 1) {
+        if (!wr_is_token(item))
+            return WR_BAD_CODING_BAD;
+        chunked += wr_span_ieq(item, WR_LIT("chunked"));
+        last = item;
+    }
+    bool good = more == 0 && chunked == 1 && wr_span_ieq(last, WR_LIT("chunked")) &&
+                wr_span_eq(wr_span_sub(v, v.n - last.n, last.n), last) && v.p[0] != ',';
+    return good ? WR_BAD_CODING_UNSUPPORTED : WR_BAD_CODING_BAD;
+}
+
+static void frame_request(struct wr_head *head, bool coded)
+{
+    head->body = coded ? WR_BODY_CHUNKED : head->content_length ? WR_BODY_LENGTH : WR_BODY_NONE;
+}
+
+/* RFC 9112, 6.3. False: a body where there can be none. */
+static bool frame_response(struct wr_head *head, enum wr_method asked, bool coded)
+{
+    int status = head->status;
+    bool says_body = coded || head->content_length;
+    if (status == 101 || (asked == WR_METHOD_CONNECT && status / 100 == 2)) {
+        head->body = WR_BODY_TUNNEL;
+        return true;
+    }
+    if (asked == WR_METHOD_HEAD || !wr_status_has_body(status)) {
+        head->body = WR_BODY_NONE;
+        return !says_body || asked == WR_METHOD_HEAD || status == 304;
+    }
+    if (coded)
+        head->body = WR_BODY_CHUNKED;
+    else if (head->has_content_length)
+        head->body = head->content_length ? WR_BODY_LENGTH : WR_BODY_NONE;
+    else
+        head->body = WR_BODY_UNTIL_CLOSE;
+    return true;
+}
+
+static enum step judge_framing(struct wr_parse *p, struct cursor c)
+{
+    struct wr_head *head = p->head;
+    bool coded = wr_head_has(head, WR_H_TRANSFER_ENCODING);
+    enum wr_reason bad = WR_BAD_NONE;
+    head->has_content_length = wr_head_has(head, WR_H_CONTENT_LENGTH);
+    if (coded && head->has_content_length)
+        return refuse_field(p, c, WR_H_CONTENT_LENGTH, WR_BAD_LENGTH_AND_CODING);
+    if (coded) {
+        bad = head->minor == 0 ? WR_BAD_CODING_VERSION
+                               : coding_of(wr_head_get(head, WR_H_TRANSFER_ENCODING));
+        if (bad)
+            return refuse_field(p, c, WR_H_TRANSFER_ENCODING, bad);
+    } else if (head->has_content_length) {
+        bad = length_of(wr_head_get(head, WR_H_CONTENT_LENGTH), &head->content_length);
+        if (bad)
+            return refuse_field(p, c, WR_H_CONTENT_LENGTH, bad);
+    }
+    bool good = true;
+    if (p->is_response) {
+        good = frame_response(head, p->request_method, coded);
+    } else {
+        frame_request(head, coded);
+        if (head->method == WR_METHOD_CONNECT || head->method == WR_METHOD_TRACE)
+            good = head->body == WR_BODY_NONE;
+    }
+    return good ? NEXT
+                : refuse_field(p, c, coded ? WR_H_TRANSFER_ENCODING : WR_H_CONTENT_LENGTH,
+                               WR_BAD_BODY_FORBIDDEN);
+}
+
+/* The target's own authority wins; a Host that names another host is an attack on whoever believes it. */
+static enum step judge_host(struct wr_parse *p, struct cursor c)
+{
+    struct wr_head *head = p->head;
+    if (!wr_head_has(head, WR_H_HOST))
+        return head->minor == 0 ? NEXT : refuse(p, c, c.at, WR_BAD_HOST_MISSING);
+    struct wr_span text = wr_head_get(head, WR_H_HOST);
+    struct wr_host field, target;
+    if (wr_host_parse(text, &field) != 0)
+        return refuse_field(p, c, WR_H_HOST, WR_BAD_HOST_BAD);
+    if (WR_LIKELY(!head->authority.n)) {
+        head->authority = text;
+        return NEXT;
+    }
+    bool https = head->target.n > 5 && (head->target.p[4] | 0x20) == 's';
+    if (wr_host_parse(head->authority, &target) != 0 ||
+        !wr_host_eq(field, target, https ? 443 : 80))
+        return refuse_field(p, c, WR_H_HOST, WR_BAD_HOST_DIFFERS);
+    return NEXT;
+}
+
+static enum step judge_connection(struct wr_parse *p, struct cursor c)
+{
+    struct wr_head *head = p->head;
+    bool close = false, keep = false;
+    uint32_t at = 0;
+    for (const struct wr_field *f; (f = wr_head_next(head, WR_H_CONNECTION, &at));) {
+        int closes = wr_token_list_has(f->value, WR_LIT("close"));
+        int keeps = wr_token_list_has(f->value, WR_LIT("keep-alive"));
+        if (closes < 0 || keeps < 0)
+            return refuse(p, c, f->value.p, WR_BAD_CONNECTION_BAD);
+        close |= closes;
+        keep |= keeps;
+    }
+    head->keep_alive = !close && (head->minor == 1 || keep);
+    if (head->body == WR_BODY_UNTIL_CLOSE || head->body == WR_BODY_TUNNEL)
+        head->keep_alive = false;
+    return NEXT;
+}
+
+static enum step judge_expect(struct wr_parse *p, struct cursor c)
+{
+    struct wr_head *head = p->head;
+    if (WR_LIKELY(!wr_head_has(head, WR_H_EXPECT)))
+        return NEXT;
+    if (!wr_span_ieq(wr_head_get(head, WR_H_EXPECT), WR_LIT("100-continue")))
+        return refuse_field(p, c, WR_H_EXPECT, WR_BAD_EXPECT_UNKNOWN);
+    head->expect_continue = head->minor == 1;
+    return NEXT;
+}
+
+static enum step judge(struct wr_parse *p, struct cursor c)
+{
+    enum step s = judge_framing(p, c);
+    if (s == NEXT && !p->is_response)
+        s = judge_host(p, c);
+    if (s == NEXT)
+        s = judge_connection(p, c);
+    if (s == NEXT && !p->is_response)
+        s = judge_expect(p, c);
+    return s;
+}
+
+/* ---- the whole ---- */
+
+static enum step refuse_limit(struct wr_parse *p, struct cursor c)
+{
+    uint32_t at = (uint32_t)(c.at - c.base);
+    bool first = p->state < LINE;
+    uint32_t max = first ? p->limits.max_line : p->limits.max_field;
+    bool in_line = p->state != LINE && p->state != END_LF;
+    if (in_line && at - p->line >= max)
+        return refuse(p, c, c.at, first ? WR_BAD_LINE_LONG : WR_BAD_FIELD_LONG);
+    if (at >= p->limits.max_head)
+        return refuse(p, c, c.at, WR_BAD_HEAD_LONG);
+    return MORE;
+}
+
+static enum wr_parsed settle(struct wr_parse *p, struct cursor c, enum step s)
+{
+    if (s == MORE)
+        s = refuse_limit(p, c);
+    p->at = (uint32_t)(c.at - c.base);
+    if (s == REFUSED)
+        p->state = BAD;
+    return s == REFUSED ? WR_PARSED_BAD : s == MORE ? WR_PARSED_MORE : WR_PARSED_DONE;
+}
+
+INLINE enum wr_parsed run(struct wr_parse *p, struct wr_span bytes, bool judged, bool simd)
+{
+    if (p->state >= DONE)
+        return p->state == DONE ? WR_PARSED_DONE : WR_PARSED_BAD;
+    if (p->base != bytes.p) {
+        if (p->base && p->at)
+            wr_head_rebase(p->head, p->base, p->at, bytes.p);
+        p->base = bytes.p;
+    }
+    size_t n = bytes.n < p->limits.max_head ? bytes.n : p->limits.max_head;
+    struct cursor c = {.base = bytes.p, .end = bytes.p + n, .stop = bytes.p + n};
+    c.at = bytes.p + p->at;
+    enum step s = NEXT;
+    if (p->state < LINE)
+        s = start_line(p, &c, simd);
+    if (s == NEXT)
+        s = fields(p, &c, simd);
+    if (s == NEXT) {
+        p->head->size = (size_t)(c.at - c.base);
+        if (judged)
+            s = judge(p, c);
+    }
+    return settle(p, c, s);
+}
+
+enum wr_parsed wr_parse_head(struct wr_parse *p, struct wr_span bytes)
+{
+    return run(p, bytes, true, true);
+}
+
+enum wr_parsed wr_parse_head_scalar(struct wr_parse *p, struct wr_span bytes)
+{
+    return run(p, bytes, true, false);
+}
+
+enum wr_parsed wr_parse_fields(struct wr_span lines, struct wr_head *out,
+                               struct wr_refusal *out_refusal)
+{
+    struct wr_parse p;
+    wr_parse_init_response(&p, out, WR_METHOD_OTHER, NULL);
+    p.limits.max_head = UINT32_MAX;
+    p.state = LINE;
+    enum wr_parsed r = run(&p, lines, false, false);
+    if (r == WR_PARSED_MORE && p.state == LINE)
+        return WR_PARSED_DONE;
+    if (r != WR_PARSED_BAD)
+        p.refusal = (struct wr_refusal){WR_BAD_TRUNCATED, p.at};
+    *out_refusal = p.refusal;
+    return WR_PARSED_BAD;
+}
