@@ -147,8 +147,8 @@ static enum step take_target(struct wr_parse *p, struct cursor *c, const char *t
     if (*token == '/' && head->method != WR_METHOD_CONNECT) {
         head->form = WR_TARGET_ORIGIN;
     } else {
-        struct wr_target target;
-        enum wr_reason bad = wr_target_parse(head->target, head->method, &target);
+        struct wr_uri target;
+        enum wr_reason bad = wr_uri_parse(head->target, head->method, &target);
         if (bad)
             return refuse(p, *c, token, bad);
         head->form = target.form;

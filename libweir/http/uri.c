@@ -106,7 +106,7 @@ bool wr_host_eq(struct wr_host a, struct wr_host b, uint16_t default_port)
 
 /* ---- targets ---- */
 
-static void split_query(struct wr_span s, struct wr_target *out)
+static void split_query(struct wr_span s, struct wr_uri *out)
 {
     ptrdiff_t at = wr_span_find_char(s, '?');
     out->path = at < 0 ? s : wr_span_sub(s, 0, (size_t)at);
@@ -114,7 +114,7 @@ static void split_query(struct wr_span s, struct wr_target *out)
     out->query = at < 0 ? (struct wr_span){"", 0} : wr_span_sub(s, (size_t)at + 1, s.n);
 }
 
-static enum wr_reason parse_authority(struct wr_span s, struct wr_target *out)
+static enum wr_reason parse_authority(struct wr_span s, struct wr_uri *out)
 {
     if (wr_span_find_char(s, '@') >= 0)
         return WR_BAD_TARGET_USERINFO;
@@ -122,7 +122,7 @@ static enum wr_reason parse_authority(struct wr_span s, struct wr_target *out)
     return wr_host_parse(s, &out->host) == 0 ? WR_BAD_NONE : WR_BAD_TARGET_HOST;
 }
 
-static enum wr_reason parse_absolute(struct wr_span text, struct wr_target *out)
+static enum wr_reason parse_absolute(struct wr_span text, struct wr_uri *out)
 {
     ptrdiff_t colon = wr_span_find(text, WR_LIT("://"));
     if (colon <= 0)
@@ -147,8 +147,7 @@ static bool has_only_target_bytes(struct wr_span text)
     return wr_scan_scalar(wr_scan_target(text.p, end), end, WR_CHAR_TARGET_HIGH) == end;
 }
 
-static enum wr_reason parse_form(struct wr_span text, enum wr_method method,
-                                 struct wr_target *out)
+static enum wr_reason parse_form(struct wr_span text, enum wr_method method, struct wr_uri *out)
 {
     if (method == WR_METHOD_CONNECT) {
         out->form = WR_TARGET_AUTHORITY;
@@ -167,10 +166,9 @@ static enum wr_reason parse_form(struct wr_span text, enum wr_method method,
     return parse_absolute(text, out);
 }
 
-enum wr_reason wr_target_parse(struct wr_span text, enum wr_method method,
-                               struct wr_target *out)
+enum wr_reason wr_uri_parse(struct wr_span text, enum wr_method method, struct wr_uri *out)
 {
-    struct wr_target target = {
+    struct wr_uri target = {
         .path = {"", 0},
           .query = {"", 0}
     };

@@ -5,7 +5,7 @@
 /*
  * Request targets and paths.
  *
- * wr_target_parse cuts a target into its parts; wr_path_normalise turns a raw path into the one that
+ * wr_uri_parse cuts a target into its parts; wr_path_normalise turns a raw path into the one that
  * is matched and opened: decoded once, without dot segments. What could be read in two ways is refused.
  *
  * 1. The normalised path begins with '/', holds no NUL, no "." or ".." segment (also none that was
@@ -24,7 +24,7 @@ struct wr_host {
     bool is_ip6;
 };
 
-struct wr_target {
+struct wr_uri {
     enum wr_target_form form;
     struct wr_span scheme;    /* of the absolute form: as written */
     struct wr_span authority; /* host[:port] of absolute and authority form */
@@ -35,8 +35,8 @@ struct wr_target {
 };
 
 /* WR_BAD_NONE, or why not. Host of the Host field: host[:port]. */
-WR_MUST enum wr_reason wr_target_parse(struct wr_span text, enum wr_method method,
-                                       struct wr_target *out);
+WR_MUST enum wr_reason wr_uri_parse(struct wr_span text, enum wr_method method,
+                                    struct wr_uri *out);
 WR_MUST int wr_host_parse(struct wr_span text, struct wr_host *out); /* 0 or WR_E_SYNTAX */
 
 /* Same host (ASCII case folded) and same port, 0 standing for default_port. */
