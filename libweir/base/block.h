@@ -43,7 +43,6 @@ struct wr_block {
     uint8_t step; /* index; WR_BLOCK_STEPS: a small one */
     bool shared;
     uint8_t at; /* in its slab */
-    bool reserve;
     struct wr_block_pool *pool;
     struct wr_budget *budget; /* who is charged */
     struct wr_block_slab *slab;
@@ -55,7 +54,7 @@ struct wr_block {
 struct wr_block_step {
     struct wr_block_slab *partial, *full, *empty;
     size_t free, low_free; /* resident free blocks; their minimum this period */
-    size_t live;
+    size_t due, live;
 };
 
 struct wr_block_pool {
@@ -67,7 +66,9 @@ struct wr_block_pool {
     /* private */
     struct wr_block_pool *next;
     struct wr_block_step step[WR_BLOCK_STEPS];
-    struct wr_pool small;
+    struct wr_pool small;      /* header and bytes together */
+    struct wr_pool heads[3];   /* slabs of 16, 4 and 1 blocks */
+    uint32_t gen;              /* the last one given */
     struct wr_block *returned; /* atomic stack: shared blocks dropped elsewhere */
     struct wr_block *reserve;  /* for urgent takes */
     uint32_t reserve_want, reserve_have;
@@ -96,13 +97,18 @@ WR_MUST int wr_block_take_small(struct wr_block_pool *bp, size_t n, const struct
 
 struct wr_block *wr_block_ref(struct wr_block *b); /* returns b */
 void wr_block_drop(struct wr_block **b);           /* empties the pointer; takes NULL */
-bool wr_block_writable(const struct wr_block *b);  /* refs == 1 */
-void wr_block_share(struct wr_block *b);           /* from here on any thread may hold it */
+bool wr_block_writable(const struct wr_block *b);  /* one holder */
+char *wr_block_open(struct wr_block *b);  /* its data for writing; panics if not writable */
+void wr_block_expire(struct wr_block *b); /* what was lent from it is stale from here on */
+void wr_block_share(struct wr_block *b);  /* from here on any thread may hold it */
 /* Hands the charge of a sole-held block to another holder's budget. */
 WR_MUST int wr_block_charge_to(struct wr_block *b, struct wr_budget *to);
 
+/* The same to the pool's own node, which refuses nothing: for holders without a budget. */
+void wr_block_charge_pool(struct wr_block *b);
+
 void wr_block_pool_validate(const struct wr_block_pool *bp);
-bool wr_block_pool_tick(struct wr_block_pool *bp); /* as wr_pool_tick */
+enum wr_mem_more wr_block_pool_tick(struct wr_block_pool *bp, bool period, size_t *room);
 size_t wr_block_pool_trim(struct wr_block_pool *bp);
 
 #endif

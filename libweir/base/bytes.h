@@ -48,7 +48,7 @@ void wr_view_end(struct wr_view *v);
 #define wr_view_span(v)      wr_view_span_at((v), WR_HERE)
 #define wr_view_keep(v, out) wr_view_keep_at((v), WR_HERE, (out))
 struct wr_span wr_view_span_at(struct wr_view v, const struct wr_site *site);
-/* 0, WR_E_BUDGET or -ENOMEM (only a copy can fail). The caller drops *out. */
+/* 0; a copy that is refused becomes a reference. The caller drops *out. */
 WR_MUST int wr_view_keep_at(struct wr_view v, const struct wr_site *site, struct wr_bytes *out);
 struct wr_view wr_view_sub(struct wr_view v, size_t from, size_t n); /* clipped */
 

@@ -18,7 +18,8 @@
  * 3. reserve, then at most one commit, with nothing else in between but reading.
  * 4. A failed call leaves the chain as it was; move may stop early and says how far it came.
  *
- * The chain is the caller's memory; up to 4 slices lie in it, more in an array from the heap.
+ * The chain is the caller's memory; up to 4 slices lie in it, more in an array from the heap. It may be
+ * moved by assignment.
  */
 
 #include "libweir/base/block.h"
@@ -38,8 +39,7 @@ struct wr_chain {
     size_t len;
     struct wr_block_pool *pool;
     struct wr_budget *budget;
-    struct wr_bytes
-        *slices; /* inline_ or an array from the heap: a ring would cost more than a memmove */
+    struct wr_bytes *many; /* NULL: the slices lie in inline_ */
     uint32_t first, count, cap, room;
     struct wr_block *spare; /* reserved, not yet committed */
     struct wr_bytes inline_[WR_CHAIN_INLINE];

@@ -52,6 +52,9 @@
 #include "libweir/base/span.h"
 
 #define WR_MEM_PERIOD_MS 200
+#define WR_MEM_STEP_MS \
+    4 /* between two steps of one period, and what a step gives back at most */
+#define WR_MEM_STEP_BYTES ((size_t)4 << 20)
 
 struct wr_mem_options {
     bool passthrough, poison, tags, cold;
@@ -81,7 +84,8 @@ struct wr_mem {
     struct wr_pool *pools;
     struct wr_block_pool *block_pools;
     struct wr_mem_tag *tags;
-    uint64_t next_tick_ms;
+    uint64_t next_tick_ms, next_period_ms;
+    size_t freed; /* into pools since the last trim */
 };
 
 /* opt NULL means the default. Fails only if tags are wanted and their table is refused. */
@@ -102,7 +106,8 @@ size_t wr_mem_leaks(const struct wr_mem *m,
                                size_t bytes),
                     void *arg);
 
-/* For pools and blocks. */
+/* For pools and blocks. make_room trims if enough was freed since the last time to make it worth while. */
+size_t wr_mem_make_room(struct wr_mem *m);
 WR_MUST void *wr_mem_map(struct wr_mem *m, size_t n);
 void wr_mem_unmap(struct wr_mem *m, void *p, size_t n);
 void wr_mem_purge(struct wr_mem *m, void *p, size_t n);

@@ -78,10 +78,9 @@ WR_MUST void *wr_arena_alloc_slow(struct wr_arena *a, size_t n);
 WR_MUST static inline void *wr_arena_alloc(struct wr_arena *a, size_t n)
 {
     size_t room = (size_t)(a->end - a->at);
-    if (WR_LIKELY(n <= room && n <= WR_ARENA_CHUNK / 4)) {
+    if (WR_LIKELY(n - 1 < room && n <= WR_ARENA_CHUNK / 4)) {
         char *p = a->at;
-        size_t step = (n + 15) & ~(size_t)15;
-        a->at += step < room ? step : room;
+        a->at += (n + 15) & ~(size_t)15; /* chunks end on 16 */
         return p;
     }
     return wr_arena_alloc_slow(a, n);

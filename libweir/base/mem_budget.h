@@ -11,11 +11,13 @@
  * (stop reading, stop accepting, trim); at hard it refuses.
  *
  * Invariants
- * 1. used <= hard, always. Without an urgent charge used <= hard - reserve.
+ * 1. No charge brings used above hard, none but an urgent one above hard - reserve.
  * 2. Nobody overtakes: while a node has waiters, only urgent charges and the waiters themselves pass it.
  * 3. No lost wake-up: wait tries first; release, cancel and a raised limit all serve the queue; what a
  *    waiter waits for is already charged when it is called.
- * 4. A waiter is called exactly once, or cancelled. It may not free the node that calls it.
+ * 4. A waiter is called exactly once, or cancelled: with 0 and its charge made, or with WR_E_TOO_BIG
+ *    because a limit was lowered below its wish. It may charge, release, wait and cancel, and free its own
+ *    node, but not the node whose queue it stood in.
  *
  * The node is the caller's memory (embed it in the connection) and outlives its charges and children.
  * One thread. No allocation.
@@ -34,7 +36,7 @@ struct wr_budget_waiter {
     struct wr_budget *budget;             /* the node it wants to charge */
     size_t n;
     uint64_t ticket;
-    void (*fn)(struct wr_budget_waiter *w);
+    void (*fn)(struct wr_budget_waiter *w, int err);
 };
 
 struct wr_budget {
@@ -47,7 +49,8 @@ struct wr_budget {
                     bool over); /* called when used crosses soft; may be NULL */
     /* private */
     struct wr_budget_waiter queue; /* ring head */
-    uint64_t tickets;              /* of the root */
+    struct wr_budget *root;
+    uint64_t tickets, parked; /* of the root: handed out; waiting now */
     uint32_t children;
     bool serving, again;
 };
@@ -72,9 +75,15 @@ WR_MUST int wr_budget_move(struct wr_budget *from, struct wr_budget *to, size_t 
 
 /* 1: charged at once, fn is not called. 0: parked. WR_E_TOO_BIG: it can never fit. */
 WR_MUST int wr_budget_wait(struct wr_budget *b, struct wr_budget_waiter *w, size_t n,
-                           void (*fn)(struct wr_budget_waiter *w));
+                           void (*fn)(struct wr_budget_waiter *w, int err));
 void wr_budget_cancel(struct wr_budget_waiter *w); /* not parked: nothing happens */
 bool wr_budget_waiting(const struct wr_budget_waiter *w);
+
+/* Somebody in this tree waits: who keeps free memory for speed gives it back instead. */
+static inline bool wr_budget_pressed(const struct wr_budget *b)
+{
+    return b->root->parked > 0;
+}
 
 bool wr_budget_over_soft(const struct wr_budget *b); /* this node or one above it */
 size_t wr_budget_room(const struct wr_budget *b);    /* what a plain charge could get now */

@@ -42,9 +42,10 @@ struct wr_pool {
     struct wr_pool *next;
     struct wr_pool_slab *partial, *full, *empty;
     void *stack[WR_POOL_STACK];
-    uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset, reserved_;
-    size_t resident_free,
-        low_free; /* free slots in pages that are resident; their minimum this period */
+    uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset, batch;
+    size_t resident_free; /* free slots that begin in a resident page */
+    size_t low_free;      /* least free this period: resident_free + stacked */
+    size_t due;           /* slots to give back */
     struct wr_pool_stats stats;
 };
 
@@ -63,8 +64,14 @@ size_t wr_pool_live(const struct wr_pool *p);
 void wr_pool_stats(const struct wr_pool *p, struct wr_pool_stats *out);
 void wr_pool_validate(const struct wr_pool *p);
 
-/* For wr_mem: one period has passed; returns true while there is more to give back. */
-bool wr_pool_tick(struct wr_pool *p);
+/* For wr_mem. A period's end sets what is due; every call gives back due slots worth at most *room
+ * bytes, and takes them off *room. */
+enum wr_mem_more {
+    WR_MEM_REST,
+    WR_MEM_PERIOD,
+    WR_MEM_DUE
+};
+enum wr_mem_more wr_pool_tick(struct wr_pool *p, bool period, size_t *room);
 size_t wr_pool_trim(struct wr_pool *p); /* everything free, now */
 
 #endif

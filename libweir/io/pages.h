@@ -24,7 +24,7 @@ struct wr_os_pages {
     struct wr_pages pages; /* pass &pages to wr_mem_init */
     /* private */
     const struct wr_heap *heap;
-    struct wr_os_region *regions;
+    struct wr_os_region *regions, *large;
     size_t mapped_bytes;
 };
 
