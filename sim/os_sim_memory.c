@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Coroutines and the memory of simulated processes.
+ *
+ * Every process has a memory file; the file of the running process is mapped at SIM_BASE: the heap
+ * first, stacks behind it. Spawning writes the used part of the parent's range into the child's file,
+ * so that pointers stay good and writes stay private: fork, without a second thread of control.
+ */
+
+#include "sim/os_sim.h"
+
+#include "libweir/base/assert.h"
+#include "libweir/base/heap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if WR_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+
+#define STACK_CANARY 0x5741524d53544b21ull
+#define HEAP_CLASSES 128
+#define HEAP_LIVE    0x4c495645u
+#define HEAP_DEAD    0x44454144u
+
+/* At SIM_BASE, so that it is copied with the rest. */
+struct heap {
+    void *free[HEAP_CLASSES];
+    void *free_pages; /* unmapped page runs, reused by exact size */
+    uint64_t brk;
+};
+struct heap_tag {
+    uint32_t state;
+    int32_t owner; /* the process that allocated it: what a child inherits is not its leak */
+    uint64_t size;
+};
+_Static_assert(sizeof(struct heap_tag) == 16, "keeps the alignment of 16");
+
+static inline char *range(uint64_t at)
+{
+    return (char *)(uintptr_t)(SIM_BASE + at); // NOLINT
+}
+
+static struct heap *heap_here(void)
+{
+    return (struct heap *)(void *)range(0);
+}
+
+static char *stack_top(unsigned slot)
+{
+    return range(SIM_HEAP_SIZE + (uint64_t)(slot + 1) * SIM_STACK_SIZE);
+}
+
+/* ---- the sanitizer's shadow of the range ---------------------------------------------------------- */
+#if WR_ASAN
+#define SHADOW_HEAP  (SIM_HEAP_SIZE / 8)
+#define SHADOW_SLOTS 12u
+#define SHADOW_STACK (SHADOW_SLOTS * SIM_STACK_SIZE / 8)
+/* Copied with plain stores: the library's memcpy would ask for the shadow of the shadow. */
+__attribute__((no_sanitize("address", "undefined"))) WR_NOINLINE static void
+shadow_copy(volatile uint64_t *to, const volatile uint64_t *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / 8; i++)
+        to[i] = from[i];
+}
+
+static uint64_t *shadow_of(const char *p)
+{
+    size_t scale, offset;
+    __asan_get_shadow_mapping(&scale, &offset);
+    return (uint64_t *)(void *)(((uintptr_t)p >> scale) + offset); // NOLINT
+}
+
+struct shadow {
+    uint64_t heap_bytes;
+    uint64_t words[];
+};
+
+static struct shadow *shadow_save(void)
+{
+    size_t heap_bytes = ((size_t)heap_here()->brk / 8 + 63) & ~(size_t)63;
+    struct shadow *s = malloc(sizeof *s + heap_bytes + SHADOW_STACK);
+    s->heap_bytes = heap_bytes;
+    shadow_copy(s->words, shadow_of(range(0)), heap_bytes);
+    shadow_copy(s->words + heap_bytes / 8, shadow_of(range(SIM_HEAP_SIZE)), SHADOW_STACK);
+    return s;
+}
+
+static void shadow_load(struct shadow *s)
+{
+    shadow_copy(shadow_of(range(0)), s->words, s->heap_bytes);
+    shadow_copy(shadow_of(range(SIM_HEAP_SIZE)), s->words + s->heap_bytes / 8, SHADOW_STACK);
+    free(s);
+}
+#endif
+
+void sim_memory_open(void)
+{
+    void *p = mmap(range(0), SIM_RANGE, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    WR_ASSERT(p == range(0));
+}
+
+void sim_memory_close(void)
+{
+    while (sim_world->spares > 0)
+        close(sim_world->spare_memory[--sim_world->spares]);
+    munmap(range(0), SIM_RANGE);
+}
+
+void sim_memory_map(struct sim_proc *p)
+{
+    if (sim_world->mapped == p)
+        return;
+#if WR_ASAN
+    if (sim_world->mapped && sim_world->mapped->memory_fd >= 0) {
+        free(sim_world->mapped->shadow);
+        sim_world->mapped->shadow = (char *)shadow_save();
+    }
+    __asan_unpoison_memory_region(range(0), sizeof(struct heap));
+#endif
+    void *at = mmap(range(0), SIM_RANGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                    p->memory_fd, 0);
+    WR_ASSERT(at == range(0));
+    sim_world->mapped = p;
+#if WR_ASAN
+    if (p->shadow)
+        shadow_load((struct shadow *)(void *)p->shadow);
+    else
+        __asan_unpoison_memory_region(range(0), SIM_RANGE);
+    p->shadow = NULL;
+#endif
+}
+
+static void copy_range(int to_fd, const char *from, size_t n)
+{
+    off_t at = (off_t)((uintptr_t)from - SIM_BASE);
+    while (n > 0) {
+        ssize_t r =
+            syscall(SYS_pwrite64, to_fd, from, n, at); /* not intercepted by sanitizers */
+        WR_ASSERT(r > 0);
+        from += r;
+        at += r;
+        n -= (size_t)r;
+    }
+}
+
+void sim_memory_new(struct sim_proc *p, struct sim_proc *parent)
+{
+    if (sim_world->spares > 0)
+        p->memory_fd = sim_world->spare_memory[--sim_world->spares];
+    else
+        p->memory_fd = memfd_create("weir-sim", MFD_CLOEXEC);
+    WR_ASSERT(p->memory_fd >= 0 && ftruncate(p->memory_fd, (off_t)SIM_RANGE) == 0);
+    if (!parent) {
+        struct heap fresh = {.brk = (sizeof fresh + 63) & ~63ull};
+        WR_ASSERT(pwrite(p->memory_fd, &fresh, sizeof fresh, 0) == (ssize_t)sizeof fresh);
+        return;
+    }
+    p->stack_depth = parent->stack_depth + 1;
+    WR_ASSERT(sim_world->mapped == parent && p->stack_depth < SIM_STACKS);
+    copy_range(p->memory_fd, range(0), heap_here()->brk);
+    for (unsigned s = 0; s <= parent->stack_depth; s++) {
+        /* The parent's own frames end here; those of its ancestors were copied whole. */
+        char *low = s == parent->stack_depth ? (char *)__builtin_frame_address(0) - 256
+                                             : stack_top(s) - SIM_STACK_SIZE;
+        copy_range(p->memory_fd, low, (size_t)(stack_top(s) - low));
+    }
+#if WR_ASAN
+    p->shadow = (char *)shadow_save();
+#endif
+}
+
+void sim_memory_drop(struct sim_proc *p)
+{
+    if (p->memory_fd < 0)
+        return;
+    if (sim_world->mapped == p)
+        sim_world->mapped = NULL;
+    if (sim_world->spares < WR_ARRAY_LEN(sim_world->spare_memory) &&
+        ftruncate(p->memory_fd, 0) == 0)
+        sim_world->spare_memory[sim_world->spares++] = p->memory_fd;
+    else
+        close(p->memory_fd);
+    p->memory_fd = -1;
+    free(p->shadow);
+    p->shadow = NULL;
+}
+
+/* ---- switching ------------------------------------------------------------------------------------- */
+#if WR_ASAN
+/* Learned on every arrival in a task. */
+static const void *scheduler_stack;
+static size_t scheduler_size;
+#endif
+
+static void task_begin(void)
+{
+#if WR_ASAN
+    __sanitizer_finish_switch_fiber(NULL, &scheduler_stack, &scheduler_size);
+#endif
+    struct sim_task *t = sim_world->current;
+    if (t->is_main) {
+        int status = t->main_fn(t->arg);
+        wr_os_exit(status);
+    }
+    t->thread_fn(t->arg);
+    sim_task_leave();
+}
+
+#if defined(__x86_64__)
+/* Saves what the ABI lets a callee keep, swaps the stacks, restores. */
+void sim_swap_stacks(void **save, void *load);
+__asm__(".text\n"
+        ".globl sim_swap_stacks\n"
+        ".type sim_swap_stacks,@function\n"
+        "sim_swap_stacks:\n"
+        "  pushq %rbp\n"
+        "  pushq %rbx\n"
+        "  pushq %r12\n"
+        "  pushq %r13\n"
+        "  pushq %r14\n"
+        "  pushq %r15\n"
+        "  movq %rsp, (%rdi)\n"
+        "  movq %rsi, %rsp\n"
+        "  popq %r15\n"
+        "  popq %r14\n"
+        "  popq %r13\n"
+        "  popq %r12\n"
+        "  popq %rbx\n"
+        "  popq %rbp\n"
+        "  ret\n"
+        ".size sim_swap_stacks,.-sim_swap_stacks\n");
+
+static void context_make(struct sim_task *t, char *top)
+{
+    void **sp = (void **)(void *)top;
+    *--sp = NULL; /* the caller of task_begin: none */
+    *--sp = (void *)(uintptr_t)task_begin;
+    for (int i = 0; i < 6; i++)
+        *--sp = NULL;
+    t->context = sp;
+}
+
+static void context_swap(void **save, void *load)
+{
+    sim_swap_stacks(save, load);
+}
+
+static void context_free(struct sim_task *t)
+{
+    (void)t;
+}
+#else
+static ucontext_t scheduler_context;
+
+static void context_make(struct sim_task *t, char *top)
+{
+    ucontext_t *u = calloc(1, sizeof *u);
+    WR_ASSERT(u && getcontext(u) == 0);
+    u->uc_stack.ss_sp = top - SIM_STACK_SIZE + 64;
+    u->uc_stack.ss_size = SIM_STACK_SIZE - 128;
+    makecontext(u, task_begin, 0);
+    t->context = u;
+}
+
+static void context_swap(void **save, void *load)
+{
+    ucontext_t *from = *save ? *save : &scheduler_context;
+    ucontext_t *to = load ? load : &scheduler_context;
+    swapcontext(from, to);
+}
+
+static void context_free(struct sim_task *t)
+{
+    free(t->context);
+}
+#endif
+
+/* Needs the task's process mapped. */
+void sim_stack_prepare(struct sim_task *t)
+{
+    char *top = stack_top(t->stack_slot);
+    t->stack_low = top - SIM_STACK_SIZE;
+#if WR_ASAN
+    __asan_unpoison_memory_region(t->stack_low, SIM_STACK_SIZE);
+#endif
+    *(uint64_t *)(void *)t->stack_low = STACK_CANARY;
+    context_make(t, top - 64);
+}
+
+void sim_switch_to(struct sim_task *t)
+{
+    sim_memory_map(t->proc);
+    if (!t->context)
+        sim_stack_prepare(t);
+    sim_world->current = t;
+    t->state = SIM_RUNNING;
+#if WR_ASAN
+    void *fake = NULL;
+    __sanitizer_start_switch_fiber(&fake, t->stack_low, SIM_STACK_SIZE);
+#endif
+    context_swap(&sim_world->context, t->context);
+#if WR_ASAN
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+    sim_world->current = NULL;
+    if (t->state == SIM_ENDED) {
+        context_free(t);
+        return;
+    }
+    WR_ASSERT(*(uint64_t *)(void *)t->stack_low == STACK_CANARY);
+}
+
+void sim_switch_back(bool for_ever)
+{
+    struct sim_task *t = sim_world->current;
+#if WR_ASAN
+    __sanitizer_start_switch_fiber(for_ever ? NULL : &t->asan_stack, scheduler_stack,
+                                   scheduler_size);
+#else
+    (void)for_ever;
+#endif
+    context_swap(&t->context, sim_world->context);
+#if WR_ASAN
+    __sanitizer_finish_switch_fiber(t->asan_stack, &scheduler_stack, &scheduler_size);
+#endif
+}
+
+/* ---- the heap of a process ------------------------------------------------------------------------- */
+/* 16..1024 in steps of 16, then four steps per doubling. */
+static unsigned heap_class(size_t n, size_t *out_size)
+{
+    if (n <= 1024) {
+        unsigned c = (unsigned)((n + 15) / 16);
+        *out_size = (size_t)(c ? c : 1) * 16;
+        return c ? c : 1;
+    }
+    unsigned log = 63u - (unsigned)__builtin_clzll(n - 1); /* 2^log <= n-1 < 2^(log+1) */
+    size_t step = (size_t)1 << (log - 2);
+    size_t size = (n + step - 1) / step * step;
+    *out_size = size;
+    return 64 + (log - 10) * 4 + (unsigned)((size - ((size_t)1 << log)) / step);
+}
+
+static bool heap_refuses(struct sim_proc *p)
+{
+    p->heap_calls++;
+    if (p->refuse_nth && --p->refuse_nth == 0)
+        return true;
+    return sim_fault(sim_world->opt.faults.heap);
+}
+
+static void *heap_take(size_t n, size_t align)
+{
+    struct sim_proc *p = sim_self();
+    struct heap *h = heap_here();
+    size_t size, pad = align > 16 ? align : 0;
+    unsigned c = heap_class(n + sizeof(struct heap_tag) + (WR_ASAN ? 16 : 0) + pad, &size);
+    if (c >= HEAP_CLASSES || n > SIM_HEAP_SIZE)
+        return NULL;
+    char *block = h->free[c];
+    if (block && !pad) {
+#if WR_ASAN
+        __asan_unpoison_memory_region(block, size);
+#endif
+        memcpy(&h->free[c], block + sizeof(struct heap_tag), sizeof(void *));
+    } else {
+        uint64_t at = h->brk;
+        if (pad) /* so that what follows the tag is aligned */
+            at = ((at + sizeof(struct heap_tag) + align - 1) & ~(uint64_t)(align - 1)) -
+                 sizeof(struct heap_tag);
+        if (at + size > SIM_HEAP_SIZE)
+            return NULL;
+        block = range(at);
+        h->brk = at + size;
+    }
+    struct heap_tag *tag = (struct heap_tag *)(void *)block;
+    *tag = (struct heap_tag){HEAP_LIVE, p->pid, n};
+    p->heap_live += n;
+    if (p->heap_live > p->heap_peak)
+        p->heap_peak = p->heap_live;
+    char *user = block + sizeof *tag;
+#if WR_ASAN
+    __asan_poison_memory_region(user + n, size - sizeof *tag - n);
+#else
+    memset(user, 0xa5, n < 256 ? n : 256);
+#endif
+    return user;
+}
+
+static void *heap_alloc(void *ctx, size_t n)
+{
+    (void)ctx;
+    return heap_refuses(sim_self()) ? NULL : heap_take(n ? n : 1, 16);
+}
+
+static void heap_free(void *ctx, void *user, size_t n)
+{
+    (void)ctx;
+    if (!user)
+        return;
+    struct sim_proc *p = sim_self();
+    struct heap_tag *tag = (struct heap_tag *)(void *)((char *)user - sizeof *tag);
+    if (tag->state != HEAP_LIVE || tag->size != (n ? n : 1)) {
+        sim_violation("heap: free of %p says %zu bytes, the block is %s of %llu bytes", user, n,
+                      tag->state == HEAP_LIVE   ? "live"
+                      : tag->state == HEAP_DEAD ? "free"
+                                                : "unknown",
+                      (unsigned long long)tag->size);
+        return;
+    }
+    if (tag->owner == p->pid)
+        p->heap_live -= tag->size;
+    size_t size;
+    unsigned c = heap_class(tag->size + sizeof *tag + (WR_ASAN ? 16 : 0), &size);
+    tag->state = HEAP_DEAD;
+#if !WR_ASAN
+    memset(user, 0xdd, tag->size < 256 ? tag->size : 256);
+#endif
+    struct heap *h = heap_here();
+    memcpy(user, &h->free[c], sizeof(void *));
+    h->free[c] = tag;
+#if WR_ASAN
+    __asan_poison_memory_region(user, size - sizeof *tag);
+#endif
+}
+
+static void *heap_realloc(void *ctx, void *old, size_t old_n, size_t n)
+{
+    if (!old)
+        return heap_alloc(ctx, n);
+    void *fresh = heap_alloc(ctx, n);
+    if (!fresh)
+        return NULL;
+    memcpy(fresh, old, old_n < n ? old_n : n);
+    heap_free(ctx, old, old_n);
+    return fresh;
+}
+
+const struct wr_heap *wr_os_heap(void)
+{
+    static const struct wr_heap heap = {heap_alloc, heap_realloc, heap_free, NULL};
+    return &heap;
+}
+
+/* Pages come from the same range; a run that was unmapped serves the next of its size. */
+static char *pages_reuse(size_t n)
+{
+    struct heap *h = heap_here();
+    void **link = &h->free_pages;
+    while (*link) {
+        struct heap_tag *tag = *link;
+        void **next = (void **)(void *)(tag + 1);
+        if (tag->size == n) {
+#if WR_ASAN
+            __asan_unpoison_memory_region(tag + 1, n);
+#endif
+            *link = *next;
+            *tag = (struct heap_tag){HEAP_LIVE, sim_self()->pid, n};
+            return (char *)(tag + 1);
+        }
+        link = next;
+    }
+    return NULL;
+}
+
+void *wr_os_map(size_t n)
+{
+    sim_enter();
+    n = (n + 4095) & ~(size_t)4095;
+    if (heap_refuses(sim_self()))
+        return NULL;
+    char *p = pages_reuse(n);
+    if (!p) {
+        p = heap_take(n, 4096);
+        if (!p)
+            return NULL;
+        sim_self()->heap_live -= n; /* counted as mapped, not as heap */
+    }
+    memset(p, 0, n);
+    sim_self()->mapped += n;
+    return p;
+}
+
+int sim_unmap_private(void *p, size_t n)
+{
+    struct heap_tag *tag = (struct heap_tag *)(void *)((char *)p - sizeof *tag);
+    n = (n + 4095) & ~(size_t)4095;
+    if (tag->state != HEAP_LIVE || tag->size != n)
+        return -EINVAL;
+    tag->state = HEAP_DEAD;
+    if (tag->owner == sim_self()->pid)
+        sim_self()->mapped -= n;
+    struct heap *h = heap_here();
+    memcpy(p, &h->free_pages, sizeof(void *));
+    h->free_pages = tag;
+    return 0;
+}
+
+bool sim_address_private(const void *p)
+{
+    return (uintptr_t)p >= SIM_BASE && (uintptr_t)p < SIM_BASE + SIM_RANGE;
+}
