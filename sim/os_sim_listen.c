@@ -170,8 +170,8 @@ static bool embryo_accept(struct sim_tcp *c)
 
 void tcp_embryo_data(struct sim_tcp *c)
 {
-    if (c->acked)
-        (void)embryo_accept(c);
+    c->acked = true; /* data acknowledges, too */
+    (void)embryo_accept(c);
 }
 
 void tcp_embryo_reset(struct sim_tcp *c)
@@ -221,8 +221,11 @@ static void client_open(struct sim_tcp *t, struct sim_tcp *l)
     t->other = c;
     sim_list_add(&l->embryos, &c->in_queue);
     t->state = TCP_OPEN;
-    sim_after(&c->handshake, sim_latency(&c->peer));
     sim_wake(&t->f, 0);
+    if (sim_inet_loopback(&c->peer))
+        embryo_step(c); /* the loopback shakes hands without a pause */
+    else
+        sim_after(&c->handshake, sim_latency(&c->peer));
 }
 
 static void connect_failed(struct sim_tcp *t, int err)
