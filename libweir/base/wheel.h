@@ -73,7 +73,8 @@ static inline bool wr_timer_armed(const struct wr_timer *t)
 size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms);
 
 /* When wr_wheel_advance has something to do next: never later than the first due timer, earlier only
- * when a higher level must be spread first (at most 4 times in a timer's life). UINT64_MAX: never. */
+ * when a higher level must be spread first (at most 4 times in a timer's life, and
+ * once in 2^32 ticks). UINT64_MAX: never. */
 uint64_t wr_wheel_next_due(const struct wr_wheel *w);
 
 /* The time of the latest advance (inside a fn: the current one). */
