@@ -269,6 +269,11 @@ int wr_os_thread_join(struct wr_os_thread *thread)
     return 0;
 }
 
+uintptr_t wr_os_thread_self(void)
+{
+    return (uintptr_t)sim_world->current;
+}
+
 /* ---- what scenarios see ------------------------------------------------------------------------------ */
 bool wr_mutant_on(const char *name)
 {

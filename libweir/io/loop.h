@@ -35,6 +35,7 @@ struct wr_loop;
 struct wr_heap;
 struct wr_budget;
 struct wr_block_pool;
+struct wr_mem;
 
 /* What one wr_io may do in one callback before it lets the others have their turn. */
 #define WR_IO_TURN_BYTES (256u << 10)
@@ -76,9 +77,8 @@ struct wr_loop_stats {
 
 /* All zero is a loop with defaults. */
 struct wr_loop_options {
-    const struct wr_heap *heap; /* default: the process's */
-    struct wr_budget *budget;   /* handed out by wr_loop_budget */
-    struct wr_block_pool *blocks;
+    const struct wr_heap *heap;  /* default: the process's */
+    struct wr_budget *budget;    /* handed out by wr_loop_budget; parent of the blocks' */
     struct wr_loop_stats *stats; /* default: inside the loop */
     uint32_t max_ios;            /* default: no limit but memory */
     uint32_t max_posts;          /* default 4096; rounded up to a power of two */
@@ -87,8 +87,9 @@ struct wr_loop_options {
 
 WR_MUST int wr_loop_new(const struct wr_loop_options *options, struct wr_loop **out_loop);
 
-/* Takes NULL. Drops what is still posted, frees what is to be freed. Every wr_io and timer must be
- * closed by now. In a forked child it releases the child's copy and leaves the parent's alone. */
+/* Takes NULL. Drops what is still posted, frees what is to be freed. Every wr_io and timer is closed and
+ * every block dropped by now. A forked child closes its copies of the descriptors this way and leaves
+ * the parent's loop alone. */
 void wr_loop_free(struct wr_loop **loop);
 
 /* Turns until wr_loop_stop. 0, or the error of epoll. */
@@ -108,7 +109,8 @@ uint64_t wr_loop_wall_ns(struct wr_loop *loop); /* since 1970; read once per tur
 struct wr_wheel *wr_loop_wheel(struct wr_loop *loop);
 const struct wr_heap *wr_loop_heap(const struct wr_loop *loop);
 struct wr_budget *wr_loop_budget(const struct wr_loop *loop);
-struct wr_block_pool *wr_loop_blocks(const struct wr_loop *loop);
+struct wr_mem *wr_loop_mem(struct wr_loop *loop); /* pools and arenas of this thread; ticked */
+struct wr_block_pool *wr_loop_blocks(struct wr_loop *loop);
 const struct wr_loop_stats *wr_loop_stats(const struct wr_loop *loop);
 
 /* WR_LOOP_SCRATCH bytes for whoever runs, until it returns. */
@@ -131,7 +133,8 @@ struct wr_io {
     uint64_t id;
     struct wr_list again; /* linked while it has something left over */
     int fd;
-    uint32_t left;
+    uint16_t left; /* events owed from an earlier turn */
+    uint16_t kind;
 };
 
 /* From now on the wr_io owns fd. On failure nothing has changed and fd is still the caller's. */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WR_IO_LOOP_IMPL_H
+#define WR_IO_LOOP_IMPL_H
+
+/*
+ * The inside of a loop, for loop.c (the turn), loop_io.c (descriptors) and loop_post.c (other threads)
+ * only. Not installed.
+ */
+
+#include "libweir/base/block.h"
+#include "libweir/base/mem.h"
+#include "libweir/base/slots.h"
+#include "libweir/io/clock.h"
+#include "libweir/io/loop.h"
+#include "libweir/io/mpmc.h"
+#include "libweir/io/pages.h"
+#include "libweir/os/os.h"
+
+struct wr_loop {
+    int ep;
+    int wake_fd;
+    struct wr_clock clock;
+    uint64_t mark_ns; /* the latest reading of the clock, this turn's or a callback's end */
+    struct wr_loop_stats *stats;
+    struct epoll_event *events;
+    uint32_t max_events;
+    struct wr_slots ios;
+
+    struct wr_list again;  /* io: owed a call in the next turn */
+    struct wr_list resume; /* io: owed a call in this turn */
+    struct wr_list tasks;
+    struct wr_free_later *frees, **frees_end;
+    struct wr_wheel wheel;
+    unsigned timers_held; /* turns since a pause in which deadlines were not judged */
+    uint64_t mem_due_ms;
+
+    char *scratch;
+    const struct wr_heap *heap;
+    struct wr_budget *budget;
+    struct wr_os_pages pages;
+    struct wr_mem mem;
+    struct wr_block_pool blocks;
+
+    uint64_t second_ns, second_busy_ns; /* the second that is being measured */
+    struct wr_loop_stats own_stats;
+    pid_t pid;
+    uintptr_t thread;
+
+    /* Shared with other threads, by atomic operations. */
+    struct wr_mpmc posts;
+    uint64_t posts_refused;
+    bool stopped;
+    bool woken; /* the eventfd was written and not yet taken */
+};
+
+/* Every callback runs between these two: who is running is written before, how long it took after. */
+void wr_loop_enter_(struct wr_loop *l, void (*fn)(void), int fd);
+void wr_loop_leave_(struct wr_loop *l, void (*fn)(void), int fd);
+
+int wr_loop_open_wake_(struct wr_loop *l);
+void wr_loop_wake_(struct wr_loop *l);
+void wr_loop_woken_(struct wr_loop *l);
+void wr_loop_run_posts_(struct wr_loop *l);
+void wr_loop_drop_posts_(struct wr_loop *l);
+
+void wr_loop_dispatch_(struct wr_loop *l, const struct epoll_event *ev);
+void wr_loop_resume_(struct wr_loop *l);
+void wr_loop_forget_ios_(struct wr_loop *l);
+
+#define WR_FN(f) ((void (*)(void))(f))
+
+#endif
