@@ -240,11 +240,11 @@ uint64_t wr_mem_tick(struct wr_mem *m, uint64_t now_ms)
 
 size_t wr_mem_trim(struct wr_mem *m)
 {
-    size_t n = 0;
-    for (struct wr_pool *p = m->pools; p; p = p->next)
-        n += wr_pool_trim(p);
+    size_t n = 0; /* blocks first: their headers lie in pools */
     for (struct wr_block_pool *b = m->block_pools; b; b = b->next)
         n += wr_block_pool_trim(b);
+    for (struct wr_pool *p = m->pools; p; p = p->next)
+        n += wr_pool_trim(p);
     return n;
 }
 
