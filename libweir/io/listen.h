@@ -14,14 +14,16 @@
  * 1. The descriptor given to on_accept is non-blocking, close-on-exec and belongs to the callback.
  * 2. accepted + shed + aborted = what accept returned. Nothing is dropped without being counted.
  * 3. Out of descriptors: at most `burst` sheds, then a pause of 10 ms, doubled up to 640 ms while the
- *    shortage lasts. One notice when a shortage begins and one when it ends, not one per connection.
+ *    shortage lasts. One notice when a shortage begins and one when a second went by without it, not
+ *    one per connection.
  * 4. Each reason to pause is on or off (two pauses for one reason need one resume). The listener
  *    accepts when no reason is on.
  * 5. on_accept may pause or close the listener; the burst ends there.
  * 6. TCP options are set on the listener and inherited by the connection, so that a connection costs
  *    one system call: accept4.
  *
- * The listener owns its descriptor and its reserve. Owner loop only.
+ * The listener owns its descriptor and its reserve. A unix path that nobody listens on any more is
+ * replaced when a listener opens it and stays when it closes. Owner loop only.
  */
 
 #include "libweir/base/compiler.h"
@@ -60,7 +62,7 @@ struct wr_listen_options {
     bool freebind;
     int rcvbuf, sndbuf;        /* 0: the kernel's own, which adapts itself */
     struct wr_span congestion; /* empty: the system's; an unknown one is an error */
-    uint32_t unix_mode;        /* permissions of a unix path; 0: as the umask says */
+    bool manual;               /* not in epoll: only wr_listener_drain accepts */
     bool start_paused;         /* paused for WR_PAUSE_USER from birth */
     bool peer_unwanted;        /* do not translate the peer's address: on_accept gets NULL */
 

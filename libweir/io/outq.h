@@ -10,7 +10,8 @@
  * one sendfile for the range (or a read and a write where the stream has no sendfile), up to a budget.
  *
  * 1. queued = bytes in the chain + bytes in the ranges. It never exceeds hard_limit: a put over it is
- *    refused whole (WR_E_HARD_LIMIT), and so is one that memory refuses; the queue is unchanged.
+ *    refused whole (WR_E_HARD_LIMIT), and so is one that memory refuses, except that a chain may have
+ *    moved in part: what is left of it says so.
  * 2. A range's release is called exactly once: sent, or dropped by deinit, or failed.
  * 3. An empty queue owns no memory.
  * 4. A file that ends before its range does is -EIO: the promised length can no longer be kept.
@@ -49,8 +50,9 @@ enum wr_outq_state {
     WR_OUTQ_AGAIN, /* the budget is spent: come back in the next turn without an edge */
 };
 
-void wr_outq_init(struct wr_outq *q, struct wr_block_pool *blocks, const struct wr_heap *heap,
-                  uint64_t hard_limit);
+/* budget is charged for the blocks; NULL: the block pool's own. */
+void wr_outq_init(struct wr_outq *q, struct wr_block_pool *blocks, struct wr_budget *budget,
+                  const struct wr_heap *heap, uint64_t hard_limit);
 void wr_outq_deinit(struct wr_outq *q);
 
 WR_MUST int wr_outq_put_copy(struct wr_outq *q, const void *p, size_t n);

@@ -8,8 +8,8 @@
  *
  * wr_resolve looks into literal addresses, /etc/hosts and a cache first; what is not there is asked once,
  * whoever waits for it (single flight), from the servers of /etc/resolv.conf over UDP, over TCP when the
- * answer was cut. A cache entry past its TTL may still answer while a fresh one is fetched, or when no
- * server answers (serve stale, RFC 8767).
+ * answer was cut. A cache entry past its TTL still answers when no server does, or none did within
+ * 1.8 s (serve stale, RFC 8767).
  *
  * 1. Every query has a random id and a random source port (a socket of its own, connected to its
  *    server): an answer from elsewhere never arrives, one with another id or question is ignored and
@@ -22,7 +22,7 @@
  *    once a second.
  * 6. Negative answers are kept as their SOA says, at most negative_max_s.
  *
- * One resolver per loop. Owner loop only.
+ * One resolver per loop. Owner loop only; wr_resolver_free not from within an fn.
  */
 
 #include "libweir/base/compiler.h"

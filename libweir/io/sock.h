@@ -38,7 +38,6 @@ WR_MUST int wr_sock_take_error(int fd);
 
 struct wr_sock_info {
     uint8_t state; /* TCP_ESTABLISHED ... */
-    uint8_t retransmits_now;
     uint32_t rtt_us, rtt_var_us, min_rtt_us;
     uint32_t cwnd, mss;
     uint32_t unacked;  /* segments in flight; of a listener: connections waiting in its queue */

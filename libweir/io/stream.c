@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/io/stream.h"
+
+#include "libweir/base/chain.h"
+#include "libweir/io/iov.h"
+#include "libweir/io/sock.h"
+#include "libweir/os/os.h"
+
+#include <errno.h>
+
+#define IOV_MAX_PIECES 64
+
+static size_t iov_bytes(const struct iovec *v, int n)
+{
+    size_t sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += v[i].iov_len;
+    return sum;
+}
+
+/* ---- the plain one ----------------------------------------------------------------------------------- */
+
+/* recv for the usual single piece: the kernel's shortest way in. */
+static ssize_t plain_readv(struct wr_stream *s, const struct iovec *v, int n)
+{
+    ssize_t got =
+        n == 1 ? wr_os_recv(s->fd, v->iov_base, v->iov_len, 0) : wr_os_readv(s->fd, v, n);
+    if (got == -EAGAIN || (got > 0 && !s->hang_up && (size_t)got < iov_bytes(v, n)))
+        s->readable = false;
+    return got;
+}
+
+static ssize_t plain_writev(struct wr_stream *s, const struct iovec *v, int n, bool more)
+{
+    int flags = more ? MSG_MORE : 0;
+    ssize_t put;
+    if (n == 1) {
+        put = wr_os_send(s->fd, v->iov_base, v->iov_len, flags);
+    } else {
+        struct msghdr m = {.msg_iovlen = (size_t)n};
+        memcpy(&m.msg_iov, &v, sizeof v); /* sendmsg only reads it */
+        put = wr_os_sendmsg(s->fd, &m, flags);
+    }
+    if (put == -EAGAIN || (put >= 0 && (size_t)put < iov_bytes(v, n)))
+        s->writable = false;
+    return put;
+}
+
+static ssize_t plain_sendfile(struct wr_stream *s, int file_fd, uint64_t offset, size_t n)
+{
+    off_t at = (off_t)offset;
+    ssize_t put = wr_os_sendfile(s->fd, file_fd, &at, n);
+    if (put == -EINVAL || put == -ENOSYS)
+        return -EOPNOTSUPP; /* a file that has no pages */
+    if (put == -EAGAIN)
+        s->writable = false; /* a short count may also be the file's end */
+    return put;
+}
+
+static int plain_shutdown(struct wr_stream *s)
+{
+    return wr_sock_shutdown_write(s->fd);
+}
+
+static const struct wr_stream_ops plain_ops = {
+    .name = "plain",
+    .readv = plain_readv,
+    .writev = plain_writev,
+    .sendfile = plain_sendfile,
+    .shutdown = plain_shutdown,
+    .plain = true,
+};
+
+void wr_stream_init(struct wr_stream *s, int fd)
+{
+    *s = (struct wr_stream){.ops = &plain_ops, .fd = fd, .readable = true, .writable = true};
+}
+
+/* ---- for all ---------------------------------------------------------------------------------------- */
+
+void wr_stream_events(struct wr_stream *s, uint32_t events)
+{
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        s->hang_up = true;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        s->readable = true;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        s->writable = true;
+}
+
+ssize_t wr_stream_readv(struct wr_stream *s, const struct iovec *v, int n)
+{
+    ssize_t got = s->ops->readv(s, v, n);
+    if (got > 0)
+        s->bytes_in += (uint64_t)got;
+    else if (got == 0)
+        s->eof = true;
+    return got;
+}
+
+ssize_t wr_stream_read(struct wr_stream *s, void *p, size_t n)
+{
+    return wr_stream_readv(s, &(struct iovec){p, n}, 1);
+}
+
+ssize_t wr_stream_read_chain(struct wr_stream *s, struct wr_chain *chain, size_t max)
+{
+    struct wr_iov iov[2];
+    int pieces = wr_chain_reserve(chain, max, iov, 2);
+    if (pieces < 0)
+        return pieces;
+    ssize_t got = wr_stream_readv(s, wr_iov_os(iov), pieces);
+    wr_chain_commit(chain, got > 0 ? (size_t)got : 0);
+    return got;
+}
+
+ssize_t wr_stream_writev(struct wr_stream *s, const struct iovec *v, int n, bool more)
+{
+    ssize_t put = s->ops->writev(s, v, n, more);
+    if (put > 0)
+        s->bytes_out += (uint64_t)put;
+    return put;
+}
+
+ssize_t wr_stream_write(struct wr_stream *s, const void *p, size_t n)
+{
+    struct iovec v = {.iov_len = n};
+    memcpy(&v.iov_base, &p, sizeof p); /* writing only reads it */
+    return wr_stream_writev(s, &v, 1, false);
+}
+
+ssize_t wr_stream_write_chain(struct wr_stream *s, struct wr_chain *chain, bool more)
+{
+    struct wr_iov iov[IOV_MAX_PIECES];
+    int pieces = wr_chain_iov(chain, iov, IOV_MAX_PIECES);
+    if (pieces == 0)
+        return 0;
+    ssize_t put = wr_stream_writev(s, wr_iov_os(iov), pieces, more);
+    if (put > 0)
+        wr_chain_consume(chain, (size_t)put);
+    return put;
+}
+
+ssize_t wr_stream_sendfile(struct wr_stream *s, int file_fd, uint64_t offset, size_t n)
+{
+    if (!s->ops->sendfile)
+        return -EOPNOTSUPP;
+    ssize_t put = s->ops->sendfile(s, file_fd, offset, n);
+    if (put > 0)
+        s->bytes_out += (uint64_t)put;
+    return put;
+}
+
+int wr_stream_shutdown(struct wr_stream *s)
+{
+    if (s->wrote_fin)
+        return 0;
+    int err = s->ops->shutdown(s);
+    if (!err)
+        s->wrote_fin = true;
+    return err;
+}
+
+void wr_stream_deinit(struct wr_stream *s)
+{
+    if (s->ops && s->ops->deinit)
+        s->ops->deinit(s);
+    s->ops = NULL;
+    s->fd = -1;
+    s->readable = s->writable = false;
+}
+
+void wr_stream_close(struct wr_stream *s)
+{
+    int fd = s->fd;
+    wr_stream_deinit(s);
+    if (fd >= 0)
+        (void)wr_os_close(fd);
+}
