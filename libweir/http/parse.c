@@ -132,7 +132,8 @@ static enum step on_method(struct wr_parse *p, struct cursor *c)
     if (*c->at != ' ' || c->at == token)
         return refuse_line_end(p, *c, WR_BAD_METHOD_BAD);
     p->head->method_text = wr_span(token, (size_t)(c->at - token));
-    p->head->method = wr_method_of(p->head->method_text);
+    bool is_get = c->at - token == 3 && memcmp(token, "GET", 3) == 0;
+    p->head->method = is_get ? WR_METHOD_GET : wr_method_of(p->head->method_text);
     c->at++;
     p->token = (uint32_t)(c->at - c->base);
     p->state = TARGET;
@@ -530,6 +531,10 @@ static enum step judge_connection(struct wr_parse *p, struct cursor c)
     bool close = false, keep = false;
     uint32_t at = 0;
     for (const struct wr_field *f; (f = wr_head_next(head, WR_H_CONNECTION, &at));) {
+        if (wr_span_ieq(f->value, WR_LIT("keep-alive"))) {
+            keep = true;
+            continue;
+        }
         int closes = wr_token_list_has(f->value, WR_LIT("close"));
         int keeps = wr_token_list_has(f->value, WR_LIT("keep-alive"));
         if (closes < 0 || keeps < 0)
@@ -554,8 +559,18 @@ static enum step judge_expect(struct wr_parse *p, struct cursor c)
     return NEXT;
 }
 
+/* All of them are among the first 64 ids: most requests have none. */
+#define BIT(id) (UINT64_C(1) << WR_H_##id)
+_Static_assert(WR_H_EXPECT < 64, "BIT");
+static const uint64_t judged_fields =
+    BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(EXPECT);
+
 static enum step judge(struct wr_parse *p, struct cursor c)
 {
+    if (!p->is_response && !(p->head->seen[0] & judged_fields)) {
+        p->head->keep_alive = p->head->minor == 1;
+        return judge_host(p, c);
+    }
     enum step s = judge_framing(p, c);
     if (s == NEXT && !p->is_response)
         s = judge_host(p, c);

@@ -61,36 +61,34 @@ static bool is_ip6(struct wr_span s)
     return gaps == 0 ? groups == 8 : gaps == 1 && groups <= 7;
 }
 
-static bool is_reg_name(struct wr_span s)
+/* Length of the name at the front: labels that are not empty. */
+static size_t reg_name_len(struct wr_span s)
 {
     char before = '.';
-    for (size_t i = 0; i < s.n; i++) {
-        if (!wr_char_is(s.p[i], WR_CHAR_HOST) || (s.p[i] == '.' && before == '.'))
-            return false;
-        before = s.p[i];
+    size_t n = 0;
+    for (; n < s.n && wr_char_is(s.p[n], WR_CHAR_HOST); n++) {
+        if (s.p[n] == '.' && before == '.')
+            return 0;
+        before = s.p[n];
     }
-    return s.n > 0 && s.n <= HOST_MAX;
+    return n <= HOST_MAX ? n : 0;
+}
+
+/* Length of "[...]" at the front, or 0. */
+static size_t ip6_literal_len(struct wr_span s)
+{
+    ptrdiff_t end = wr_span_find_char(s, ']');
+    return end > 0 && is_ip6(wr_span_sub(s, 1, (size_t)end - 1)) ? (size_t)end + 1 : 0;
 }
 
 int wr_host_parse(struct wr_span text, struct wr_host *out)
 {
-    struct wr_host host = {0};
-    bool literal = text.n && text.p[0] == '[';
-    ptrdiff_t end = wr_span_find_char(text, literal ? ']' : ':');
-    if (literal) {
-        if (end < 0 || !is_ip6(wr_span_sub(text, 1, (size_t)end - 1)))
-            return WR_E_SYNTAX;
-        host.name = wr_span_sub(text, 1, (size_t)end - 1);
-        host.is_ip6 = true;
-        end++;
-    } else {
-        if (end < 0)
-            end = (ptrdiff_t)text.n;
-        host.name = wr_span_sub(text, 0, (size_t)end);
-        if (!is_reg_name(host.name))
-            return WR_E_SYNTAX;
-    }
-    struct wr_span rest = wr_span_sub(text, (size_t)end, text.n);
+    struct wr_host host = {.is_ip6 = text.n && text.p[0] == '['};
+    size_t n = host.is_ip6 ? ip6_literal_len(text) : reg_name_len(text);
+    if (n == 0)
+        return WR_E_SYNTAX;
+    host.name = host.is_ip6 ? wr_span_sub(text, 1, n - 2) : wr_span_sub(text, 0, n);
+    struct wr_span rest = wr_span_sub(text, n, text.n);
     if (rest.n &&
         (rest.p[0] != ':' || parse_port(wr_span_sub(rest, 1, rest.n), &host.port) != 0))
         return WR_E_SYNTAX;
