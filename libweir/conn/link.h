@@ -58,8 +58,8 @@ struct wr_link_ops {
     /* There may be bytes: wr_link_read until -EAGAIN, FIN or an error, or have enough for this turn
      * and say wr_link_again. Also called in the turn of the accept. */
     void (*on_ready)(struct wr_link *l);
-    /* Some output went out; wr_link_queued says how much is left. May be NULL. */
-    void (*on_sent)(struct wr_link *l);
+    /* Output was written as far as the socket took it; wr_link_queued says what is left. May be NULL. */
+    void (*on_flushed)(struct wr_link *l);
     /* Which deadline comes next (wr_loop_now_ms terms), UINT64_MAX for none; closes the link instead
      * if one has passed. Not called while FINISHING. */
     uint64_t (*on_time)(struct wr_link *l, uint64_t now_ms);
@@ -103,10 +103,11 @@ struct wr_link {
     struct wr_stream stream;
     struct wr_task task;
     struct wr_timer timer;
-    uint64_t sent_ms; /* when output last moved, or began to wait */
+    uint64_t finish_ms; /* FINISHING: since when */
+    uint64_t sent_ms;   /* when output last moved, or began to wait */
     int err;
     uint8_t state, why;
-    bool paused, again, registered, finish_fin;
+    bool paused : 1, again : 1, again_out : 1, waiting : 1, registered : 1;
     struct wr_outq out;
 };
 

@@ -33,6 +33,11 @@ struct wr_server_options {
     struct wr_conn_options conn;
     uint32_t max_conns;     /* 0: 100,000 */
     struct wr_scope *scope; /* the server is closed when it ends; may be NULL */
+    /* For connections that come by wr_server_adopt: max_conns is reached; there is room again. */
+    void (*on_full)(struct wr_server *s, bool full, void *arg);
+    /* In place of listen.on_notice. */
+    void (*on_notice)(struct wr_server *s, const struct wr_listen_notice *n, void *arg);
+    void *arg;
 };
 
 WR_MUST int wr_server_open(struct wr_loop *loop, const struct wr_server_options *options,
@@ -51,7 +56,7 @@ struct wr_conn *wr_server_next(const struct wr_server *s, uint32_t *cursor);
 
 /* Any thread; *take_message is taken in any case. 0: it will be sent if the connection still is there when the
  * loop looks, else counted in send_to_gone. WR_E_QUEUE_FULL, WR_E_STOPPED, -ENOMEM. The server must
- * not be closed meanwhile. In the loop's own thread: WR_E_CLOSED or what wr_conn_send_bytes says. */
+ * not be closed meanwhile. The loop's heap has to be one that any thread may use, as the default is. */
 int wr_server_send_to(struct wr_server *s, uint64_t id, struct wr_bytes *take_message);
 
 struct wr_server_stats {

@@ -32,7 +32,6 @@
 #include "libweir/conn/server.h"
 
 struct wr_log;
-struct wr_mem;
 struct wr_service; /* opaque */
 
 #define WR_SERVICE_SERVERS 8

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/conn/client.h"
+
+#include "libweir/base/err.h"
+#include "libweir/base/heap.h"
+#include "libweir/conn/server.h"
+#include "tests/conn_kit.h"
+#include "tests/tap.h"
+
+static const struct wr_codec lines = WR_CODEC_LINES(100);
+
+static int opens, closes, frames, fails, last_err;
+static uint32_t last_retry;
+static char last[32];
+
+static int on_open(struct wr_conn *c)
+{
+    opens++;
+    return wr_conn_send(c, WR_LIT("hello"));
+}
+
+static int on_frame(struct wr_conn *c, struct wr_view v)
+{
+    (void)c;
+    struct wr_span s = wr_view_span(v);
+    frames++;
+    memcpy(last, s.p, s.n < sizeof last - 1 ? s.n : sizeof last - 1);
+    return 0;
+}
+
+static void on_close(struct wr_conn *c, enum wr_close why, int err)
+{
+    (void)c;
+    (void)why;
+    (void)err;
+    closes++;
+}
+
+static void on_fail(struct wr_client *client, int err, enum wr_connect_stage stage,
+                    uint32_t retry_ms)
+{
+    (void)client;
+    (void)stage;
+    fails++;
+    last_err = err;
+    last_retry = retry_ms;
+}
+
+static int echo(struct wr_conn *c, struct wr_view v)
+{
+    return wr_conn_send_view(c, v);
+}
+
+static const struct wr_proto client_proto = {
+    .on_open = on_open, .on_frame = on_frame, .on_close = on_close};
+static const struct wr_proto echo_proto = {.on_frame = echo};
+
+static struct wr_server *serve(struct conn_kit *k, const char *addr)
+{
+    struct wr_server *s = NULL;
+    struct wr_server_options o = {
+        .addr = addr, .conn = {.proto = &echo_proto, .codec = &lines}
+    };
+    int rc = wr_server_open(k->loop, &o, &s);
+    if (rc)
+        printf("# %s: %s\n", addr, wr_err_text(rc));
+    return s;
+}
+
+static void test_reconnect(void)
+{
+    struct conn_kit k;
+    struct wr_scope scope;
+    struct wr_client *client = NULL;
+    char addr[WR_ADDR_TEXT_MAX];
+    if (conn_kit_init(&k, wr_heap_libc()))
+        exit(99);
+    struct wr_server *server = serve(&k, "127.0.0.1:0");
+    if (!server)
+        exit(99);
+    wr_addr_format(wr_listener_addr(wr_server_listener(server)), addr);
+    wr_scope_init(&scope, k.loop, NULL, 0);
+    struct wr_client_options o = {
+        .conn = {.proto = &client_proto, .codec = &lines},
+        .target = addr,
+        .reconnect = true,
+        .backoff_ms = 10,
+        .backoff_max_ms = 40,
+        .seed = 1,
+        .on_fail = on_fail
+    };
+    is_int(wr_client_connect(&scope, k.loop, &o, &client), 0, "connecting");
+    KIT_UNTIL(&k, 1000, frames);
+    is_str(last, "hello", "an answer");
+    ok(wr_client_conn(client) != NULL, "up");
+    wr_server_close(&server);
+    KIT_UNTIL(&k, 2000, fails >= 3);
+    is_int(closes, 1, "lost");
+    is_int(last_err, -ECONNREFUSED, "refused meanwhile");
+    ok(last_retry >= 10 && last_retry <= 40, "backing off, with a bound: %u", last_retry);
+    ok(wr_client_conn(client) == NULL, "down");
+    server = serve(&k, addr);
+    KIT_UNTIL(&k, 2000, frames == 2);
+    is_int(frames, 2, "back again");
+    wr_client_close(&client);
+    wr_server_close(&server);
+    kit_turns(&k, 3);
+    is_int(closes, opens, "closed as often as opened");
+    wr_scope_deinit(&scope);
+    conn_kit_deinit(&k);
+}
+
+static void test_scope_ends(void)
+{
+    struct conn_kit k;
+    struct wr_scope scope;
+    struct wr_client *client = NULL;
+    if (conn_kit_init(&k, wr_heap_libc()))
+        exit(99);
+    wr_scope_init(&scope, k.loop, NULL, 0);
+    fails = 0;
+    struct wr_client_options o = {.conn = {.proto = &client_proto},
+                                  .target = "127.0.0.1:1",
+                                  .reconnect = true,
+                                  .on_fail = on_fail};
+    is_int(wr_client_connect(&scope, k.loop, &o, &client), 0, "connecting");
+    wr_scope_cancel(&scope, WR_E_CANCELED);
+    kit_turns(&k, 3);
+    is_int(fails, 0, "silence after the scope's end");
+    is_int(wr_client_connect(&scope, k.loop, &o, &client), WR_E_CANCELED,
+           "nothing begins in it");
+    o.target = "no port";
+    ok(wr_client_connect(&scope, k.loop, &o, &client) < 0, "a malformed target");
+    kit_turns(&k, 3);
+    wr_scope_deinit(&scope);
+    conn_kit_deinit(&k);
+}
+
+int main(void)
+{
+    test_reconnect();
+    test_scope_ends();
+    return tap_done();
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/conn/link.h"
+
+#include "libweir/base/assert.h"
+#include "libweir/base/err.h"
+#include "libweir/io/linger.h"
+#include "libweir/io/sock.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#define HARD_LIMIT ((uint64_t)8 << 20)
+#define STALL_MS   30000U
+#define DRAIN_MS   60000U
+
+/* ---- reasons ------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *text;
+} reasons[] = {
+#define X(name, text, meaning) {text, meaning},
+#include "libweir/conn/close.def"
+#undef X
+};
+
+const char *wr_close_name(enum wr_close why)
+{
+    return why < WR_CLOSES ? reasons[why].name : "?";
+}
+
+const char *wr_close_text(enum wr_close why)
+{
+    return why < WR_CLOSES ? reasons[why].text : "?";
+}
+
+enum wr_close wr_close_of(int err)
+{
+    switch (err) {
+    case 0:
+        return WR_CLOSE_PEER;
+    case -ECONNRESET:
+    case -EPIPE:
+    case -ETIMEDOUT:
+    case -EHOSTUNREACH:
+    case -ENETUNREACH:
+        return WR_CLOSE_RESET;
+    case WR_E_PROTO:
+        return WR_CLOSE_PROTO;
+    case WR_E_TOO_BIG:
+        return WR_CLOSE_TOO_BIG;
+    case WR_E_HARD_LIMIT:
+        return WR_CLOSE_HARD_LIMIT;
+    case WR_E_BUDGET:
+    case -ENOMEM:
+        return WR_CLOSE_MEMORY;
+    case WR_E_CANCELED:
+    case WR_E_CLOSED:
+        return WR_CLOSE_LOCAL;
+    case WR_E_STOPPED:
+        return WR_CLOSE_STOP;
+    case WR_E_IDLE:
+        return WR_CLOSE_IDLE;
+    case WR_E_HEARTBEAT:
+        return WR_CLOSE_HEARTBEAT;
+    case WR_E_WRITE_STALL:
+        return WR_CLOSE_WRITE_STALL;
+    case WR_E_DEADLINE:
+        return WR_CLOSE_TIMEOUT;
+    default:
+        return WR_CLOSE_ERROR;
+    }
+}
+
+/* ---- group --------------------------------------------------------------------------------------- */
+
+int wr_link_group_init(struct wr_link_group *g, struct wr_loop *loop)
+{
+    WR_ASSERT(g->ops && g->ops->on_ready && g->ops->on_time && g->ops->on_closed);
+    g->loop = loop;
+    if (!g->hard_limit)
+        g->hard_limit = HARD_LIMIT;
+    if (!g->stall_ms)
+        g->stall_ms = STALL_MS;
+    if (!g->drain_ms)
+        g->drain_ms = DRAIN_MS;
+    if (g->scope && wr_scope_why(g->scope))
+        return wr_scope_why(g->scope);
+    wr_slots_init(&g->links, wr_loop_heap(loop), g->max_links);
+    wr_scope_init(&g->lingering, loop, g->scope, 0);
+    return 0;
+}
+
+void wr_link_group_deinit(struct wr_link_group *g)
+{
+    WR_ASSERT(wr_link_group_idle(g));
+    wr_scope_deinit(&g->lingering);
+    wr_slots_deinit(&g->links);
+}
+
+bool wr_link_group_idle(const struct wr_link_group *g)
+{
+    return wr_slots_count(&g->links) == 0 && g->undelivered == 0;
+}
+
+struct wr_link *wr_link_find(const struct wr_link_group *g, uint64_t id)
+{
+    return wr_slots_get(&g->links, id);
+}
+
+struct wr_link *wr_link_next(const struct wr_link_group *g, uint32_t *cursor)
+{
+    return wr_slots_next(&g->links, cursor);
+}
+
+/* ---- the timer ----------------------------------------------------------------------------------- */
+
+static uint64_t limit_at(uint64_t from_ms, uint32_t limit_ms)
+{
+    return limit_ms == WR_FOREVER ? UINT64_MAX : from_ms + limit_ms;
+}
+
+void wr_link_wake_by(struct wr_link *l, uint64_t due_ms)
+{
+    if (l->state == WR_LINK_CLOSED || due_ms == UINT64_MAX)
+        return;
+    if (!wr_timer_armed(&l->timer) || due_ms < l->timer.due_ms)
+        wr_wheel_arm(wr_loop_wheel(l->group->loop), &l->timer, due_ms);
+}
+
+static void on_timer(struct wr_timer *t)
+{
+    struct wr_link *l = wr_container_of(t, struct wr_link, timer);
+    struct wr_link_group *g = l->group;
+    uint64_t now = wr_loop_now_ms(g->loop);
+    if (l->waiting) {
+        uint64_t stall = limit_at(l->sent_ms, g->stall_ms);
+        if (stall <= now) {
+            wr_link_close(l, WR_CLOSE_WRITE_STALL, WR_E_WRITE_STALL);
+            return;
+        }
+        wr_link_wake_by(l, stall);
+    }
+    if (l->state == WR_LINK_OPEN) {
+        wr_link_wake_by(l, g->ops->on_time(l, now));
+        return;
+    }
+    uint64_t drain = limit_at(l->finish_ms, g->drain_ms);
+    if (drain <= now)
+        wr_link_close(l, WR_CLOSE_DRAIN, WR_E_DEADLINE);
+    else
+        wr_link_wake_by(l, drain);
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+static void on_turn_end(struct wr_task *t);
+
+int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd)
+{
+    *l = (struct wr_link){.group = g};
+    int rc = wr_slots_add(&g->links, l, &l->id);
+    if (rc)
+        return rc;
+    wr_stream_init(&l->stream, fd);
+    wr_outq_init(&l->out, wr_loop_blocks(g->loop), NULL, wr_loop_heap(g->loop), g->hard_limit);
+    wr_task_init(&l->task, on_turn_end);
+    l->timer.fn = on_timer;
+    l->state = WR_LINK_OPEN;
+    g->stats.opened++;
+    wr_loop_at_turn_end(g->loop, &l->task);
+    wr_link_wake_by(l, g->ops->on_time(l, wr_loop_now_ms(g->loop)));
+    return 0;
+}
+
+/* The link leaves the world; only on_closed is left to come. The descriptor is gone already. */
+static void end(struct wr_link *l, enum wr_close why, int err)
+{
+    struct wr_link_group *g = l->group;
+    l->state = WR_LINK_CLOSED;
+    l->why = (uint8_t)why;
+    l->err = err;
+    wr_loop_timer_cancel(&l->timer);
+    wr_slots_remove(&g->links, l->id);
+    g->stats.closed[why]++;
+    g->stats.bytes_in += l->stream.bytes_in;
+    g->stats.bytes_out += l->stream.bytes_out;
+    g->undelivered++;
+    wr_loop_at_turn_end(g->loop, &l->task);
+}
+
+void wr_link_close(struct wr_link *l, enum wr_close why, int err)
+{
+    if (l->state == WR_LINK_CLOSED)
+        return;
+    /* A close would let the kernel go on sending what it has to a peer that does not take it. */
+    if (wr_link_queued(l))
+        (void)wr_sock_reset_on_close(l->stream.fd);
+    if (l->registered) {
+        wr_io_close(&l->io);
+        wr_stream_deinit(&l->stream);
+    } else {
+        wr_stream_close(&l->stream);
+    }
+    end(l, why, err);
+}
+
+void wr_link_finish(struct wr_link *l, enum wr_close why, int err)
+{
+    if (l->state != WR_LINK_OPEN)
+        return;
+    l->state = WR_LINK_FINISHING;
+    l->why = (uint8_t)why;
+    l->err = err;
+    l->finish_ms = wr_loop_now_ms(l->group->loop);
+    wr_link_wake_by(l, limit_at(l->finish_ms, l->group->drain_ms));
+    wr_loop_at_turn_end(l->group->loop, &l->task);
+}
+
+/* FINISHING and everything is in the kernel. */
+static void finished(struct wr_link *l)
+{
+    struct wr_link_group *g = l->group;
+    bool linger = !l->stream.eof;
+    int fd = l->registered ? wr_io_detach(&l->io) : l->stream.fd;
+    if (linger) {
+        wr_stream_deinit(&l->stream);
+        (void)wr_linger(&g->lingering, fd, 0, g->linger_ms);
+    } else {
+        l->stream.fd = fd;
+        wr_stream_close(&l->stream);
+    }
+    end(l, l->why, l->err);
+}
+
+/* ---- reading -------------------------------------------------------------------------------------- */
+
+ssize_t wr_link_read(struct wr_link *l, void *p, size_t n)
+{
+    if (l->state != WR_LINK_OPEN)
+        return -EAGAIN;
+    return wr_stream_read(&l->stream, p, n);
+}
+
+void wr_link_again(struct wr_link *l)
+{
+    if (l->state != WR_LINK_OPEN)
+        return;
+    if (l->registered)
+        wr_io_again(&l->io, EPOLLIN);
+    else
+        l->again = true;
+}
+
+void wr_link_pause(struct wr_link *l, bool pause)
+{
+    if (l->paused == pause)
+        return;
+    l->paused = pause;
+    if (!pause)
+        wr_link_again(l);
+}
+
+static void on_event(struct wr_io *io, uint32_t events)
+{
+    struct wr_link *l = wr_container_of(io, struct wr_link, io);
+    wr_stream_events(&l->stream, events);
+    if (events & EPOLLERR) {
+        int err = wr_sock_take_error(l->stream.fd);
+        if (err) {
+            wr_link_close(l, wr_close_of(err), err);
+            return;
+        }
+    }
+    if (l->stream.writable && (wr_link_queued(l) || l->state == WR_LINK_FINISHING))
+        wr_loop_at_turn_end(l->group->loop, &l->task);
+    if (l->state == WR_LINK_OPEN && l->stream.readable && !l->paused)
+        l->group->ops->on_ready(l);
+}
+
+/* ---- writing -------------------------------------------------------------------------------------- */
+
+/* What every put begins and ends with. */
+static int put_begin(struct wr_link *l)
+{
+    return l->state == WR_LINK_OPEN ? 0 : WR_E_CLOSED;
+}
+
+static int put_end(struct wr_link *l, int rc)
+{
+    if (rc == WR_E_HARD_LIMIT) {
+        wr_link_close(l, WR_CLOSE_HARD_LIMIT, rc);
+        return rc;
+    }
+    if (rc == 0)
+        wr_loop_at_turn_end(l->group->loop, &l->task);
+    return rc;
+}
+
+int wr_link_put_copy(struct wr_link *l, const void *p, size_t n)
+{
+    int rc = put_begin(l);
+    return rc ? rc : put_end(l, wr_outq_put_copy(&l->out, p, n));
+}
+
+int wr_link_put_bytes(struct wr_link *l, struct wr_bytes *take_bytes)
+{
+    int rc = put_begin(l);
+    return rc ? rc : put_end(l, wr_outq_put_bytes(&l->out, take_bytes));
+}
+
+int wr_link_put_chain(struct wr_link *l, struct wr_chain *take_chain)
+{
+    int rc = put_begin(l);
+    return rc ? rc : put_end(l, wr_outq_put_chain(&l->out, take_chain));
+}
+
+int wr_link_put_file(struct wr_link *l, const struct wr_outq_file *file)
+{
+    int rc = put_begin(l);
+    return rc ? rc : put_end(l, wr_outq_put_file(&l->out, file));
+}
+
+/* Writes what the socket takes now. False: the link has been closed. */
+static bool flush(struct wr_link *l)
+{
+    uint64_t sent = 0, now = wr_loop_now_ms(l->group->loop);
+    if (!wr_link_queued(l))
+        return true;
+    int rc = WR_OUTQ_FULL;
+    if (l->stream.writable)
+        rc = wr_outq_flush(&l->out, &l->stream, WR_IO_TURN_BYTES, &sent);
+    if (rc < 0) {
+        wr_link_close(l, wr_close_of(rc), rc);
+        return false;
+    }
+    if (sent || !l->waiting)
+        l->sent_ms = now;
+    l->waiting = rc != WR_OUTQ_DONE;
+    if (rc == WR_OUTQ_FULL)
+        wr_link_wake_by(l, limit_at(l->sent_ms, l->group->stall_ms));
+    if (rc == WR_OUTQ_AGAIN)
+        l->again_out = true;
+    if (l->state == WR_LINK_OPEN && l->group->ops->on_flushed)
+        l->group->ops->on_flushed(l);
+    return l->state != WR_LINK_CLOSED;
+}
+
+static bool enroll(struct wr_link *l)
+{
+    if (!l->registered) {
+        int rc = wr_io_open(l->group->loop, &l->io, l->stream.fd, WR_IO_EDGE, on_event);
+        if (rc) {
+            wr_link_close(l, wr_close_of(rc), rc);
+            return false;
+        }
+        l->registered = true;
+    }
+    return true;
+}
+
+static void on_turn_end(struct wr_task *t)
+{
+    struct wr_link *l = wr_container_of(t, struct wr_link, task);
+    if (l->state != WR_LINK_CLOSED && flush(l)) {
+        if (l->state == WR_LINK_FINISHING && !wr_link_queued(l))
+            finished(l);
+        else if (enroll(l) && (l->again || l->again_out))
+            wr_io_again(&l->io, (l->again ? EPOLLIN : 0U) | (l->again_out ? EPOLLOUT : 0U));
+        l->again = l->again_out = false;
+    }
+    if (l->state != WR_LINK_CLOSED)
+        return;
+    wr_task_cancel(&l->task); /* closed while the task ran: delivered here, not again */
+    wr_outq_deinit(&l->out);
+    l->group->undelivered--;
+    l->group->ops->on_closed(l, l->why, l->err);
+}

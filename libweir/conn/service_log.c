@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/base/err.h"
+#include "libweir/conn/service_private.h"
+#include "libweir/io/log_ring.h"
+#include "libweir/io/shm.h"
+#include "libweir/os/os.h"
+
+#include <errno.h>
+
+#define LOG_TICK_MS 1000U
+
+int service_log_memory(struct wr_service *s, unsigned rings)
+{
+    struct wr_shm_part part = {WR_LOG_PART, WR_LOG_VERSION,
+                               wr_log_ring_size(rings, SERVICE_LOG_RING)};
+    int rc = wr_shm_new(wr_loop_heap(s->loop), s->options->name, &part, 1, &s->shm);
+    if (rc == 0)
+        rc = wr_log_ring_format(s->shm, rings, SERVICE_LOG_RING);
+    if (rc)
+        return rc;
+    s->wake_fd = wr_os_eventfd(0, 0);
+    return s->wake_fd < 0 ? s->wake_fd : 0;
+}
+
+static void on_tick(struct wr_timer *t)
+{
+    struct wr_service *s = wr_container_of(t, struct wr_service, log_tick);
+    wr_log_tick(s->log);
+    wr_loop_timer_arm(s->loop, t, LOG_TICK_MS);
+}
+
+int service_log_open(struct wr_service *s)
+{
+    struct wr_log_ring ring;
+    size_t size;
+    void *part = wr_shm_part(s->shm, WR_LOG_PART, WR_LOG_VERSION, &size);
+    int rc = part ? wr_log_ring_at(part, size, 0, &ring) : -EPROTO;
+    if (rc)
+        return rc;
+    unsigned level = s->options->log_level;
+    struct wr_log_options o = {
+        .ring = ring, .wake_fd = s->wake_fd, .level = level ? level : WR_LOG_NOTICE};
+    rc = wr_log_new(wr_loop_heap(s->loop), &o, &s->log);
+    if (rc)
+        return rc;
+    s->log_tick.fn = on_tick;
+    wr_loop_timer_arm(s->loop, &s->log_tick, LOG_TICK_MS);
+    return 0;
+}
+
+struct wr_logger_options service_logger_options(const struct wr_service *s)
+{
+    return (struct wr_logger_options){
+        .shm = s->shm,
+        .wake_fd = s->wake_fd,
+        .sink = {{.path = s->options->log_file, .fd = 2}},
+        .n_sinks = 1,
+    };
+}
+
+void service_log_close(struct wr_service *s)
+{
+    wr_loop_timer_cancel(&s->log_tick);
+    wr_log_free(&s->log);
+    wr_logger_free(&s->logger); /* writes what is left */
+    wr_shm_free(&s->shm);
+    if (s->wake_fd > 0)
+        wr_os_close(s->wake_fd);
+    s->wake_fd = 0;
+}
