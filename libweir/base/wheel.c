@@ -159,6 +159,12 @@ static void collect(struct wr_wheel *w, uint64_t target)
     w->cur = target;
 }
 
+static void tell(struct wr_wheel *w, void (*fn)(void))
+{
+    if (w->watch)
+        w->watch(w, fn);
+}
+
 size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms)
 {
     WR_ASSERT(!w->running);
@@ -176,6 +182,7 @@ size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms)
         struct wr_timer *t = wr_container_of(l, struct wr_timer, link);
         wr_wheel_cancel(t);
         n++;
+        tell(w, (void (*)(void))t->fn);
         t->fn(t);
     }
     w->running = false;
@@ -240,10 +247,12 @@ static void deadline_fires(struct wr_timer *t)
 {
     struct wr_deadline *d = wr_container_of(t, struct wr_deadline, timer);
     uint64_t due = deadline_due(d);
-    if (due > wr_wheel_now(t->wheel))
+    if (due > wr_wheel_now(t->wheel)) {
         wr_wheel_arm(t->wheel, t, due);
-    else
-        d->fn(d);
+        return;
+    }
+    tell(t->wheel, (void (*)(void))d->fn);
+    d->fn(d);
 }
 
 void wr_deadline_start(struct wr_deadline *d, struct wr_wheel *w, uint64_t now_ms,

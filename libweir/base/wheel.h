@@ -43,6 +43,8 @@ struct wr_timer {
 
 /* About 16 KiB: 4 x 256 list heads. */
 struct wr_wheel {
+    /* Optional, set after init: told which function is about to run, so that a slow one has a name. */
+    void (*watch)(struct wr_wheel *w, void (*fn)(void));
     /* private */
     uint64_t cur; /* in ticks: everything due until here has been collected */
     uint64_t now_ms;

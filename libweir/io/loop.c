@@ -100,6 +100,22 @@ static void turn_events(struct wr_loop *l, int n)
         wr_loop_dispatch_(l, &l->events[i]);
 }
 
+static void timer_ended(struct wr_loop *l)
+{
+    if (l->timer_fn)
+        wr_loop_leave_(l, l->timer_fn, -1);
+    l->timer_fn = NULL;
+}
+
+/* The wheel tells when a timer begins; the one before it has ended then. */
+static void timer_begins(struct wr_wheel *w, void (*fn)(void))
+{
+    struct wr_loop *l = wr_container_of(w, struct wr_loop, wheel);
+    timer_ended(l);
+    l->timer_fn = fn;
+    wr_loop_enter_(l, fn, -1);
+}
+
 /* Who stood still cannot blame its peers: after a pause what has arrived is read before deadlines are
  * judged. */
 static void turn_timers(struct wr_loop *l, int n)
@@ -114,9 +130,8 @@ static void turn_timers(struct wr_loop *l, int n)
     uint64_t now_ms = wr_clock_ms(&l->clock);
     if (wr_wheel_next_due(&l->wheel) > now_ms)
         return;
-    wr_loop_enter_(l, WR_FN(wr_wheel_advance), -1);
     l->stats->timers += wr_wheel_advance(&l->wheel, now_ms);
-    wr_loop_leave_(l, WR_FN(wr_wheel_advance), -1);
+    timer_ended(l);
 }
 
 static void turn_flush(struct wr_loop *l)
@@ -161,6 +176,7 @@ static void turn_free(struct wr_loop *l)
  */
 int wr_loop_turn(struct wr_loop *l, int max_wait_ms)
 {
+    WR_DEBUG_ASSERT(wr_os_getpid() == l->pid);
     int n = turn_wait(l, max_wait_ms); /* ... and read the clock, once */
     if (n < 0)
         return n;
@@ -188,7 +204,7 @@ static void check_process(const struct wr_loop *l)
 int wr_loop_run(struct wr_loop *l)
 {
     check_process(l);
-    l->thread = wr_os_thread_self();
+    __atomic_store_n(&l->thread, wr_os_thread_self(), __ATOMIC_RELAXED);
     while (!wr_loop_stopped(l)) {
         int err = wr_loop_turn(l, -1);
         if (err)
@@ -213,6 +229,7 @@ static void set_defaults(struct wr_loop *l, const struct wr_loop_options *o)
     wr_clock_init(&l->clock);
     l->mark_ns = l->second_ns = l->clock.now_ns;
     wr_wheel_init(&l->wheel, wr_clock_ms(&l->clock));
+    l->wheel.watch = timer_begins;
     wr_slots_init(&l->ios, l->heap, o->max_ios);
     *l->stats = (struct wr_loop_stats){
         .running_fd = -1, .longest_fd = -1, .started_ns = l->clock.now_ns};

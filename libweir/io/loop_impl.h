@@ -31,7 +31,8 @@ struct wr_loop {
     struct wr_list tasks;
     struct wr_free_later *frees, **frees_end;
     struct wr_wheel wheel;
-    unsigned timers_held; /* turns since a pause in which deadlines were not judged */
+    void (*timer_fn)(void); /* the timer that is running */
+    unsigned timers_held;   /* turns since a pause in which deadlines were not judged */
     uint64_t mem_due_ms;
 
     char *scratch;
@@ -44,9 +45,9 @@ struct wr_loop {
     uint64_t second_ns, second_busy_ns; /* the second that is being measured */
     struct wr_loop_stats own_stats;
     pid_t pid;
-    uintptr_t thread;
 
     /* Shared with other threads, by atomic operations. */
+    uintptr_t thread; /* that runs the loop */
     struct wr_mpmc posts;
     uint64_t posts_refused;
     bool stopped;

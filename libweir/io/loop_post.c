@@ -53,6 +53,11 @@ void wr_loop_drop_posts_(struct wr_loop *l)
             it.drop(it.arg);
 }
 
+static bool in_own_thread(const struct wr_loop *l)
+{
+    return wr_os_thread_self() == __atomic_load_n(&l->thread, __ATOMIC_RELAXED);
+}
+
 static int refuse(struct wr_loop *l, int why)
 {
     (void)__atomic_fetch_add(&l->posts_refused, 1, __ATOMIC_RELAXED);
@@ -65,14 +70,14 @@ int wr_loop_post(struct wr_loop *l, void (*fn)(void *arg), void (*drop)(void *ar
         return refuse(l, WR_E_STOPPED);
     if (!wr_mpmc_push(&l->posts, (struct wr_mpmc_item){fn, drop, arg}))
         return refuse(l, WR_E_QUEUE_FULL);
-    if (wr_os_thread_self() != l->thread) /* the loop itself looks before it waits */
+    if (!in_own_thread(l)) /* the loop itself looks before it waits */
         wr_loop_wake_(l);
     return 0;
 }
 
 int wr_loop_call(struct wr_loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
 {
-    if (wr_os_thread_self() != l->thread)
+    if (!in_own_thread(l))
         return wr_loop_post(l, fn, drop, arg);
     fn(arg);
     return 0;

@@ -490,6 +490,38 @@ static void on_slow(struct wr_io *io, uint32_t events)
     (void)wr_os_sleep_ns(5000000);
 }
 
+static void on_slow_timer(struct wr_timer *t)
+{
+    (void)t;
+    (void)wr_os_sleep_ns(10000000);
+}
+
+static void on_slow_deadline(struct wr_deadline *d)
+{
+    (void)d;
+    (void)wr_os_sleep_ns(20000000);
+}
+
+static void test_slow_timers(void)
+{
+    struct wr_loop *l = make(NULL);
+    const struct wr_loop_stats *s = wr_loop_stats(l);
+    struct wr_timer quick = {.fn = on_timer}, slow = {.fn = on_slow_timer};
+    struct wr_deadline d = {.fn = on_slow_deadline};
+    wr_loop_timer_arm(l, &slow, 0);
+    wr_loop_timer_arm(l, &quick, 0);
+    (void)wr_loop_turn(l, 0);
+    ok(s->longest_fn == (uint64_t)(uintptr_t)on_slow_timer && s->longest_ns >= 10000000,
+       "a slow timer is named");
+    wr_deadline_start(&d, wr_loop_wheel(l), wr_loop_now_ms(l), 1);
+    for (int i = 0; i < 20 && s->timers < 3; i++)
+        (void)wr_loop_turn(l, 10);
+    ok(s->longest_fn == (uint64_t)(uintptr_t)on_slow_deadline && s->longest_ns >= 20000000,
+       "so is a slow deadline");
+    is_int(s->timers, 3, "timers are counted");
+    wr_loop_free(&l);
+}
+
 static void test_stats(void)
 {
     struct wr_loop_stats stats;
@@ -596,6 +628,7 @@ int main(void)
     test_post_bounds();
     test_storm();
     test_stats();
+    test_slow_timers();
     (void)nth_every("loop", scenario, NULL);
     return tap_done();
 }
