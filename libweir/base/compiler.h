@@ -17,6 +17,7 @@
 #define WR_LIKELY(x)     __builtin_expect(!!(x), 1)
 #define WR_UNLIKELY(x)   __builtin_expect(!!(x), 0)
 #define WR_UNUSED        __attribute__((unused))
+#define WR_FALLTHROUGH   __attribute__((fallthrough))
 #define WR_CACHE_LINE    64
 #define WR_CACHE_ALIGNED __attribute__((aligned(WR_CACHE_LINE)))
 #define WR_ARRAY_LEN(a)  (sizeof(a) / sizeof((a)[0]))

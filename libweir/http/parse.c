@@ -259,11 +259,11 @@ INLINE enum step start_line(struct wr_parse *p, struct cursor *c, bool simd)
         case METHOD:
             if ((s = on_method(p, c)) != NEXT)
                 break;
-            /* fallthrough */
+            WR_FALLTHROUGH;
         case TARGET:
             if ((s = on_target(p, c, simd)) != NEXT)
                 break;
-            /* fallthrough */
+            WR_FALLTHROUGH;
         case VERSION:
             s = on_version(p, c, '\r', START_LF);
             break;
@@ -360,7 +360,7 @@ INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
                 return refuse(p, *c, c->at, WR_BAD_FIELDS_MANY);
             c->stop = line_stop(*c, c->at, p->limits.max_field);
             p->state = NAME;
-            /* fallthrough */
+            WR_FALLTHROUGH;
         case NAME: {
             c->at = simd ? wr_scan_token(c->at, c->stop)
                          : wr_scan_scalar(c->at, c->stop, WR_CHAR_TOKEN);
@@ -373,7 +373,7 @@ INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
             c->at++;
             p->state = PAD;
         }
-            /* fallthrough */
+            WR_FALLTHROUGH;
         case PAD:
             while (c->at < c->stop && (*c->at == ' ' || *c->at == '\t'))
                 c->at++;
@@ -381,7 +381,7 @@ INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
                 return MORE;
             p->token = (uint32_t)(c->at - c->base);
             p->state = VALUE;
-            /* fallthrough */
+            WR_FALLTHROUGH;
         case VALUE:
             c->at = simd ? wr_scan_value(c->at, c->stop)
                          : wr_scan_scalar(c->at, c->stop, WR_CHAR_VALUE);
@@ -391,7 +391,7 @@ INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
                 return refuse_value(p, *c);
             c->at++;
             p->state = VALUE_LF;
-            /* fallthrough */
+            WR_FALLTHROUGH;
         case VALUE_LF: {
             enum step s = expect_lf(p, c, LINE);
             if (s != NEXT)
