@@ -12,8 +12,8 @@
  *   fdpass     the master accepts and hands descriptors over in batches (SCM_RIGHTS), in turn
  *
  * 1. The master holds every listening descriptor for the life of the family, so a worker's death or
- *    replacement loses no queued connection: reuseport gives the same socket to the successor; in the
- *    other modes the others take it.
+ *    replacement loses no queued connection: with reuseport another worker accepts from the orphan's
+ *    socket until the successor is ready; in the other modes the others take it anyway.
  * 2. notify: the eventfd coalesces and cannot be full in a way that matters; the master tells one
  *    worker, waits for "drained", that worker's death, or a few milliseconds, whichever is first, and
  *    looks at the queue again (level-triggered): nothing depends on one edge.
@@ -22,13 +22,10 @@
  *    channel is taken back and given to another.
  * 4. Accepting is bounded per turn and goes on by itself; a descriptor shortage pauses it with back-off.
  *
- * Master: open the share before the workers are started, attach it to the loop, tell it of starts and
- * ends. Worker: open the stream, get descriptors by callback, close it when stopping.
+ * Master: open the share before the workers are started and pass it the pool's events. Worker: open the stream, get descriptors by callback, close it when stopping.
  */
 
-#include "libweir/base/compiler.h"
-
-#include <stdbool.h>
+#include "libweir/io/proc.h"
 
 struct wr_accept;       /* worker's side */
 struct wr_accept_share; /* master's side, and what the child inherits of it */
@@ -56,16 +53,16 @@ struct wr_accept_share_options {
     void *arg;
     struct wr_log *log;
     struct wr_seat *seat; /* the master's, for accept counters in fdpass mode; may be NULL */
-    unsigned channel_fds; /* fdpass: unread descriptors per worker; 0: 256 */
+    unsigned channel_fds; /* fdpass: unread descriptors per worker; 0: 128 */
     unsigned patience_ms; /* notify: for "drained"; 0: 10 */
 };
 
 /* ---- master ---------------------------------------------------------------------------------------- */
 int wr_accept_share_new(struct wr_loop *loop, const struct wr_accept_share_options *options,
                         struct wr_accept_share **out) WR_MUST;
-void wr_accept_share_worker_ready(struct wr_accept_share *share, unsigned index);
-void wr_accept_share_worker_stopping(struct wr_accept_share *share, unsigned index);
-void wr_accept_share_worker_ended(struct wr_accept_share *share, unsigned index);
+/* Every event of the pool goes here (proc.h): the share learns who is ready, stopping, gone. */
+void wr_accept_share_event(struct wr_accept_share *share, enum wr_procs_event event,
+                           unsigned index, pid_t pid);
 /* In the child, before it opens its stream: closes what belongs to the master or to siblings. */
 void wr_accept_share_in_child(const struct wr_accept_share *share, unsigned index);
 /* A listening descriptor (the first, or the worker's), to read its address back. */

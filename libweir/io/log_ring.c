@@ -25,6 +25,7 @@ struct wr_log_ring_words {
     WR_CACHE_ALIGNED uint64_t tail;
     uint64_t reported; /* of dropped */
     uint64_t sleeping; /* grows with every sleep */
+    uint64_t held;
     WR_CACHE_ALIGNED char data[];
 };
 
@@ -252,4 +253,14 @@ uint64_t wr_log_ring_written(const struct wr_log_ring *r)
 uint64_t wr_log_ring_dropped(const struct wr_log_ring *r)
 {
     return get(&r->words->dropped);
+}
+
+void wr_log_ring_hold(const struct wr_log_ring *r, uint64_t records)
+{
+    set(&r->words->held, records);
+}
+
+uint64_t wr_log_ring_held(const struct wr_log_ring *r)
+{
+    return get(&r->words->held);
 }

@@ -72,6 +72,9 @@ void wr_log_ring_release(const struct wr_log_ring *ring, uint64_t pos);
 bool wr_log_ring_drops(const struct wr_log_ring *ring, struct wr_log_drops *out);
 /* Before sleeping: asks for a wake-up. False: there is something to read, do not sleep. */
 bool wr_log_ring_sleep(const struct wr_log_ring *ring);
+/* Reader: how many records it took and has not written yet; read by its successor. */
+void wr_log_ring_hold(const struct wr_log_ring *ring, uint64_t records);
+uint64_t wr_log_ring_held(const struct wr_log_ring *ring);
 uint64_t wr_log_ring_written(const struct wr_log_ring *ring);
 uint64_t wr_log_ring_dropped(const struct wr_log_ring *ring);
 

@@ -14,8 +14,9 @@
  *    sink are dropped and counted, while other sinks go on.
  * 2. What was dropped, by a full ring or a stuck sink, is told in the log itself once it can be told:
  *    `log log_dropped count=N from=... to=... where=ring|sink`.
- * 3. A record leaves its ring only after it was written (or counted as dropped): a logger that is killed
- *    loses none; its successor may write the last batch twice.
+ * 3. A record leaves its ring only after it was written, or counted as dropped, or is held for a stuck
+ *    sink: a logger that is killed loses none but what it held (its successor says how many:
+ *    `log_lost_at_most`), and its last batch may be written twice.
  *
  * The loop owns the moment; wr_logger_free writes what can be written now and closes the files.
  */

@@ -8,7 +8,7 @@
  * The master's loop watches each child by its pidfd and by a control channel (a socket pair). A child
  * that ends without having been asked to is replaced after a back-off that doubles with every early
  * death; a slot that spends its budget of restarts within a window rests for the remainder of it.
- * Stopping is: a word on the channel, then SIGTERM, then, at the deadline, SIGKILL.
+ * Stopping is: a word on the channel (SIGTERM when the channel is full), and at the deadline SIGKILL.
  *
  *   RESTING --start--> STARTING --ready--> READY --stop--> STOPPING --pidfd--> (gone)
  *      ^                  |                  |
@@ -32,6 +32,7 @@
 struct wr_board;
 struct wr_log;
 struct wr_loop;
+struct wr_loop_stats;
 struct wr_recorder;
 struct wr_seat;
 struct wr_shm;
@@ -49,6 +50,7 @@ enum wr_command {        /* master to worker, one byte on the channel */
 enum wr_procs_event {
     WR_PROCS_STARTED,  /* pid */
     WR_PROCS_READY,    /* pid */
+    WR_PROCS_STOPPING, /* pid was told to stop */
     WR_PROCS_ENDED,    /* pid, status as waitpid's; expected or not */
     WR_PROCS_RESTING,  /* the slot spent its restart budget */
     WR_PROCS_STUCK,    /* the watchdog kills pid */
@@ -69,7 +71,8 @@ struct wr_procs_options {
     struct wr_log *log;       /* the master's */
     int log_wake_fd;          /* for the children's logs; -1 */
     unsigned log_level;       /* for the children's logs */
-    unsigned backoff_min_ms;  /* 0: 100. The first restart after a long life is immediate */
+    unsigned healthy_ms;      /* a child that was ready for so long restarts at once; 0: 500 */
+    unsigned backoff_min_ms;  /* 0: 100. The first restart is immediate */
     unsigned backoff_max_ms;  /* 0: 2000 */
     unsigned budget;          /* restarts per slot and window; 0: 100 */
     unsigned window_ms;       /* 0: 60000 */
@@ -82,7 +85,7 @@ struct wr_procs_options {
     void (*on_event)(struct wr_procs *procs, enum wr_procs_event event, unsigned index,
                      pid_t pid, int status, void *arg);
     void *event_arg;
-    /* Runs in the child before main: closes what the master holds and the child must not. */
+    /* Runs in the child before main, with arg: closes what the child must not hold. */
     void (*in_child)(unsigned index, void *arg);
 };
 
@@ -127,6 +130,8 @@ wr_worker_generation(const struct wr_worker *worker);     /* 0 for the slot's fi
 struct wr_seat *wr_worker_seat(struct wr_worker *worker); /* may be NULL */
 struct wr_recorder *wr_worker_recorder(struct wr_worker *worker);
 struct wr_log *wr_worker_log(struct wr_worker *worker); /* may be NULL */
+struct wr_loop_stats *
+wr_worker_loop_stats(struct wr_worker *worker); /* for wr_loop_new; may be NULL */
 /* Watches the channel and the signals TERM, QUIT in the worker's loop and keeps the heartbeat. */
 int wr_worker_attach(struct wr_worker *worker, struct wr_loop *loop,
                      const struct wr_worker_callbacks *callbacks) WR_MUST;

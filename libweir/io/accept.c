@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The worker's side of the four modes.
+ */
+#include "libweir/io/accept.h"
+
+#include "libweir/base/err.h"
+#include "libweir/base/heap.h"
+#include "libweir/io/accept_private.h"
+#include "libweir/io/board.h"
+#include "libweir/io/fdpass.h"
+#include "libweir/io/log.h"
+#include "libweir/os/os.h"
+
+#include <errno.h>
+
+#define RETRY_MS        20 /* notify: the queue could not be drained for want of something */
+#define MESSAGES_A_TURN 4  /* fdpass: of up to WR_FD_MAX descriptors each */
+
+struct wr_accept {
+    struct wr_loop *loop;
+    const struct wr_heap *heap;
+    const struct wr_accept_share *share;
+    wr_accepted_fn *fn;
+    void *arg;
+    struct wr_seat *seat;
+    struct wr_log *log;
+    unsigned index;
+    bool paused, closed;
+    struct wr_io bell;    /* told to drain (notify), or to adopt (reuseport) */
+    struct wr_io channel; /* fdpass */
+    struct wr_timer retry;
+    struct wr_free_later later;
+    struct wr_listener
+        *listener[]; /* reuseport: one per worker's socket, mine and adopted ones */
+};
+
+static struct accept_words *my_words(struct wr_accept *a)
+{
+    return &a->share->words[a->index];
+}
+
+static void on_accepted(struct wr_listener *l, int fd, const struct wr_addr *peer, void *arg)
+{
+    struct wr_accept *a = arg;
+    (void)l;
+    (void)peer;
+    wr_seat_count(a->seat, WR_COUNTER_ACCEPTED, 1);
+    a->fn(fd, a->arg);
+}
+
+static void on_shed(struct wr_listener *l, int fd, void *arg)
+{
+    struct wr_accept *a = arg;
+    (void)l;
+    (void)fd;
+    wr_seat_count(a->seat, WR_COUNTER_SHED, 1);
+}
+
+static void on_notice(struct wr_listener *l, const struct wr_listen_notice *n, void *arg)
+{
+    struct wr_accept *a = arg;
+    (void)l;
+    if (n->kind == WR_LISTEN_SHORTAGE) {
+        wr_seat_count(a->seat, WR_COUNTER_ACCEPT_NO_FD, 1);
+        WR_LOG(a->log, ERROR, "accept", "shortage", "err=%s", wr_err_name(n->err));
+    } else if (n->kind == WR_LISTEN_RECOVERED) {
+        WR_LOG(a->log, NOTICE, "accept", "recovered", "shed=%llu lasted_ms=%llu",
+               (unsigned long long)n->shed, (unsigned long long)n->lasted_ms);
+    }
+}
+
+/* The listener closes its own copy; the inherited descriptor stays, for another time. */
+static int open_listener(struct wr_accept *a, unsigned index)
+{
+    struct wr_listen_options o = {
+        .burst = ACCEPT_BURST,
+        .reuseport = a->share->o.mode == WR_ACCEPT_REUSEPORT,
+        .exclusive = a->share->o.mode == WR_ACCEPT_EXCLUSIVE,
+        .start_paused = a->paused || a->share->o.mode == WR_ACCEPT_NOTIFY,
+        .peer_unwanted = true,
+        .on_shed = on_shed,
+        .on_notice = on_notice,
+    };
+    int fd = wr_os_dup(accept_listen_fd(a->share, index));
+    if (fd < 0)
+        return fd;
+    o.addr.kind = WR_ADDR_FD;
+    o.addr.fd = fd;
+    int r = wr_listener_open(a->loop, &o, on_accepted, a, &a->listener[index]);
+    if (r < 0)
+        (void)wr_os_close(fd);
+    return r;
+}
+
+/* ---- reuseport ---------------------------------------------------------------------------------------- */
+
+static bool is_mine(struct wr_accept *a, unsigned i)
+{
+    return i == a->index || wr_word_get(&a->share->words[i].adopted_by) == a->index + 1;
+}
+
+static void sync_adoptions(struct wr_accept *a)
+{
+    for (unsigned i = 0; i < a->share->o.workers; i++) {
+        bool mine = is_mine(a, i);
+        if (!mine)
+            wr_listener_close(&a->listener[i]);
+        if (!mine || a->listener[i])
+            continue;
+        int r = open_listener(a, i);
+        if (r < 0)
+            WR_LOG(a->log, ERROR, "accept", "adopt_failed", "worker=%u err=%s", i,
+                   wr_err_name(r));
+        else
+            WR_LOG(a->log, NOTICE, "accept", "adopted", "worker=%u", i);
+    }
+}
+
+/* ---- notify --------------------------------------------------------------------------------------------- */
+
+static void drain(struct wr_accept *a)
+{
+    if (a->paused) /* no answer: the master loses patience and tells another */
+        return;
+    int n = wr_listener_drain(a->listener[0], ACCEPT_BURST);
+    if (a->closed)
+        return;
+    if (n == ACCEPT_BURST) {
+        wr_io_again(&a->bell, EPOLLIN);
+        return;
+    }
+    if (n < 0) {
+        wr_seat_count(a->seat, WR_COUNTER_ACCEPT_ERRORS, 1);
+        wr_loop_timer_arm(a->loop, &a->retry, RETRY_MS);
+        return;
+    }
+    (void)__atomic_fetch_add(&my_words(a)->drained, 1, __ATOMIC_RELEASE);
+    (void)wr_os_eventfd_add(a->share->drained_fd, 1);
+}
+
+static void on_retry(struct wr_timer *t)
+{
+    drain(wr_container_of(t, struct wr_accept, retry));
+}
+
+static void on_bell(struct wr_io *io, uint32_t events)
+{
+    struct wr_accept *a = wr_container_of(io, struct wr_accept, bell);
+    uint64_t n;
+    (void)events;
+    int r = wr_os_eventfd_take(wr_io_fd(io), &n); /* -EAGAIN: our own wr_io_again */
+    if (r < 0 && r != -EAGAIN)
+        WR_LOG(a->log, ERROR, "accept", "bell_failed", "err=%s", wr_err_name(r));
+    if (a->share->o.mode == WR_ACCEPT_NOTIFY)
+        drain(a);
+    else
+        sync_adoptions(a);
+}
+
+/* ---- fdpass --------------------------------------------------------------------------------------------- */
+
+/* 1: took a message; 0: there was none. */
+static int take_message(struct wr_accept *a, int fd)
+{
+    int fds[WR_FD_MAX];
+    unsigned n = WR_FD_MAX;
+    char tag[8];
+    size_t n_tag = sizeof tag;
+    int r = wr_fd_recv(fd, fds, &n, tag, &n_tag);
+    if (r == -EAGAIN)
+        return 0;
+    if (r < 0) {
+        wr_seat_count(a->seat, WR_COUNTER_ACCEPT_ERRORS, 1);
+        WR_LOG(a->log, ERROR, "accept", "channel", "err=%s", wr_err_name(r));
+        return 0;
+    }
+    (void)__atomic_fetch_add(&my_words(a)->taken, n, __ATOMIC_RELEASE);
+    wr_seat_count(a->seat, WR_COUNTER_ACCEPTED, n);
+    for (unsigned i = 0; i < n; i++)
+        a->fn(fds[i], a->arg);
+    return 1;
+}
+
+static void on_channel(struct wr_io *io, uint32_t events)
+{
+    struct wr_accept *a = wr_container_of(io, struct wr_accept, channel);
+    (void)events;
+    for (int i = 0; i < MESSAGES_A_TURN && wr_io_is_open(io); i++)
+        if (take_message(a, wr_io_fd(io)) == 0)
+            return;
+}
+
+/* ---- opening and closing -------------------------------------------------------------------------- */
+
+static int open_io(struct wr_accept *a, struct wr_io *io, int inherited,
+                   void (*fn)(struct wr_io *, uint32_t))
+{
+    int fd = wr_os_dup(inherited);
+    if (fd < 0)
+        return fd;
+    int r = wr_io_open(a->loop, io, fd, WR_IO_READ, fn);
+    if (r < 0)
+        (void)wr_os_close(fd);
+    return r;
+}
+
+static int open_mode(struct wr_accept *a)
+{
+    const struct accept_lane *lane = &a->share->lane[a->index];
+    switch (a->share->o.mode) {
+    case WR_ACCEPT_FDPASS:
+        return open_io(a, &a->channel, lane->channel[1], on_channel);
+    case WR_ACCEPT_REUSEPORT: {
+        int r = open_listener(a, a->index);
+        return r < 0 ? r : open_io(a, &a->bell, lane->bell, on_bell);
+    }
+    case WR_ACCEPT_NOTIFY: {
+        int r = open_listener(a, 0);
+        return r < 0 ? r : open_io(a, &a->bell, lane->bell, on_bell);
+    }
+    case WR_ACCEPT_EXCLUSIVE:
+        return open_listener(a, 0);
+    case WR_ACCEPT_MODES:
+        break;
+    }
+    return -EINVAL;
+}
+
+static void free_later(struct wr_free_later *f)
+{
+    struct wr_accept *a = wr_container_of(f, struct wr_accept, later);
+    wr_heap_free(a->heap, a, sizeof *a + a->share->o.workers * sizeof a->listener[0]);
+}
+
+static void close_everything(struct wr_accept *a)
+{
+    a->closed = true;
+    for (unsigned i = 0; i < a->share->o.workers; i++)
+        wr_listener_close(&a->listener[i]);
+    wr_io_close(&a->bell);
+    wr_io_close(&a->channel);
+    wr_loop_timer_cancel(&a->retry);
+    wr_loop_free_later(a->loop, &a->later, free_later);
+}
+
+int wr_accept_open(struct wr_loop *loop, const struct wr_accept_share *share, unsigned index,
+                   wr_accepted_fn *fn, void *arg, struct wr_seat *seat, struct wr_log *log,
+                   struct wr_accept **out)
+{
+    const struct wr_heap *heap = wr_loop_heap(loop);
+    struct wr_accept *a =
+        wr_heap_zalloc(heap, sizeof *a + share->o.workers * sizeof a->listener[0]);
+    if (!a)
+        return -ENOMEM;
+    a->loop = loop;
+    a->heap = heap;
+    a->share = share;
+    a->index = index;
+    a->fn = fn;
+    a->arg = arg;
+    a->seat = seat;
+    a->log = log;
+    a->retry.fn = on_retry;
+    int r = open_mode(a);
+    if (r < 0) {
+        close_everything(a);
+        return r;
+    }
+    *out = a;
+    return 0;
+}
+
+void wr_accept_pause(struct wr_accept *a)
+{
+    if (a->paused)
+        return;
+    a->paused = true;
+    wr_word_set(&my_words(a)->paused, 1);
+    for (unsigned i = 0; i < a->share->o.workers; i++)
+        if (a->listener[i])
+            wr_listener_pause(a->listener[i], WR_PAUSE_USER);
+}
+
+void wr_accept_resume(struct wr_accept *a)
+{
+    if (!a->paused)
+        return;
+    a->paused = false;
+    wr_word_set(&my_words(a)->paused, 0);
+    if (a->share->o.mode == WR_ACCEPT_NOTIFY) {
+        drain(a);
+        return;
+    }
+    for (unsigned i = 0; i < a->share->o.workers; i++)
+        if (a->listener[i])
+            wr_listener_resume(a->listener[i], WR_PAUSE_USER);
+}
+
+void wr_accept_close(struct wr_accept **at)
+{
+    struct wr_accept *a = *at;
+    if (!a)
+        return;
+    *at = NULL;
+    if (wr_io_is_open(&a->channel))
+        while (take_message(a, wr_io_fd(&a->channel)) > 0)
+            ;
+    close_everything(a);
+}
