@@ -322,6 +322,19 @@ static void task_timeout(struct sim_event *e)
     sim_resume(t);
 }
 
+void sim_hold(struct sim_file *f)
+{
+    f->refs++;
+    sim_world->current->held = f;
+}
+
+void sim_let_go(void)
+{
+    struct sim_file *f = sim_world->current->held;
+    sim_world->current->held = NULL;
+    sim_file_drop(f);
+}
+
 bool sim_park(struct sim_file *f, uint64_t until_ns)
 {
     struct sim_task *t = sim_world->current;
@@ -337,12 +350,17 @@ bool sim_park(struct sim_file *f, uint64_t until_ns)
     return !t->timed_out;
 }
 
+/* A process that ended itself lies on the stack it ended on until here. */
 static void run_task(struct sim_task *t)
 {
     struct sim_proc *p = t->proc;
     ready_remove(t);
     sim_switch_to(t);
-    if (t->state == SIM_ENDED && !t->is_main && !p->ended) {
+    if (p->ended) {
+        sim_memory_drop(p);
+        return;
+    }
+    if (t->state == SIM_ENDED && !t->is_main) {
         sim_list_del(&t->node);
         if (t->joiner)
             sim_resume(t->joiner);
@@ -461,6 +479,9 @@ static void tasks_free(struct sim_proc *p)
         ready_remove(t);
         sim_cancel(&t->timeout);
         sim_list_del(&t->waiter.node);
+        if (t->held)
+            sim_file_drop(t->held);
+        t->held = NULL;
         if (t == sim_world->current)
             continue; /* it is on its way out, on this very stack */
         sim_list_del(&t->node);

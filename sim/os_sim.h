@@ -115,7 +115,8 @@ struct sim_task {
     void *arg;
     struct sim_waiter waiter; /* on one file at most */
     struct sim_event timeout;
-    bool timed_out, interrupted;
+    bool timed_out;
+    struct sim_file *held; /* by the call that is going on; dropped if the task dies in it */
     struct sim_task *joiner;
     bool is_main, joined_or_main;
     unsigned stack_slot;
@@ -179,6 +180,8 @@ extern struct sim_world *sim_world;
 void sim_enter(void);
 /* Parks the current task until a wake of f (NULL: none), or the time. False: the time came. */
 bool sim_park(struct sim_file *f, uint64_t until_ns);
+void sim_hold(struct sim_file *f); /* for the length of a call that may park */
+void sim_let_go(void);
 struct sim_proc *sim_self(void);
 struct sim_proc *sim_proc_find(pid_t pid);
 bool sim_fault(unsigned per_thousand);
@@ -199,7 +202,7 @@ struct sim_file *sim_fd_get(int fd); /* NULL: bad descriptor; no new reference *
 int sim_fd_close(struct sim_proc *p, int fd);
 
 /* ---- coroutines and memory (os_sim_memory.c) ---------------------------------------------------------- */
-#define SIM_BASE       0x100000000000ull
+#define SIM_BASE       0x200000000000ull
 #define SIM_HEAP_SIZE  (96ull << 20)
 #define SIM_STACK_SIZE (256ull << 10)
 #define SIM_STACKS     48u

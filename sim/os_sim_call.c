@@ -175,7 +175,7 @@ static ssize_t file_recv(int fd, struct msghdr *m, int flags)
     struct msghdr cut;
     struct iovec v[SHORT_IOV];
     bool less = streams(f) && shorten(sim_world->opt.faults.short_read, m, &cut, v);
-    f->refs++;
+    sim_hold(f);
     ssize_t r;
     for (;;) {
         r = f->ops->recv(f, less ? &cut : m, flags);
@@ -183,7 +183,7 @@ static ssize_t file_recv(int fd, struct msghdr *m, int flags)
             break;
         (void)sim_park(f, UINT64_MAX);
     }
-    sim_file_drop(f);
+    sim_let_go();
     if (less && r >= 0) {
         m->msg_flags = cut.msg_flags;
         m->msg_namelen = cut.msg_namelen;
@@ -202,7 +202,7 @@ static ssize_t file_send(int fd, const struct msghdr *m, int flags)
     struct msghdr cut;
     struct iovec v[SHORT_IOV];
     bool less = streams(f) && shorten(sim_world->opt.faults.short_write, m, &cut, v);
-    f->refs++;
+    sim_hold(f);
     ssize_t r;
     for (;;) {
         r = f->ops->send(f, less ? &cut : m, flags);
@@ -210,7 +210,7 @@ static ssize_t file_send(int fd, const struct msghdr *m, int flags)
             break;
         (void)sim_park(f, UINT64_MAX);
     }
-    sim_file_drop(f);
+    sim_let_go();
     return r;
 }
 
@@ -485,7 +485,7 @@ int wr_os_epoll_wait(int ep, struct epoll_event *evs, int max, int timeout_ms)
     if (!e || e->kind != SIM_EPOLL || max <= 0)
         return !e ? -EBADF : -EINVAL;
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : sim_now() + (uint64_t)timeout_ms * SIM_MS;
-    e->refs++;
+    sim_hold(e);
     int n = 0;
     if (!(timeout_ms != 0 && sim_fault(sim_world->opt.faults.wait_spurious))) {
         n = sim_epoll_collect(e, evs, max);
@@ -496,7 +496,7 @@ int wr_os_epoll_wait(int ep, struct epoll_event *evs, int max, int timeout_ms)
                 break;
         }
     }
-    sim_file_drop(e);
+    sim_let_go();
     for (int i = 0; sim_world->opt.trace && i < n; i++)
         sim_trace("  event 0x%x data %llx", evs[i].events, (unsigned long long)evs[i].data.u64);
     RETURN(n, "epoll_wait(%d, %d, %d ms) = %d", ep, max, timeout_ms, n);

@@ -293,7 +293,7 @@ int sim_file_put(const char *path, const void *bytes, size_t n)
         i->refs = 1;
     }
     int r = inode_resize(i, n);
-    if (r == 0)
+    if (r == 0 && n > 0)
         memcpy(i->data, bytes, n);
     return r;
 }
