@@ -88,10 +88,11 @@ static void client_lost(struct client *c, const char *how)
         return;
     }
     if (!c->crowd->o.ends_allowed && !c->excused) {
-        sim_violation("I2 lost connection: client %u: %s after %u of %u answers (sent %u, %zu bytes "
-                      "unsent, temper %d), connected for %llu ms",
-                      c->serial, how, c->answered, c->to_send, c->sent, c->out_n, c->temper,
-                      (unsigned long long)((sim_now() - c->connected_at) / SIM_MS));
+        sim_violation(
+            "I2 lost connection: client %u: %s after %u of %u answers (sent %u, %zu bytes "
+            "unsent, temper %d), connected for %llu ms",
+            c->serial, how, c->answered, c->to_send, c->sent, c->out_n, c->temper,
+            (unsigned long long)((sim_now() - c->connected_at) / SIM_MS));
     }
     client_end(c, c->answered || c->sent ? &t->cut : &t->shed);
 }
@@ -124,9 +125,10 @@ static void client_flush(struct client *c)
 static void client_speak(struct client *c)
 {
     char request[SPEECH_MAX];
-    unsigned depth = c->temper == PIPELINING || c->temper == HALF_CLOSER || c->temper == SLOW_READER
-                         ? 1 + (unsigned)sim_rand(16)
-                         : 1;
+    unsigned depth =
+        c->temper == PIPELINING || c->temper == HALF_CLOSER || c->temper == SLOW_READER
+            ? 1 + (unsigned)sim_rand(16)
+            : 1;
     while (c->sent < c->to_send && c->sent - c->answered < depth) {
         size_t n = c->crowd->o.speech->request(c, request, c->sent + 1 == c->to_send);
         if (c->temper == STALLER)
@@ -339,9 +341,10 @@ void crowd_check(const struct crowd *w)
     const struct crowd_tally *t = &w->t;
     uint64_t ended = t->answered + t->aborted + t->shed + t->cut;
     if (t->completed != ended + t->open)
-        sim_violation("I2 balance: completed %llu != answered %llu + aborted %llu + shed %llu + "
-                      "cut %llu + open %u",
-                      (unsigned long long)t->completed, (unsigned long long)t->answered,
-                      (unsigned long long)t->aborted, (unsigned long long)t->shed,
-                      (unsigned long long)t->cut, t->open);
+        sim_violation(
+            "I2 balance: completed %llu != answered %llu + aborted %llu + shed %llu + "
+            "cut %llu + open %u",
+            (unsigned long long)t->completed, (unsigned long long)t->answered,
+            (unsigned long long)t->aborted, (unsigned long long)t->shed,
+            (unsigned long long)t->cut, t->open);
 }

@@ -59,14 +59,15 @@ struct crowd_options {
     uint64_t think_ns;             /* between an answer and the next request, at most */
     uint64_t patience_ns;          /* for an answer */
     uint32_t tempers;              /* bits: which ones occur */
-    bool ends_allowed;   /* the server may close or reset at any moment (a worker died, memory is short) */
+    bool
+        ends_allowed; /* the server may close or reset at any moment (a worker died, memory is short) */
     bool refusal_allowed; /* connecting may fail */
-    bool end_after_last; /* the server closes behind the last answer */
+    bool end_after_last;  /* the server closes behind the last answer */
 };
 
 struct crowd_tally {
-    uint64_t dialled, completed, refused;          /* dialled = completed + refused + dialling */
-    uint64_t answered, aborted, shed, cut, ended;  /* how completed ones ended */
+    uint64_t dialled, completed, refused;         /* dialled = completed + refused + dialling */
+    uint64_t answered, aborted, shed, cut, ended; /* how completed ones ended */
     uint64_t requests, answers;
     unsigned open;
 };

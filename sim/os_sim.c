@@ -180,6 +180,12 @@ const char *sim_violated(void)
     return sim_world->violated ? sim_world->violation : NULL;
 }
 
+void sim_give_up(void)
+{
+    while (sim_world->current && sim_world->violated)
+        sim_yield();
+}
+
 void sim_trace(const char *fmt, ...)
 {
     struct sim_world *w = sim_world;

@@ -162,6 +162,7 @@ static bool embryo_accept(struct sim_tcp *c)
     sim_list_del(&c->in_queue);
     sim_list_add(&l->queue, &c->in_queue);
     l->queued++;
+    c->queued_at = sim_now();
     c->state = TCP_OPEN;
     sim_cancel(&c->handshake);
     sim_wake(&l->f, EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND);

@@ -182,7 +182,13 @@ void sim_look(struct sim_host_view *out)
         if (t->by_actor || t->closed)
             continue;
         out->embryos += t->state == TCP_SYN_IN;
-        out->queued += t->state == TCP_LISTENS ? t->queued : 0;
+        if (t->state == TCP_LISTENS && t->queued > 0) {
+            out->queued += t->queued;
+            struct sim_tcp *eldest = wr_container_of(t->queue.next, struct sim_tcp, in_queue);
+            uint64_t age = sim_now() - eldest->queued_at;
+            if (age > out->oldest_queued_ns)
+                out->oldest_queued_ns = age;
+        }
         if (t->state == TCP_OPEN && !t->listener)
             *(t->got_end && !t->shut_wr ? &out->close_wait : &out->established) += 1;
     }

@@ -73,7 +73,7 @@ struct sim_tcp {
     bool acked;
     struct sim_list queue, embryos;
     unsigned queued, backlog;
-    uint64_t opened_at;
+    uint64_t opened_at, queued_at;
 };
 
 struct sim_tcp *tcp_make(int family);

@@ -82,6 +82,7 @@ uint64_t sim_rand(uint64_t n); /* 0..n-1 */
 bool sim_chance(unsigned per_thousand);
 
 WR_PRINTF(1, 2) void sim_violation(const char *fmt, ...);
+void sim_give_up(void); /* does not return when a process calls it: its panic hook does */
 const char *sim_violated(void); /* NULL while all is well */
 WR_PRINTF(1, 2) void sim_trace(const char *fmt, ...);
 const char *
@@ -141,6 +142,7 @@ struct sim_host_view {
     uint64_t overflows;   /* SYN or ACK dropped because a queue was full */
     uint64_t lost_queued; /* connections reset because their listener died */
     unsigned open_files;
+    uint64_t oldest_queued_ns; /* how long the eldest of the queued has waited */
 };
 void sim_look(struct sim_host_view *out);
 int sim_fds(pid_t pid); /* open descriptors, -1 when there is no such process */

@@ -27,10 +27,11 @@ bool payload_check(const struct client *c, unsigned k, const char *p, size_t n)
         i++;
     if (i == n)
         return true;
-    sim_violation("I1 foreign bytes: client %u request %u byte %zu of %zu is 0x%02x, not 0x%02x "
-                  "(token %016llx, got %.24s)",
-                  c->serial, k, i, n, (unsigned char)p[i], (unsigned char)want[i],
-                  (unsigned long long)c->token, p);
+    sim_violation(
+        "I1 foreign bytes: client %u request %u byte %zu of %zu is 0x%02x, not 0x%02x "
+        "(token %016llx, got %.24s)",
+        c->serial, k, i, n, (unsigned char)p[i], (unsigned char)want[i],
+        (unsigned long long)c->token, p);
     return false;
 }
 

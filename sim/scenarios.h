@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WR_SIM_SCENARIOS_H
+#define WR_SIM_SCENARIOS_H
+
+/* All scenarios: each is one file, one table row. */
+
+#include "libweir/base/heap.h"
+#include "sim/case.h"
+
+extern const struct scenario scenario_bare;
+
+#endif
