@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libweir/http/parse.h"
 
+#include "libweir/base/assert.h"
 #include "libweir/base/err.h"
 #include "libweir/http/scan.h"
 #include "libweir/http/status.h"
@@ -610,6 +611,9 @@ INLINE enum wr_parsed run(struct wr_parse *p, struct wr_span bytes, bool judged,
 {
     if (p->state >= DONE)
         return p->state == DONE ? WR_PARSED_DONE : WR_PARSED_BAD;
+    if (bytes.n == 0)
+        return WR_PARSED_MORE;
+    WR_DEBUG_ASSERT(bytes.n >= p->at);
     if (p->base != bytes.p) {
         if (p->base && p->at)
             wr_head_rebase(p->head, p->base, p->at, bytes.p);

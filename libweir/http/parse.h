@@ -18,7 +18,8 @@
  * 1. The outcome (DONE with the same head, or BAD with the same reason and position) does not depend
  *    on how the bytes were split.
  * 2. The bytes may lie elsewhere at each call, but those shown before must be the same.
- * 3. MORE means that some continuation would be DONE; limits make it end: BAD at the limit's byte.
+ * 3. A byte that no head can have there is refused when it is seen, a line's meaning when the line is
+ *    whole, the head's when it is whole. MORE cannot go on for ever: BAD at a limit's byte.
  * 4. Bytes behind the head are neither read for meaning nor consumed: head->size says where it ends.
  * 5. No allocation, no clock, no state outside struct wr_parse.
  *

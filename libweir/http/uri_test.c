@@ -107,7 +107,7 @@ static void test_hosts(void)
 
 static void test_host_eq(void)
 {
-    struct wr_host a, b;
+    struct wr_host a = {0}, b = {0};
     ok(wr_host_parse(WR_LIT("A.b"), &a) == 0 && wr_host_parse(WR_LIT("a.B:80"), &b) == 0 &&
            wr_host_eq(a, b, 80),
        "default port and case do not matter");

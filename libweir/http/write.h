@@ -16,7 +16,10 @@
  * 2. At most one of Content-Length and Transfer-Encoding is written: the second is WR_E_SYNTAX.
  * 3. No allocation, no clock.
  *
- * Owner: the caller owns the memory. Any thread, one writer at a time.
+ * Owner: the caller owns the memory. Any thread, one writer at a time. Into a struct wr_buf:
+ *
+ *     err = wr_buf_reserve(buf, max, &mem);   then   wr_writer_init(&w, mem, max);
+ *     ... and after wr_write_end(&w, body, &n) == 0:  wr_buf_commit(buf, n);
  */
 
 #include "libweir/http/date.h"
