@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/io/logger.h"
+
+#include "libweir/base/heap.h"
+#include "libweir/io/board.h"
+#include "libweir/io/log.h"
+#include "libweir/io/loop.h"
+#include "libweir/io/proc.h"
+#include "libweir/io/proc_testing.h"
+#include "libweir/io/shm.h"
+#include "tests/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define RINGS 4
+
+static const struct wr_board_options board_options = {.seats = RINGS};
+
+struct fixture {
+    struct wr_shm *shm;
+    struct wr_board *board;
+    struct wr_loop *loop;
+    struct wr_log *log;
+    int wake_fd;
+    char dir[64], error_path[96], access_path[96];
+    /* logger process */
+    struct wr_procs *procs;
+    struct wr_logger_options options;
+    struct rlimit file_size;
+    unsigned ready, stopped, ended;
+};
+
+static void set_up(struct fixture *f)
+{
+    struct wr_shm_part parts[] = {
+        {WR_LOG_PART, WR_LOG_VERSION, wr_log_ring_size(RINGS, 1 << 16)},
+        {WR_BOARD_PART,           WR_BOARD_VERSION,             wr_board_size(&board_options)        },
+    };
+    struct wr_loop_options o = {.heap = wr_heap_libc()};
+    size_t n;
+    *f = (struct fixture){0};
+    (void)snprintf(f->dir, sizeof f->dir, "/tmp/weir-logger-%d-XXXXXX", (int)getpid());
+    bool good = mkdtemp(f->dir) && wr_shm_new(wr_heap_libc(), "log", parts, 2, &f->shm) == 0 &&
+                wr_log_ring_format(f->shm, RINGS, 1 << 16) == 0 &&
+                wr_board_new(wr_heap_libc(), f->shm, &board_options, &f->board) == 0 &&
+                wr_loop_new(&o, &f->loop) == 0;
+    (void)snprintf(f->error_path, sizeof f->error_path, "%s/error.log", f->dir);
+    (void)snprintf(f->access_path, sizeof f->access_path, "%s/access.log", f->dir);
+    f->wake_fd = wr_os_eventfd(0, 0);
+    void *part = wr_shm_part(f->shm, WR_LOG_PART, WR_LOG_VERSION, &n);
+    struct wr_log_options lo = {.wake_fd = f->wake_fd, .burst = 1000000};
+    good = good && wr_log_ring_at(part, n, 1, &lo.ring) == 0 &&
+           wr_log_new(wr_heap_libc(), &lo, &f->log) == 0;
+    f->options = (struct wr_logger_options){
+        .shm = f->shm,
+        .wake_fd = f->wake_fd,
+        .sink = {{f->error_path, -1}, {f->access_path, -1}},
+        .n_sinks = 2,
+        .period_ms = 5,
+        .retry_ms = 20,
+    };
+    ok(good, "set up");
+}
+
+static void tear_down(struct fixture *f)
+{
+    char old[128];
+    wr_procs_free(&f->procs);
+    wr_log_free(&f->log);
+    wr_loop_free(&f->loop);
+    wr_board_free(&f->board);
+    wr_shm_free(&f->shm);
+    (void)wr_os_close(f->wake_fd);
+    (void)snprintf(old, sizeof old, "%s/old.log", f->dir);
+    (void)wr_os_unlink(f->error_path);
+    (void)wr_os_unlink(f->access_path);
+    (void)wr_os_unlink(old);
+    is_int(rmdir(f->dir), 0, "nothing else was written");
+}
+
+/* The whole file, closed with 0; the caller frees it. */
+static char *slurp(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *text = calloc(1, 8 << 20);
+    if (f && text)
+        text[fread(text, 1, (8 << 20) - 1, f)] = 0;
+    if (f)
+        (void)fclose(f);
+    return text;
+}
+
+static unsigned count_in(const char *path, const char *what)
+{
+    unsigned n = 0;
+    char *text = slurp(path);
+    for (const char *p = text; p && (p = strstr(p, what)); p++)
+        n++;
+    free(text);
+    return n;
+}
+
+static void turns(struct fixture *f, unsigned ms)
+{
+    uint64_t end = wr_os_now_ns(CLOCK_MONOTONIC) + ms * 1000000ull;
+    while (wr_os_now_ns(CLOCK_MONOTONIC) < end)
+        (void)wr_loop_turn(f->loop, 5);
+}
+
+/* ---- in the same process --------------------------------------------------------------------------- */
+
+static void test_lines(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    set_up(&f);
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    turns(&f, 20);
+    WR_LOG(f.log, WARN, "test", "one", "k=%s", "a b");
+    ok(wr_log_raw(f.log, 1, WR_LIT("GET / 200")), "raw");
+    turns(&f, 40);
+    is_int(count_in(f.error_path, "warn"), 1, "written without being asked: the bell");
+    is_int(count_in(f.error_path, "test one k=\"a b\"\n"), 1, "the line");
+    is_int(count_in(f.access_path, "GET / 200\n"), 1, "the other channel");
+    is_int(count_in(f.error_path, "GET"), 0, "and only there");
+    wr_logger_free(&l);
+    tear_down(&f);
+}
+
+static void test_reopen(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    char old[128];
+    set_up(&f);
+    (void)snprintf(old, sizeof old, "%s/old.log", f.dir);
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    WR_LOG(f.log, INFO, "test", "before");
+    turns(&f, 30);
+    is_int(wr_os_rename(f.error_path, old), 0, "rotated");
+    WR_LOG(f.log, INFO, "test", "between");
+    turns(&f, 30);
+    wr_logger_reopen(l);
+    WR_LOG(f.log, INFO, "test", "after");
+    turns(&f, 30);
+    ok(count_in(old, "before") == 1 && count_in(old, "between") == 1, "the old file");
+    ok(count_in(f.error_path, "after") == 1 && count_in(f.error_path, "before") == 0,
+       "the new file");
+    wr_logger_free(&l);
+    tear_down(&f);
+}
+
+/* A disk without room: the other channel goes on, the loss is counted and told. */
+static void test_full_disk(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    enum {
+        LINES = 3000
+    };
+    set_up(&f);
+    f.options.buffer_bytes = 64 << 10;
+    is_int(symlink("/dev/full", f.access_path), 0, "the access log lies on a full disk");
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    unsigned written = 0;
+    for (int i = 0; i < LINES; i++) {
+        written +=
+            wr_log_raw(f.log, 1, WR_LIT("access line of some fifty bytes, more or less xxx"));
+        if (i % 100 == 0)
+            (void)wr_loop_turn(f.loop, 0);
+    }
+    WR_LOG(f.log, INFO, "test", "error_log_works");
+    turns(&f, 50);
+    struct wr_logger_stats s = wr_logger_stats(l);
+    is_int(count_in(f.error_path, "error_log_works"), 1, "the error log works");
+    is_int(count_in(f.error_path, "sink_failed sink=1 err=ENOSPC"), 1,
+           "and says what does not");
+    ok(s.sink_drops > 0 && s.write_errors > 0, "dropped at the sink: %llu",
+       (unsigned long long)s.sink_drops);
+    is_int(wr_os_unlink(f.access_path), 0, "room again");
+    wr_logger_reopen(l);
+    turns(&f, 50);
+    s = wr_logger_stats(l);
+    unsigned there = count_in(f.access_path, "access line");
+    is_int(there + s.sink_drops + s.ring_drops, LINES, "written + dropped is exact");
+    char want[64];
+    (void)snprintf(want, sizeof want, "log_dropped count=%llu from=20",
+                   (unsigned long long)s.sink_drops);
+    is_int(count_in(f.error_path, want), 1, "and told: %s", want);
+    wr_logger_free(&l);
+    tear_down(&f);
+}
+
+static void test_ring_drops_are_told(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    set_up(&f);
+    unsigned written = 0;
+    for (int i = 0; i < 5000; i++) /* nobody reads yet */
+        written += wr_log_raw(f.log, 1, WR_LIT("a line that will not fit for ever"));
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "the logger comes late");
+    turns(&f, 50);
+    char want[64];
+    (void)snprintf(want, sizeof want, "log_dropped count=%u from=20", 5000 - written);
+    is_int(count_in(f.access_path, "\n"), written, "what fitted is there");
+    is_int(count_in(f.error_path, want), 1, "what did not is told: %s", want);
+    wr_logger_free(&l);
+    tear_down(&f);
+}
+
+static void test_refused_memory(void)
+{
+    struct fixture f;
+    struct wr_heap_counting count;
+    struct wr_heap_failing fail;
+    struct wr_loop *loop;
+    bool through = false;
+    set_up(&f);
+    wr_heap_counting_init(&count, wr_heap_libc());
+    for (uint64_t n = 1; n < 50 && !through; n++) {
+        struct wr_logger *l = NULL;
+        wr_heap_failing_init(&fail, &count.heap, n, 0, 1);
+        struct wr_loop_options o = {.heap = &fail.heap};
+        if (wr_loop_new(&o, &loop) < 0)
+            continue;
+        int r = wr_logger_open(loop, &f.options, &l);
+        through = r == 0 && fail.fault.refused == 0;
+        wr_logger_free(&l);
+        wr_loop_free(&loop);
+        if (count.objects)
+            break;
+    }
+    ok(through && count.objects == 0, "every allocation refused once, nothing left behind");
+    tear_down(&f);
+}
+
+/* ---- as a process ------------------------------------------------------------------------------------ */
+
+static int logger_process(struct wr_worker *w, void *arg)
+{
+    struct fixture *f = arg;
+    if (f->file_size.rlim_cur && wr_os_rlimit_set(RLIMIT_FSIZE, &f->file_size) < 0)
+        return 9;
+    return wr_logger_main(w, &f->options);
+}
+
+static void on_event(struct wr_procs *p, enum wr_procs_event event, unsigned index, pid_t pid,
+                     int status, void *arg)
+{
+    struct fixture *f = arg;
+    (void)p, (void)index, (void)pid, (void)status;
+    f->ready += event == WR_PROCS_READY;
+    f->ended += event == WR_PROCS_ENDED;
+    f->stopped += event == WR_PROCS_STOPPED;
+}
+
+static pid_t start_process(struct fixture *f)
+{
+    struct wr_procs_info info = {0};
+    struct wr_procs_options o = {
+        .name = "weir logger",
+        .workers = 1,
+        .main = logger_process,
+        .healthy_ms = 1,
+        .arg = f,
+        .board = f->board,
+        .first_seat = 2,
+        .seats = 2,
+        .log_wake_fd = -1,
+        .on_event = on_event,
+        .event_arg = f,
+    };
+    if (wr_procs_start(f->loop, &o, &f->procs) < 0)
+        return -1;
+    for (int i = 0; i < 500 && !f->ready; i++)
+        (void)wr_loop_turn(f->loop, 10);
+    (void)wr_procs_info(f->procs, 0, &info);
+    return info.pid;
+}
+
+static void stop_process(struct fixture *f)
+{
+    wr_procs_stop(f->procs, true);
+    for (int i = 0; i < 500 && !f->stopped; i++)
+        (void)wr_loop_turn(f->loop, 10);
+    is_int(f->stopped, 1, "the logger ended in order");
+}
+
+static unsigned put_numbered(struct fixture *f, unsigned from, unsigned n, uint64_t *longest_ns)
+{
+    unsigned written = 0;
+    for (unsigned i = from; i < from + n; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof line, "<%u> something happened", i);
+        uint64_t t = wr_os_now_ns(CLOCK_MONOTONIC);
+        written += wr_log_raw(f->log, 1, wr_span(line, (size_t)len));
+        t = wr_os_now_ns(CLOCK_MONOTONIC) - t;
+        if (longest_ns && t > *longest_ns)
+            *longest_ns = t;
+    }
+    return written;
+}
+
+static void test_stopped_logger(void)
+{
+    struct fixture f;
+    uint64_t longest = 0;
+    set_up(&f);
+    pid_t pid = start_process(&f);
+    ok(pid > 0, "a logger process");
+    unsigned written = put_numbered(&f, 0, 100, NULL);
+    turns(&f, 50);
+    is_int(count_in(f.access_path, "happened"), 100, "it writes");
+    is_int(wr_os_kill(pid, SIGSTOP), 0, "now it is stopped");
+    written += put_numbered(&f, 100, 20000, &longest);
+    ok(written < 20100, "the ring is full: %u of 20100", written);
+    ok(longest < 50000000, "nobody waited: the longest call took %llu us",
+       (unsigned long long)longest / 1000);
+    is_int(wr_os_kill(pid, SIGCONT), 0, "it goes on");
+    turns(&f, 300);
+    char want[64];
+    (void)snprintf(want, sizeof want, "log_dropped count=%u from=20", 20100 - written);
+    is_int(count_in(f.access_path, "happened"), written, "all that was taken is written");
+    is_int(count_in(f.error_path, want), 1, "the rest is told: %s", want);
+    stop_process(&f);
+    tear_down(&f);
+}
+
+static void test_killed_logger(void)
+{
+    struct fixture f;
+    set_up(&f);
+    (void)start_process(&f);
+    unsigned next = 0, lost = 0;
+    for (unsigned kills = 0; kills < 10; kills++) {
+        struct wr_procs_info info = {0};
+        (void)wr_procs_info(f.procs, 0, &info);
+        next += put_numbered(&f, next, 200, NULL);
+        if (info.pid > 0 && wr_os_kill(info.pid, SIGKILL) < 0)
+            break;
+        next += put_numbered(&f, next, 200, NULL);
+        unsigned want = f.ready + 1;
+        for (int i = 0; i < 500 && f.ready < want; i++)
+            (void)wr_loop_turn(f.loop, 10);
+    }
+    is_int(f.ended, 10, "killed ten times");
+    turns(&f, 100);
+    stop_process(&f);
+    char *text = slurp(f.access_path);
+    for (unsigned i = 0; i < next; i++) {
+        char want[32];
+        (void)snprintf(want, sizeof want, "<%u>", i);
+        lost += !strstr(text, want);
+    }
+    free(text);
+    is_int(next, 4000, "all were taken");
+    is_int(lost, 0, "and all are written");
+    tear_down(&f);
+}
+
+static void test_file_size_limit(void)
+{
+    struct fixture f;
+    set_up(&f);
+    f.file_size = (struct rlimit){20000, RLIM_INFINITY};
+    f.options.buffer_bytes = 1; /* the least there is */
+    (void)start_process(&f);
+    unsigned written = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        written += put_numbered(&f, i * 500, 500, NULL);
+        turns(&f, 10);
+    }
+    is_int(f.ended, 0, "a file at its limit does not kill the logger");
+    is_int(count_in(f.error_path, "sink_failed sink=1 err=EFBIG"), 1, "it says what is wrong");
+    is_int(wr_os_unlink(f.access_path), 0, "a new file");
+    wr_procs_command(f.procs, WR_COMMAND_REOPEN);
+    turns(&f, 100);
+    ok(count_in(f.access_path, "happened") > 100, "reopened by command, and written to");
+    stop_process(&f);
+    tear_down(&f);
+}
+
+int main(void)
+{
+    test_lines();
+    test_reopen();
+    test_full_disk();
+    test_ring_drops_are_told();
+    test_refused_memory();
+    test_stopped_logger();
+    test_killed_logger();
+    test_file_size_limit();
+    return tap_done();
+}
