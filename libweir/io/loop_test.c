@@ -445,6 +445,39 @@ static void test_storm(void)
     wr_loop_free(&l);
 }
 
+/* Each post finds the loop asleep. */
+enum {
+    WAKES = 20
+};
+
+static unsigned wakes;
+static void on_wake(void *arg)
+{
+    (void)arg;
+    wakes++;
+}
+
+static void post_slowly(void *arg)
+{
+    for (int i = 0; i < WAKES; i++) {
+        (void)!wr_loop_post(arg, on_wake, NULL, NULL);
+        (void)wr_os_sleep_ns(2000000);
+    }
+}
+
+static void test_wakes(void)
+{
+    struct wr_loop *l = make(NULL);
+    struct wr_os_thread *t;
+    (void)!wr_os_thread_start(post_slowly, l, &t);
+    for (int i = 0; i < 2 * WAKES && wakes < WAKES; i++)
+        (void)wr_loop_turn(l, 2000);
+    ok(wakes == WAKES && wr_loop_stats(l)->turns > WAKES / 2,
+       "posts wake a sleeping loop, again and again");
+    (void)wr_os_thread_join(t);
+    wr_loop_free(&l);
+}
+
 static unsigned ran, dropped;
 static void count_run(void *arg)
 {
@@ -627,6 +660,7 @@ int main(void)
     test_pause();
     test_post_bounds();
     test_storm();
+    test_wakes();
     test_stats();
     test_slow_timers();
     (void)nth_every("loop", scenario, NULL);
