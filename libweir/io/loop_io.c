@@ -4,9 +4,13 @@
  * leads nowhere, which is what makes an event for a closed one harmless.
  */
 #include "libweir/base/assert.h"
+#include "libweir/base/mutant.h"
 #include "libweir/io/loop_impl.h"
 
 #include <errno.h>
+
+/* Only the planted bug addresses events by descriptor number. */
+#define BY_FD (UINT64_C(1) << 63)
 
 static uint32_t kind_events(unsigned kind)
 {
@@ -31,6 +35,8 @@ int wr_io_open(struct wr_loop *l, struct wr_io *io, int fd, unsigned kind,
     if (err)
         return err;
     struct epoll_event ev = {.events = kind_events(kind), .data.u64 = id};
+    if (WR_MUTANT("event-for-reused-fd"))
+        ev.data.u64 = BY_FD | (uint64_t)fd;
     err = wr_os_epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev);
     if (err) {
         (void)wr_slots_remove(&l->ios, id);
@@ -106,13 +112,25 @@ static void call(struct wr_loop *l, struct wr_io *io, uint32_t events)
     wr_loop_leave_(l, WR_FN(fn), fd);
 }
 
+/* Whoever has the event's id: the wr_io it was meant for, or nobody. */
+static struct wr_io *addressee(const struct wr_loop *l, uint64_t id)
+{
+    if (!WR_MUTANT("event-for-reused-fd"))
+        return wr_slots_get(&l->ios, id);
+    struct wr_io *io;
+    uint32_t cursor = 0;
+    while ((io = wr_slots_next(&l->ios, &cursor)) && (uint64_t)io->fd != (id & ~BY_FD))
+        ;
+    return io;
+}
+
 void wr_loop_dispatch_(struct wr_loop *l, const struct epoll_event *ev)
 {
     if (ev->data.u64 == 0) {
         wr_loop_woken_(l);
         return;
     }
-    struct wr_io *io = wr_slots_get(&l->ios, ev->data.u64);
+    struct wr_io *io = addressee(l, ev->data.u64);
     if (io)
         call(l, io, ev->events);
     else

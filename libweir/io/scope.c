@@ -2,6 +2,7 @@
 #include "libweir/io/scope.h"
 #include "libweir/base/assert.h"
 #include "libweir/base/err.h"
+#include "libweir/base/mutant.h"
 #include "libweir/io/loop.h"
 
 static void on_deadline(struct wr_timer *t)
@@ -79,6 +80,8 @@ static bool drain(struct wr_scope *s)
     while (!gone && (link = wr_list_first(&s->ops))) {
         struct wr_op *op = wr_container_of(link, struct wr_op, link);
         end(op);
+        if (WR_MUTANT("callback-after-timeout"))
+            op->scope = s; /* so that it can end once more */
         op->cancel(op, s->why);
     }
     if (!gone)
