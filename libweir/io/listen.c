@@ -266,7 +266,6 @@ static void begin_shortage(struct wr_listener *l, int err)
     if (!l->in_shortage) {
         l->in_shortage = true;
         l->short_since_ms = wr_loop_now_ms(l->loop);
-        l->shed_before = l->stats.shed;
         l->backoff_ms = 0;
         notice(l, &(struct wr_listen_notice){.kind = WR_LISTEN_SHORTAGE, .err = err});
         if (l->closed)
@@ -387,9 +386,12 @@ static unsigned accept_burst(struct wr_listener *l, unsigned max, int *out_err)
 static int accept_some(struct wr_listener *l, unsigned max, unsigned *out_n)
 {
     int err;
+    uint64_t shed_before = l->stats.shed;
     *out_n = accept_burst(l, max, &err);
     if (l->closed)
         return 0;
+    if (!l->in_shortage)
+        l->shed_before = shed_before;
     if (err == 0 || err == -EAGAIN)
         return err;
     if (err != -EMFILE && err != -ENFILE && err != -ENOBUFS && err != -ENOMEM)
