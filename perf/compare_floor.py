@@ -16,7 +16,7 @@ WORK = [
     ("keepalive", "keep-alive, 64", "http", 64, "-m http", "hello", ""),
     ("keepalive", "keep-alive, 512", "http", 512, "-m http", "hello", ""),
     ("keepalive", "keep-alive, 4000", "http", 4000, "-m http", "hello", ""),
-    ("short", "short, both TCP_DEFER_ACCEPT", "close", 64, "-m http -d -i", "hello", "defer"),
+    ("short", "short, both TCP_DEFER_ACCEPT", "close", 64, "-m http -d -i", "hello", "defer=1"),
     ("short", "short, both without", "close", 64, "-m http -i", "hello", ""),
     ("echo", "echo 64 bytes, 64", "echo", 64, "-m echo", "echo", ""),
     ("frame", "framed echo 64 bytes, 64", "frame", 64, "-m frame", "framed_echo", ""),

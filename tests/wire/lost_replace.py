@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All workers are replaced under load (SIGHUP), again and again: not one connection is cut."""
+"""All workers are replaced under load (SIGUSR2), again and again: not one connection is cut."""
 import signal, time
 from crowd import Crowd
 from wire import Server, done, equal, ok, settled
@@ -12,7 +12,7 @@ for mode in ("reuseport", "exclusive", "notify", "fdpass"):
         if time.time() > state["next"] and state["n"] < 4:
             state["next"] = time.time() + 0.5
             state["n"] += 1
-            server.process.send_signal(signal.SIGHUP)
+            server.process.send_signal(signal.SIGUSR2)
 
     crowd = Crowd(server.port, 12000, 48, 100, replace).run()
     ok(state["n"] >= 2, "%s: workers replaced %d times" % (mode, state["n"]))
