@@ -60,7 +60,8 @@ static void on_close(struct wr_conn *c, enum wr_close why, int err)
         announce(c, "left");
 }
 
-static const struct wr_proto chat = {.on_open = on_open, .on_frame = on_frame, .on_close = on_close};
+static const struct wr_proto chat = {
+    .on_open = on_open, .on_frame = on_frame, .on_close = on_close};
 
 static int on_start(struct wr_service *s)
 {

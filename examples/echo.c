@@ -13,5 +13,6 @@ int main(int argc, char **argv)
 {
     return wr_service_run(&(struct wr_service_options){
         .name = "echo",
-        .servers = {{.addr = argc > 1 ? argv[1] : "tcp://127.0.0.1:2007", .conn = {.proto = &echo}}}});
+        .servers = {
+            {.addr = argc > 1 ? argv[1] : "tcp://127.0.0.1:2007", .conn = {.proto = &echo}}}});
 }

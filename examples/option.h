@@ -18,7 +18,8 @@ static inline const char *option(int argc, char **argv, const char *name, const 
     return otherwise;
 }
 
-static inline unsigned option_number(int argc, char **argv, const char *name, unsigned otherwise)
+static inline unsigned option_number(int argc, char **argv, const char *name,
+                                     unsigned otherwise)
 {
     const char *text = option(argc, argv, name, NULL);
     return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
