@@ -163,8 +163,11 @@ static void take_record(struct wr_logger *l, const struct wr_log_record *r)
 {
     struct sink *s = &l->sink[r->channel < l->n_sinks ? r->channel : 0];
     size_t n = wr_log_line(l->line, LINE_MAX_BYTES, r);
-    if (n > room_in(l, s))
+    if (n > room_in(l, s)) {
         flush_sink(l, s);
+        n = wr_log_line(l->line, LINE_MAX_BYTES,
+                        r); /* flushing may have told something there */
+    }
     if (n > room_in(l, s)) {
         drop_at_sink(l, s);
         return;
