@@ -314,6 +314,11 @@ void sim_disk_stuck(bool stuck)
         sim_wake(sim_world->disk_wait, 0);
 }
 
+void sim_disk_limit(uint64_t bytes)
+{
+    sim_world->opt.disk_bytes = bytes;
+}
+
 static void put_text(const char *path, const char *text)
 {
     WR_ASSERT(sim_file_put(path, text, strlen(text)) == 0);

@@ -8,5 +8,6 @@
 #include "sim/case.h"
 
 extern const struct scenario scenario_bare;
+extern const struct scenario scenario_log;
 
 #endif

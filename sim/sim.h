@@ -156,6 +156,7 @@ pid_t sim_child(pid_t parent, unsigned nth); /* a live child, or 0 */
 void sim_signal(pid_t pid, int sig);
 void sim_heap_refuse_nth(pid_t pid, uint64_t nth); /* counted from now; 0: never */
 void sim_disk_stuck(bool stuck);
+void sim_disk_limit(uint64_t bytes); /* 0: none */
 void sim_set_faults(const struct sim_faults *faults);
 int sim_file_put(const char *path, const void *bytes, size_t n);
 ssize_t sim_file_get(const char *path, const char **out); /* the bytes as they lie; -ENOENT */

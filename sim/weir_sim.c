@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-const struct scenario *const scenarios[] = {&scenario_bare, NULL};
+const struct scenario *const scenarios[] = {&scenario_bare, &scenario_log, NULL};
 
 struct run {
     unsigned long long from, to;
