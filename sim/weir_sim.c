@@ -20,13 +20,14 @@ const struct scenario *const scenarios[] = {&scenario_bare, &scenario_log, NULL}
 struct run {
     unsigned long long from, to;
     const char *scenario, *mutant;
-    bool trace, quiet;
+    bool trace, find; /* find: success is a violation */
     double seconds;
 };
 
 static const char usage[] =
-    "usage: weir-sim [--seed N | --seeds A..B] [--scenario NAME] [--trace] [--mutant NAME]\n"
-    "                [--seconds N]   stop after N seconds of real time\n";
+    "usage: weir-sim [--seed N | --seeds A..B] [--scenario NAME] [--trace] [--list]\n"
+    "                [--mutant NAME] [--find]   exit 0 when a violation was found, else 1\n"
+    "                [--seconds N]              stop after N seconds of real time\n";
 
 static const struct scenario *scenario_find(const char *name)
 {
@@ -49,6 +50,10 @@ static int arguments(int argc, char **argv, struct run *r)
         const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(a, "--trace") == 0) {
             r->trace = true;
+            continue;
+        }
+        if (strcmp(a, "--find") == 0) {
+            r->find = true;
             continue;
         }
         if (strcmp(a, "--list") == 0) {
@@ -100,12 +105,12 @@ int main(int argc, char **argv)
         answers += c.answers;
         simulated += c.simulated_ns / SIM_S;
         if (!clean)
-            return 1;
+            return r.find ? 0 : 1;
         if (real_now() - began > r.seconds)
             break;
     }
     double took = real_now() - began;
     printf("%llu seeds clean, %llu answers, %llu simulated seconds in %.1f s: %.0f answers/s\n",
            seeds, answers, simulated, took, (double)answers / (took > 0 ? took : 1e-9));
-    return 0;
+    return r.find ? 1 : 0;
 }
