@@ -51,7 +51,7 @@
 #include "libweir/base/pages.h"
 #include "libweir/base/span.h"
 
-#define WR_MEM_PERIOD_MS 200
+#define WR_MEM_PERIOD_MS 100
 #define WR_MEM_STEP_MS \
     4 /* between two steps of one period, and what a step gives back at most */
 #define WR_MEM_STEP_BYTES ((size_t)4 << 20)

@@ -39,14 +39,17 @@ _Static_assert(sizeof(struct wr_arena_chunk) % 16 == 0, "data behind it is align
 _Static_assert(sizeof(struct wr_arena_large) % 16 == 0, "data behind it is aligned");
 _Static_assert(WR_ARENA_SMALL % 16 == 0 && WR_ARENA_CHUNK % 16 == 0, "chunks end on 16");
 
-#define APART     (WR_ARENA_CHUNK / 4)
-#define MAX_CHUNK (WR_ARENA_CHUNK - sizeof(struct wr_arena_large))
+#define APART        (WR_ARENA_CHUNK / 4)
+/* What lives long is often a little more than one small chunk: 4 KiB for it would be three quarters
+ * waste, so an arena that begins small stays small for a few. */
+#define SMALL_CHUNKS 3
+#define MAX_CHUNK    (WR_ARENA_CHUNK - sizeof(struct wr_arena_large))
 
 /* ---- the source ---------------------------------------------------------------------------------- */
 void wr_arena_source_init(struct wr_arena_source *s, struct wr_mem *mem,
                           struct wr_budget *budget, struct wr_block_pool *blocks)
 {
-    wr_pool_init(&s->small, mem, budget, "arena-512", WR_ARENA_SMALL);
+    wr_pool_init(&s->small, mem, budget, "arena-1k", WR_ARENA_SMALL);
     wr_pool_init(&s->chunk, mem, budget, "arena-4k", WR_ARENA_CHUNK);
     s->blocks = blocks;
 }
@@ -62,8 +65,32 @@ static struct wr_pool *pool_for(const struct wr_arena *a, size_t size)
     return size == WR_ARENA_SMALL ? &a->source->small : &a->source->chunk;
 }
 
+/* A chunk that is a block remembers it in front of its bytes. */
+static struct wr_block **chunk_block(struct wr_arena_chunk *c)
+{
+    return (struct wr_block **)(void *)(c + 1);
+}
+
+static char *chunk_bytes(struct wr_arena_chunk *c)
+{
+    return (char *)(c + 1) + (c->size == WR_ARENA_BLOCK ? 16 : 0);
+}
+
+static void *chunk_take_block(struct wr_arena *a)
+{
+    struct wr_block *b;
+    WR_ASSERT(a->source->blocks);
+    if (wr_block_take_at(a->source->blocks, a->budget, WR_ARENA_BLOCK, a->site, &b) < 0)
+        return NULL;
+    struct wr_arena_chunk *c = (struct wr_arena_chunk *)(void *)b->data;
+    *chunk_block(c) = b;
+    return c;
+}
+
 static void *chunk_take(struct wr_arena *a, size_t size)
 {
+    if (size == WR_ARENA_BLOCK)
+        return chunk_take_block(a);
     struct wr_pool *pool = pool_for(a, size);
     void *p = wr_pool_get_at(pool, a->site);
     if (p && a->budget && wr_budget_move(pool->budget, a->budget, size) < 0) {
@@ -77,6 +104,11 @@ static void *chunk_take(struct wr_arena *a, size_t size)
 static void chunk_return(struct wr_arena *a, void *p, size_t size)
 {
     struct wr_pool *pool = pool_for(a, size);
+    if (size == WR_ARENA_BLOCK) {
+        struct wr_block *b = *chunk_block(p);
+        wr_block_drop(&b);
+        return;
+    }
     if (a->budget) {
         int r = wr_budget_move(a->budget, pool->budget, size);
         WR_ASSERT(r == 0);
@@ -88,8 +120,13 @@ static void chunk_return(struct wr_arena *a, void *p, size_t size)
 void wr_arena_init_at(struct wr_arena *a, struct wr_arena_source *source,
                       struct wr_budget *budget, size_t first, const struct wr_site *site)
 {
-    WR_ASSERT(first == WR_ARENA_SMALL || first == WR_ARENA_CHUNK);
-    *a = (struct wr_arena){.source = source, .budget = budget, .first = first, .site = site};
+    WR_ASSERT(first == WR_ARENA_SMALL || first == WR_ARENA_CHUNK || first == WR_ARENA_BLOCK);
+    size_t chunk = first == WR_ARENA_BLOCK ? WR_ARENA_BLOCK : WR_ARENA_CHUNK;
+    *a = (struct wr_arena){.source = source,
+                           .budget = budget,
+                           .first = (uint32_t)first,
+                           .apart = (uint16_t)(chunk / 4),
+                           .site = site};
 }
 
 void wr_arena_deinit(struct wr_arena *a)
@@ -100,7 +137,7 @@ void wr_arena_deinit(struct wr_arena *a)
 static void set_chunk(struct wr_arena *a, struct wr_arena_chunk *c)
 {
     a->chunk = c;
-    a->at = c ? (char *)(c + 1) : NULL;
+    a->at = c ? chunk_bytes(c) : NULL;
     a->end = c ? (char *)c + c->size : NULL;
 }
 
@@ -136,6 +173,7 @@ static void free_chunks(struct wr_arena *a, const struct wr_arena_chunk *until)
     while (a->chunk != until) {
         struct wr_arena_chunk *c = a->chunk;
         a->chunk = c->next;
+        a->small = (uint16_t)(a->small - (c->size == WR_ARENA_SMALL));
         chunk_return(a, c, c->size);
     }
 }
@@ -143,6 +181,10 @@ static void free_chunks(struct wr_arena *a, const struct wr_arena_chunk *until)
 void wr_arena_reset(struct wr_arena *a, size_t keep)
 {
     struct wr_arena_chunk *first = a->chunk;
+    if (WR_LIKELY(first && !first->next && !a->defers && !a->large && first->size <= keep)) {
+        a->at = chunk_bytes(first);
+        return;
+    }
     run_defers(a, NULL);
     free_large(a, NULL);
     while (first && first->next)
@@ -199,16 +241,19 @@ void *wr_arena_alloc_slow(struct wr_arena *a, size_t n)
     n = n ? n : 1;
     if (a->source->chunk.mem->opt.passthrough)
         return alloc_passthrough(a, n);
-    if (n > APART)
+    if (n > a->apart)
         return alloc_apart(a, n);
     if (n > (size_t)(a->end - a->at)) {
-        bool small = !a->chunk && a->first == WR_ARENA_SMALL &&
+        bool small = a->first == WR_ARENA_SMALL && a->small < SMALL_CHUNKS &&
                      n <= WR_ARENA_SMALL - sizeof(struct wr_arena_chunk);
-        size_t size = small ? WR_ARENA_SMALL : WR_ARENA_CHUNK;
+        size_t size = small                        ? WR_ARENA_SMALL
+                      : a->first == WR_ARENA_BLOCK ? WR_ARENA_BLOCK
+                                                   : WR_ARENA_CHUNK;
         struct wr_arena_chunk *c = chunk_take(a, size);
         if (!c)
             return NULL;
         *c = (struct wr_arena_chunk){.next = a->chunk, .size = size};
+        a->small = (uint16_t)(a->small + small);
         set_chunk(a, c);
     }
     char *p = a->at;
@@ -265,17 +310,6 @@ char *wr_arena_printf(struct wr_arena *a, const char *fmt, ...)
     return p;
 }
 
-bool wr_arena_grow(struct wr_arena *a, void *p, size_t old, size_t new_size)
-{
-    size_t was = (old + 15) & ~(size_t)15, is = (new_size + 15) & ~(size_t)15;
-    if (new_size <= old)
-        return true;
-    if ((char *)p + was != a->at || is < new_size || is - was > (size_t)(a->end - a->at))
-        return false;
-    a->at += is - was;
-    return true;
-}
-
 /* ---- marks --------------------------------------------------------------------------------------- */
 struct wr_arena_mark wr_arena_mark(const struct wr_arena *a)
 {
@@ -315,9 +349,10 @@ void wr_arena_validate(const struct wr_arena *a)
 {
     const struct wr_arena_chunk *c = a->chunk;
     WR_ASSERT(c ? a->end == (const char *)c + c->size : a->at == a->end);
-    WR_ASSERT(a->at <= a->end && (!c || a->at >= (const char *)(c + 1)));
+    WR_ASSERT(a->at <= a->end && (!c || a->at >= chunk_bytes(a->chunk)));
     for (; c; c = c->next)
-        WR_ASSERT(c->size == WR_ARENA_CHUNK || c->size == WR_ARENA_SMALL);
+        WR_ASSERT(c->size == WR_ARENA_CHUNK || c->size == WR_ARENA_SMALL ||
+                  c->size == WR_ARENA_BLOCK);
     for (const struct wr_arena_large *l = a->large; l; l = l->next)
         WR_ASSERT((l->kind == LARGE_BLOCK) == (l->block != NULL));
     WR_ASSERT(!a->budget || a->budget->used >= wr_arena_held(a));

@@ -5,9 +5,9 @@
 /*
  * An arena: many small allocations with one life, such as a request's. Freed in one step.
  *
- * Allocation moves a pointer through a chunk; a full chunk gets a successor (first 512 B or 4 KiB, then
- * 4 KiB) from the typed pools of an arena source. What is larger than a quarter of a chunk lies apart,
- * in a chunk or block of its own, and goes with the arena.
+ * Allocation moves a pointer through a chunk; a full chunk gets a successor (1 KiB a few times, then
+ * 4 KiB; 4 KiB from the start; or blocks of 64 KiB) from an arena source. What no longer fits and is
+ * larger than a quarter of a chunk lies apart, in a chunk or block of its own, and goes with the arena.
  *
  * Invariants
  * 1. Memory is aligned to 16 and lives until reset, deinit or a rewind to an earlier mark.
@@ -26,8 +26,9 @@
 
 #include <stdarg.h>
 
-#define WR_ARENA_SMALL ((size_t)512)
-#define WR_ARENA_CHUNK ((size_t)4080) /* sixteen and a head fill a slab */
+#define WR_ARENA_SMALL ((size_t)1024)
+#define WR_ARENA_CHUNK ((size_t)4096)
+#define WR_ARENA_BLOCK ((size_t)65536) /* for an arena that one loop uses again and again */
 
 struct wr_block_pool;
 
@@ -53,7 +54,9 @@ struct wr_arena {
     struct wr_arena_source *source;
     struct wr_budget *budget;
     const struct wr_site *site;
-    size_t first;
+    uint32_t first; /* size of the first chunk */
+    uint16_t small; /* small chunks it has */
+    uint16_t apart; /* what does not fit and is larger than this lies apart */
 };
 
 struct wr_arena_mark {
@@ -63,7 +66,8 @@ struct wr_arena_mark {
     struct wr_arena_defer *defers;
 };
 
-/* first: size of the first chunk, WR_ARENA_SMALL or WR_ARENA_CHUNK. Allocates nothing yet. */
+/* first: size of the first chunk, WR_ARENA_SMALL, WR_ARENA_CHUNK or WR_ARENA_BLOCK. Allocates
+ * nothing yet. */
 #define wr_arena_init(a, source, budget, first) \
     wr_arena_init_at((a), (source), (budget), (first), WR_HERE)
 void wr_arena_init_at(struct wr_arena *a, struct wr_arena_source *source,
@@ -78,7 +82,7 @@ WR_MUST void *wr_arena_alloc_slow(struct wr_arena *a, size_t n);
 WR_MUST static inline void *wr_arena_alloc(struct wr_arena *a, size_t n)
 {
     size_t room = (size_t)(a->end - a->at);
-    if (WR_LIKELY(n - 1 < room && n <= WR_ARENA_CHUNK / 4)) {
+    if (WR_LIKELY(n - 1 < room)) {
         char *p = a->at;
         a->at += (n + 15) & ~(size_t)15; /* chunks end on 16 */
         return p;
@@ -92,8 +96,17 @@ WR_MUST int wr_arena_dup(struct wr_arena *a, struct wr_span s, struct wr_span *o
 WR_MUST char *wr_arena_printf(struct wr_arena *a, const char *fmt, ...) WR_PRINTF(2, 3);
 WR_MUST char *wr_arena_vprintf(struct wr_arena *a, const char *fmt, va_list ap) WR_PRINTF(2, 0);
 
-/* True if p, the last allocation, could be made new bytes long where it lies. */
-bool wr_arena_grow(struct wr_arena *a, void *p, size_t old, size_t new_size);
+/* True if p, the last allocation, could be made new_size bytes long where it lies. */
+static inline bool wr_arena_grow(struct wr_arena *a, void *p, size_t old, size_t new_size)
+{
+    size_t was = (old + 15) & ~(size_t)15;
+    if (new_size <= old)
+        return true;
+    if ((char *)p + was != a->at || new_size - was > (size_t)(a->end - a->at))
+        return new_size <= was; /* within the padding */
+    a->at = (char *)p + ((new_size + 15) & ~(size_t)15);
+    return true;
+}
 
 struct wr_arena_mark wr_arena_mark(const struct wr_arena *a);
 void wr_arena_rewind(struct wr_arena *a, struct wr_arena_mark mark);

@@ -32,15 +32,18 @@ static void test_chunks(void)
     is_int(wr_arena_held(&a) + conn.used, 0, "a new arena holds nothing");
     char *p = wr_arena_alloc(&a, 10), *q = wr_arena_alloc(&a, 10);
     ok(p && q == p + 16 && (uintptr_t)p % 16 == 0, "neighbours, aligned");
-    is_int(wr_arena_held(&a), 512, "the first chunk is small");
-    is_int(conn.used, 512, "and charged to the connection");
-    ok(wr_arena_alloc(&a, 480), "does not fit the first");
-    is_int(wr_arena_held(&a), 512 + WR_ARENA_CHUNK, "the second is a whole one");
-    ok(wr_arena_alloc(&a, 2000), "more than a quarter of a chunk lies apart");
-    is_int(wr_arena_held(&a), 512 + 2 * WR_ARENA_CHUNK, "in a chunk of its own");
+    is_int(wr_arena_held(&a), WR_ARENA_SMALL, "the first chunk is small");
+    is_int(conn.used, WR_ARENA_SMALL, "and charged to the connection");
+    ok(wr_arena_alloc(&a, 1000), "does not fit the first");
+    is_int(wr_arena_held(&a), 2 * WR_ARENA_SMALL, "the second is small as well");
+    ok(wr_arena_alloc(&a, 1010), "more than a small chunk");
+    is_int(wr_arena_held(&a), 2 * WR_ARENA_SMALL + WR_ARENA_CHUNK, "gets a whole one");
+    ok(wr_arena_alloc(&a, 2000) && wr_arena_alloc(&a, 2000),
+       "one that still fits, and one of more than a quarter of a chunk lies apart");
+    is_int(wr_arena_held(&a), 2 * WR_ARENA_SMALL + 2 * WR_ARENA_CHUNK, "in a chunk of its own");
     char *big = wr_arena_alloc(&a, 100000);
     ok(big && (uintptr_t)big % WR_PAGE == 0, "what is larger is a block");
-    is_int(wr_arena_held(&a), 512 + 2 * WR_ARENA_CHUNK + 262144, "of its step");
+    is_int(wr_arena_held(&a), 2 * WR_ARENA_SMALL + 2 * WR_ARENA_CHUNK + 262144, "of its step");
     is_int(conn.used, wr_arena_held(&a), "all charged");
     memset(big, 1, 100000);
     ok(!wr_arena_alloc(&a, WR_BLOCK_MAX + 1) && !wr_arena_alloc(&a, SIZE_MAX),
@@ -48,7 +51,7 @@ static void test_chunks(void)
     ok(wr_arena_alloc(&a, 0), "nothing is something");
     wr_arena_validate(&a);
     wr_arena_reset(&a, WR_ARENA_SMALL);
-    is_int(wr_arena_held(&a), 512, "reset keeps a first chunk of that size");
+    is_int(wr_arena_held(&a), WR_ARENA_SMALL, "reset keeps a first chunk of that size");
     ok(wr_arena_alloc(&a, 10) == p, "and starts over in it");
     wr_arena_reset(&a, 0);
     is_int(wr_arena_held(&a) + conn.used, 0, "reset to 0 holds nothing");

@@ -365,10 +365,14 @@ static void tag_got(struct wr_pool *p, void *object, const struct wr_site *site)
 }
 
 /* ---- public -------------------------------------------------------------------------------------- */
-static uint32_t head_bytes(uint32_t slots)
+/* Where the first slot of n begins. A power of two in the slot's size is kept as alignment, so that
+ * slots of 1024 do not lie across two pages and pin both. */
+static uint32_t slots_begin(uint32_t n, uint32_t slot)
 {
-    size_t n = sizeof(struct wr_pool_slab) + (slots + 63) / 64 * sizeof(uint64_t);
-    return (uint32_t)((n + 15) & ~(size_t)15);
+    size_t head = sizeof(struct wr_pool_slab) + (n + 63) / 64 * sizeof(uint64_t);
+    size_t align = slot & -slot;
+    align = align < WR_PAGE ? align : WR_PAGE;
+    return (uint32_t)((head + align - 1) & ~(align - 1));
 }
 
 void wr_pool_init(struct wr_pool *p, struct wr_mem *mem, struct wr_budget *budget,
@@ -378,10 +382,10 @@ void wr_pool_init(struct wr_pool *p, struct wr_mem *mem, struct wr_budget *budge
     *p = (struct wr_pool){.name = name, .mem = mem, .budget = budget, .size = size};
     p->slot = (uint32_t)((size + (mem->opt.tags ? sizeof(void *) : 0) + 15) & ~(size_t)15);
     uint32_t n = (uint32_t)(WR_PAGES_UNIT / p->slot);
-    while (head_bytes(n) + (size_t)n * p->slot > WR_PAGES_UNIT)
+    while (slots_begin(n, p->slot) + (size_t)n * p->slot > WR_PAGES_UNIT)
         n--;
     p->slots_per_slab = n;
-    p->slab_offset = head_bytes(n);
+    p->slab_offset = slots_begin(n, p->slot);
     p->batch = p->slot >= 4096 ? 1 : p->slot >= 1024 ? 4 : 16;
     p->next = mem->pools;
     mem->pools = p;
