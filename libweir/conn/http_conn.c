@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/conn/http_private.h"
+
+#include "libweir/base/err.h"
+
+#include <errno.h>
+
+/*
+ * One connection: bytes come in here, whole heads go to the handler, the rest of the connection's life is
+ * decided in http_conn_settle, once, when the callbacks have returned.
+ *
+ *   phase    waits for                       deadline, then
+ *   FIRST    the first byte                  first_timeout_ms, close
+ *   IDLE     the next request                idle_timeout_ms, close
+ *   HEAD     the rest of a head              head_timeout_ms in all, 408
+ *   BODY     bytes of a body                 min_bytes_per_s in every window, 408
+ *   HANDLE   the handler                     handler_timeout_ms without a piece, 503 or cut
+ *   SEND     the client to take the answer   min_bytes_per_s in every window, cut
+ */
+
+static struct http_conn *conn_of(struct wr_link *l)
+{
+    return wr_container_of(l, struct http_conn, link);
+}
+
+static uint64_t now_ms(const struct http_conn *c)
+{
+    return wr_loop_now_ms(c->server->loop);
+}
+
+void http_conn_init(struct http_conn *c, struct wr_http_server *s)
+{
+    c->server = s;
+    c->req = NULL;
+    wr_buf_init(&c->in, wr_loop_blocks(s->loop), wr_loop_budget(s->loop));
+    c->last_ms = wr_loop_now_ms(s->loop);
+    c->window_bytes = 0;
+    c->requests = 0;
+    c->phase = HTTP_FIRST;
+    c->eating = c->closing = c->dirty = c->eof = c->clogged = false;
+}
+
+/* ---- bytes to requests -------------------------------------------------------------------------- */
+
+static void refuse(struct http_conn *c)
+{
+    c->dirty = true;
+    http_req_refuse(c->req, wr_reason_status(c->req->parse.refusal.reason), WR_HTTP_REFUSED, 0);
+}
+
+static void head_complete(struct http_conn *c)
+{
+    struct wr_http_req *req = c->req;
+    struct wr_http_server *s = c->server;
+    c->requests++;
+    req->handled = true;
+    req->keep_alive =
+        req->head.keep_alive && !s->stopping && c->requests < s->options.max_requests;
+    wr_body_init_head(&req->body, &req->head, &s->options.limits);
+    req->body_done = wr_body_is_done(&req->body);
+    if (req->head.has_content_length && req->head.content_length > s->options.max_body) {
+        c->dirty = true;
+        http_req_refuse(req, 413, WR_HTTP_REFUSED, 0);
+        return;
+    }
+    s->options.on_request(req, s->options.arg);
+    if (c->req && c->req->answer != ANSWER_DONE && http_req_keep_head(c->req) != 0) {
+        c->dirty = true;
+        http_req_refuse(c->req, 503, WR_HTTP_ABORTED, WR_E_BUDGET);
+    }
+}
+
+/* False when the head goes on behind these bytes: they must be kept and shown again. */
+static bool eat_head(struct http_conn *c, struct wr_span *in)
+{
+    if (!c->req) {
+        c->req = wr_pool_get(&c->server->reqs);
+        if (!c->req) {
+            c->server->stats.no_memory++;
+            wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
+            return false;
+        }
+        http_req_init(c->req, c);
+    }
+    switch (wr_parse_head(&c->req->parse, *in)) {
+    case WR_PARSED_MORE:
+        return false;
+    case WR_PARSED_BAD:
+        refuse(c);
+        return true;
+    case WR_PARSED_DONE:
+        c->req->head_at = in->p;
+        *in = wr_span_sub(*in, c->req->head.size, in->n);
+        head_complete(c);
+        return true;
+    }
+    return false;
+}
+
+/* The request under way is over when its answer and its body are: makes room for the next. */
+static bool request_over(struct http_conn *c)
+{
+    struct wr_http_req *req = c->req;
+    if (req->answer != ANSWER_DONE)
+        return false;
+    if (!req->body_done && !req->keep_alive)
+        c->dirty = true;
+    else if (!req->body_done)
+        return false;
+    if (!req->keep_alive)
+        c->closing = true;
+    http_req_free(&c->req, WR_HTTP_ANSWERED, 0);
+    return true;
+}
+
+/* Eats from the front of *in what can be eaten now. What is left belongs to an unfinished head, to a
+ * later request, or to a body that nobody wants yet. */
+static void eat(struct http_conn *c, struct wr_span *in)
+{
+    while (wr_link_is_open(&c->link) && !c->closing) {
+        if (c->req && c->req->handled) {
+            if (!c->req->body_done && in->n && !http_req_feed(c->req, in))
+                break;
+            if (!c->req) /* refused while feeding */
+                continue;
+            if (!request_over(c))
+                break;
+            continue;
+        }
+        if (in->n == 0 || !eat_head(c, in))
+            break;
+    }
+}
+
+/* What was not eaten must survive the scratch: the only copy a byte may see on its way in. */
+static void keep_rest(struct http_conn *c, struct wr_span rest)
+{
+    if (rest.n == 0 || !wr_link_is_open(&c->link) || c->closing)
+        return;
+    if (wr_buf_put_span(&c->in, rest) != 0) {
+        c->server->stats.no_memory++;
+        wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
+    }
+}
+
+static void eat_kept(struct http_conn *c)
+{
+    struct wr_span in = wr_buf_span(&c->in);
+    size_t had = in.n;
+    eat(c, &in);
+    if (in.n == had)
+        return;
+    if (in.n == 0) {
+        wr_buf_deinit(&c->in);
+        return;
+    }
+    memmove(wr_buf_data(&c->in), in.p, in.n);
+    wr_buf_truncate(&c->in, in.n);
+}
+
+/* Wants bytes: between requests, within a head, or for a body that somebody reads or skips. */
+static bool hungry(const struct http_conn *c)
+{
+    const struct wr_http_req *req = c->req;
+    if (!wr_link_is_open(&c->link) || c->closing || c->eof)
+        return false;
+    if (!req || !req->handled)
+        return true;
+    if (req->body_done || req->body_paused)
+        return false;
+    return req->answer == ANSWER_DONE || req->on_body || req->on_whole;
+}
+
+static ssize_t read_some(struct http_conn *c)
+{
+    struct wr_span kept = wr_buf_span(&c->in);
+    if (kept.n == 0) {
+        char *scratch = wr_loop_scratch(c->server->loop);
+        ssize_t n = wr_link_read(&c->link, scratch, WR_LOOP_SCRATCH);
+        if (n > 0) {
+            struct wr_span in = wr_span(scratch, (size_t)n);
+            eat(c, &in);
+            keep_rest(c, in);
+        }
+        return n;
+    }
+    char *room;
+    int err = wr_buf_reserve(&c->in, 4096, &room);
+    if (err)
+        return err;
+    ssize_t n = wr_link_read(&c->link, room, 4096);
+    wr_buf_commit(&c->in, n > 0 ? (size_t)n : 0);
+    if (n > 0)
+        eat_kept(c);
+    return n;
+}
+
+/* The peer sends no more. Between requests that is the end; a request under way is still answered. */
+static void on_eof(struct http_conn *c)
+{
+    struct wr_http_req *req = c->req;
+    c->eof = true;
+    if (!req || (!req->handled && wr_parse_is_idle(&req->parse))) {
+        wr_link_finish(&c->link, WR_CLOSE_PEER, 0);
+    } else if (!req->handled) {
+        http_req_refuse(req, 400, WR_HTTP_REFUSED, 0);
+    } else {
+        req->keep_alive = false;
+        if (!req->body_done && req->answer != ANSWER_DONE)
+            wr_link_close(&c->link, WR_CLOSE_RESET, WR_E_CLOSED);
+    }
+}
+
+/* A handler is at work and the peer has said that it sends no more. Behind what it had still sent that
+ * means that it left, unless half-closed clients are wanted. */
+static void on_hang_up(struct http_conn *c)
+{
+    if (c->server->options.serve_half_closed || c->eof || wr_buf_span(&c->in).n)
+        return;
+    char *scratch = wr_loop_scratch(c->server->loop);
+    ssize_t n = wr_link_read(&c->link, scratch, WR_LOOP_SCRATCH);
+    if (n > 0)
+        keep_rest(c, wr_span(scratch, (size_t)n));
+    else if (n != -EAGAIN)
+        wr_link_close(&c->link, WR_CLOSE_RESET, WR_E_CLOSED);
+}
+
+static void on_ready(struct wr_link *l)
+{
+    struct http_conn *c = conn_of(l);
+    size_t got = 0;
+    c->eating = true;
+    if (wr_buf_span(&c->in).n || c->req)
+        eat_kept(c);
+    for (unsigned calls = 0; hungry(c); calls++) {
+        if (calls == WR_IO_TURN_CALLS || got >= WR_IO_TURN_BYTES) {
+            wr_link_again(l);
+            break;
+        }
+        ssize_t n = read_some(c);
+        if (n == -EAGAIN)
+            break;
+        if (n == 0) {
+            on_eof(c);
+            break;
+        }
+        if (n < 0) {
+            wr_link_close(l, wr_close_of((int)n), (int)n);
+            break;
+        }
+        got += (size_t)n;
+    }
+    if (l->stream.hang_up && c->req && !hungry(c))
+        on_hang_up(c);
+    c->eating = false;
+    if (got && c->phase != HTTP_HEAD && c->phase != HTTP_BODY)
+        c->last_ms = now_ms(c);
+    http_conn_settle(c);
+}
+
+/* ---- where the connection stands ------------------------------------------------------------------- */
+
+/* Output counts only once a flush has left some of it behind: what was put in this turn is on its way. */
+static enum http_phase phase_of(const struct http_conn *c)
+{
+    const struct wr_http_req *req = c->req;
+    if (c->clogged)
+        return HTTP_SEND;
+    if (!req)
+        return c->requests ? HTTP_IDLE : HTTP_FIRST;
+    if (!req->handled)
+        return HTTP_HEAD;
+    return hungry(c) ? HTTP_BODY : HTTP_HANDLE;
+}
+
+static uint64_t window_counter(const struct http_conn *c)
+{
+    return c->phase == HTTP_SEND ? c->link.stream.bytes_out : c->link.stream.bytes_in;
+}
+
+static uint64_t phase_due(const struct http_conn *c)
+{
+    const struct wr_http_options *o = &c->server->options;
+    switch ((enum http_phase)c->phase) {
+    case HTTP_FIRST:
+        return c->last_ms + o->first_timeout_ms;
+    case HTTP_IDLE:
+        return c->last_ms + o->idle_timeout_ms;
+    case HTTP_HEAD:
+        return c->last_ms + o->head_timeout_ms;
+    case HTTP_HANDLE:
+        return c->last_ms + o->handler_timeout_ms;
+    case HTTP_BODY:
+    case HTTP_SEND:
+        return c->last_ms + o->rate_window_ms;
+    }
+    return UINT64_MAX;
+}
+
+/* Nothing more is wanted of the peer and the answer is out: a plain close, unless bytes may come that
+ * would turn it into a RST and take our answer with them. */
+static void end(struct http_conn *c)
+{
+    enum wr_close why = c->server->stopping ? WR_CLOSE_STOP
+                        : c->eof            ? WR_CLOSE_PEER
+                                            : WR_CLOSE_LOCAL;
+    if (wr_buf_span(&c->in).n)
+        c->dirty = true;
+    wr_buf_deinit(&c->in);
+    if (c->dirty)
+        wr_link_finish(&c->link, why, 0);
+    else if (wr_link_queued(&c->link) == 0)
+        wr_link_close(&c->link, why, 0);
+}
+
+void http_conn_settle(struct http_conn *c)
+{
+    if (!wr_link_is_open(&c->link) || c->eating)
+        return;
+    if (!c->req && (c->closing || c->eof || (c->server->stopping && !wr_buf_span(&c->in).n))) {
+        c->closing = true;
+        end(c);
+        return;
+    }
+    enum http_phase phase = phase_of(c);
+    if (phase == (enum http_phase)c->phase)
+        return;
+    c->phase = (uint8_t)phase;
+    c->last_ms = now_ms(c);
+    c->window_bytes = window_counter(c);
+    wr_link_wake_by(&c->link, phase_due(c));
+}
+
+void http_conn_wake(struct http_conn *c)
+{
+    if (c->eating || !wr_link_is_open(&c->link))
+        return;
+    wr_link_again(&c->link);
+}
+
+void http_conn_answered(struct http_conn *c)
+{
+    if (c->eating)
+        return;
+    if (c->req && request_over(c) && !c->closing)
+        http_conn_wake(c);
+    http_conn_settle(c);
+}
+
+static void on_flushed(struct wr_link *l)
+{
+    struct http_conn *c = conn_of(l);
+    struct wr_http_req *req = c->req;
+    if (!wr_link_is_open(l))
+        return;
+    c->clogged = wr_link_queued(l) > 0;
+    if (c->closing && !req) {
+        end(c);
+        return;
+    }
+    if (req && req->above_high && wr_link_queued(l) <= c->server->options.output_high / 2) {
+        req->above_high = false;
+        if (req->on_drain)
+            req->on_drain(req, req->drain_arg);
+    }
+    http_conn_settle(c);
+}
+
+/* ---- deadlines ---------------------------------------------------------------------------------------- */
+
+static bool moves_enough(struct http_conn *c)
+{
+    const struct wr_http_options *o = &c->server->options;
+    uint64_t moved = window_counter(c) - c->window_bytes;
+    return moved * 1000 >= (uint64_t)o->min_bytes_per_s * o->rate_window_ms;
+}
+
+static void out_of_time(struct http_conn *c)
+{
+    switch ((enum http_phase)c->phase) {
+    case HTTP_FIRST:
+        wr_link_close(&c->link, WR_CLOSE_HANDSHAKE, WR_E_DEADLINE);
+        return;
+    case HTTP_IDLE:
+        wr_link_finish(&c->link, WR_CLOSE_IDLE, WR_E_IDLE);
+        return;
+    case HTTP_SEND:
+        wr_link_close(&c->link, WR_CLOSE_WRITE_STALL, WR_E_WRITE_STALL);
+        return;
+    case HTTP_HEAD:
+    case HTTP_BODY:
+    case HTTP_HANDLE:
+        break;
+    }
+    c->dirty = true;
+    if (c->req->answer == ANSWER_NONE)
+        http_req_refuse(c->req, c->phase == HTTP_HANDLE ? 503 : 408, WR_HTTP_ABORTED,
+                        WR_E_DEADLINE);
+    else
+        wr_link_close(&c->link, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
+}
+
+static uint64_t on_time(struct wr_link *l, uint64_t now)
+{
+    struct http_conn *c = conn_of(l);
+    uint64_t due = phase_due(c);
+    if (now < due)
+        return due;
+    if ((c->phase == HTTP_BODY || c->phase == HTTP_SEND) && moves_enough(c)) {
+        c->last_ms = now;
+        c->window_bytes = window_counter(c);
+        return phase_due(c);
+    }
+    out_of_time(c);
+    return wr_link_is_open(l) ? phase_due(c) : UINT64_MAX;
+}
+
+static void on_closed(struct wr_link *l, enum wr_close why, int err)
+{
+    struct http_conn *c = conn_of(l);
+    if (c->req)
+        http_req_free(&c->req, WR_HTTP_ABORTED,
+                      why == WR_CLOSE_STOP   ? WR_E_STOPPED
+                      : err == WR_E_DEADLINE ? err
+                                             : WR_E_CLOSED);
+    wr_buf_deinit(&c->in);
+    http_server_conn_gone(c->server, c);
+}
+
+const struct wr_link_ops http_conn_ops = {
+    .on_ready = on_ready,
+    .on_flushed = on_flushed,
+    .on_time = on_time,
+    .on_closed = on_closed,
+};

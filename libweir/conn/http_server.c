@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/conn/http_server.h"
+
+#include "libweir/base/assert.h"
+#include "libweir/base/block.h"
+#include "libweir/base/err.h"
+#include "libweir/conn/http_private.h"
+#include "libweir/os/os.h"
+
+#include <errno.h>
+
+static void maybe_free(struct wr_http_server *s);
+
+int64_t http_server_now_s(struct wr_http_server *s)
+{
+    return (int64_t)(wr_loop_wall_ns(s->loop) / 1000000000u);
+}
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+static void fill_defaults(struct wr_http_options *o)
+{
+    if (!o->limits.max_head)
+        o->limits = wr_http_limits_default;
+    o->max_body = o->max_body ? o->max_body : 1u << 20;
+    o->max_conns = or_default(o->max_conns, 100000);
+    o->max_requests = or_default(o->max_requests, 10000);
+    o->first_timeout_ms = or_default(o->first_timeout_ms, 10000);
+    o->head_timeout_ms = or_default(o->head_timeout_ms, 10000);
+    o->idle_timeout_ms = or_default(o->idle_timeout_ms, 60000);
+    o->handler_timeout_ms = or_default(o->handler_timeout_ms, 60000);
+    o->rate_window_ms = or_default(o->rate_window_ms, 10000);
+    o->min_bytes_per_s = or_default(o->min_bytes_per_s, 500);
+    o->output_high = o->output_high ? o->output_high : 256u << 10;
+    o->output_hard = o->output_hard ? o->output_hard : 8u << 20;
+}
+
+/* ---- connections come and go ------------------------------------------------------------------------ */
+
+static int take(struct wr_http_server *s, int fd)
+{
+    struct http_conn *c = s->closing ? NULL : wr_pool_zget(&s->conns);
+    int err = c ? 0 : s->closing ? WR_E_STOPPED : WR_E_BUDGET;
+    if (!err) {
+        http_conn_init(c, s);
+        err = wr_link_open(&s->group, &c->link, fd);
+    }
+    if (err) {
+        s->stats.no_memory += !s->closing;
+        wr_pool_put(&s->conns, c);
+        (void)wr_os_close(fd);
+        return err;
+    }
+    if (s->listener && wr_link_group_count(&s->group) >= s->options.max_conns)
+        wr_listener_pause(s->listener, WR_PAUSE_CONNS);
+    s->group.ops->on_ready(&c->link);
+    return 0;
+}
+
+static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer, void *arg)
+{
+    (void)l;
+    (void)peer;
+    (void)take(arg, fd);
+}
+
+int wr_http_server_adopt(struct wr_http_server *s, int fd)
+{
+    return take(s, fd);
+}
+
+void http_server_conn_gone(struct wr_http_server *s, struct http_conn *c)
+{
+    wr_pool_put(&s->conns, c);
+    if (s->listener) {
+        wr_listener_resume(s->listener, WR_PAUSE_CONNS);
+        wr_listener_resume(s->listener, WR_PAUSE_SHORTAGE);
+    }
+    maybe_free(s);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
+static void init_memory(struct wr_http_server *s)
+{
+    struct wr_block_pool *blocks = wr_loop_blocks(s->loop);
+    struct wr_budget *budget = wr_loop_budget(s->loop);
+    size_t fields = s->options.limits.max_fields * sizeof(struct wr_field);
+    s->mem = blocks->mem;
+    wr_pool_init(&s->conns, s->mem, budget, "http_conn", sizeof(struct http_conn));
+    wr_pool_init(&s->reqs, s->mem, budget, "http_req", sizeof(struct wr_http_req) + fields);
+    wr_arena_source_init(&s->arenas, s->mem, budget, blocks);
+}
+
+static void deinit_memory(struct wr_http_server *s)
+{
+    wr_arena_source_deinit(&s->arenas);
+    wr_pool_deinit(&s->reqs);
+    wr_pool_deinit(&s->conns);
+}
+
+static void free_now(struct wr_free_later *f)
+{
+    struct wr_http_server *s = wr_container_of(f, struct wr_http_server, later);
+    wr_link_group_deinit(&s->group);
+    deinit_memory(s);
+    wr_heap_free(wr_loop_heap(s->loop), s, sizeof *s);
+}
+
+/* After close: the memory goes behind the last connection. After stop: says so. */
+static void maybe_free(struct wr_http_server *s)
+{
+    if (wr_link_group_count(&s->group) || !wr_link_group_idle(&s->group))
+        return;
+    if (s->closing) {
+        s->closing = false;
+        wr_loop_free_later(s->loop, &s->later, free_now);
+    } else if (s->stopped) {
+        void (*stopped)(struct wr_http_server *, void *) = s->stopped;
+        s->stopped = NULL;
+        wr_loop_timer_cancel(&s->grace);
+        stopped(s, s->stopped_arg);
+    }
+}
+
+static void close_all(struct wr_http_server *s)
+{
+    uint32_t cursor = 0;
+    for (struct wr_link *l; (l = wr_link_next(&s->group, &cursor));)
+        wr_link_close(l, WR_CLOSE_STOP, WR_E_STOPPED);
+}
+
+static void on_scope_end(struct wr_op *op, int why)
+{
+    (void)why;
+    struct wr_http_server *s = wr_container_of(op, struct wr_http_server, op);
+    wr_http_server_close(&s);
+}
+
+static int open_listener(struct wr_http_server *s)
+{
+    struct wr_listen_options listen = s->options.listen;
+    if (s->options.addr) {
+        int err = wr_addr_parse(wr_span_str(s->options.addr), &listen.addr);
+        if (err)
+            return err;
+    }
+    if (listen.addr.kind == WR_ADDR_NONE)
+        return 0;
+    listen.peer_unwanted = true;
+    return wr_listener_open(s->loop, &listen, on_accept, s, &s->listener);
+}
+
+int wr_http_server_open(struct wr_loop *loop, const struct wr_http_options *options,
+                        struct wr_http_server **out_server)
+{
+    WR_ASSERT(options->on_request && wr_loop_blocks(loop));
+    struct wr_http_server *s = wr_heap_zalloc(wr_loop_heap(loop), sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->loop = loop;
+    s->options = *options;
+    fill_defaults(&s->options);
+    init_memory(s);
+    s->group = (struct wr_link_group){
+        .ops = &http_conn_ops,
+        .hard_limit = s->options.output_hard,
+        .linger_ms = s->options.linger_ms,
+    };
+    int err = wr_link_group_init(&s->group, loop);
+    if (err)
+        goto fail;
+    err = open_listener(s);
+    if (!err && s->options.scope)
+        err = wr_op_begin(s->options.scope, &s->op, on_scope_end);
+    if (err) {
+        wr_listener_close(&s->listener);
+        wr_link_group_deinit(&s->group);
+        goto fail;
+    }
+    *out_server = s;
+    return 0;
+fail:
+    deinit_memory(s);
+    wr_heap_free(wr_loop_heap(loop), s, sizeof *s);
+    return err;
+}
+
+void wr_http_server_close(struct wr_http_server **server)
+{
+    struct wr_http_server *s = *server;
+    *server = NULL;
+    if (!s)
+        return;
+    (void)wr_op_end(&s->op);
+    wr_loop_timer_cancel(&s->grace);
+    wr_listener_close(&s->listener);
+    s->closing = s->stopping = true;
+    s->stopped = NULL;
+    close_all(s);
+    maybe_free(s);
+}
+
+/* ---- graceful stop ------------------------------------------------------------------------------------ */
+
+static void on_grace(struct wr_timer *t)
+{
+    close_all(wr_container_of(t, struct wr_http_server, grace));
+}
+
+void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
+                         void (*stopped)(struct wr_http_server *s, void *arg), void *arg)
+{
+    s->stopping = true;
+    s->stopped = stopped;
+    s->stopped_arg = arg;
+    wr_listener_close(&s->listener);
+    s->grace.fn = on_grace;
+    wr_loop_timer_arm(s->loop, &s->grace, grace_ms);
+    uint32_t cursor = 0;
+    for (struct wr_link *l; (l = wr_link_next(&s->group, &cursor));)
+        http_conn_settle(wr_container_of(l, struct http_conn, link));
+    maybe_free(s);
+}
+
+struct wr_http_stats wr_http_server_stats(const struct wr_http_server *s)
+{
+    struct wr_http_stats stats = s->stats;
+    stats.links = s->group.stats;
+    stats.open = wr_link_group_count(&s->group);
+    return stats;
+}
+
+struct wr_listener *wr_http_server_listener(struct wr_http_server *s)
+{
+    return s->listener;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WR_CONN_HTTP_SERVER_H
+#define WR_CONN_HTTP_SERVER_H
+
+/*
+ * An HTTP/1.1 server: http/parse and http/body on one side, conn/link on the other, requests between.
+ *
+ *     static void hello(struct wr_http_req *req, void *arg)
+ *     {
+ *         wr_http_reply(req, 200, WR_LIT("text/plain"), WR_LIT("hello, world\n"));
+ *     }
+ *
+ * A connection reads into the loop's scratch; a head that came whole is parsed where it lies, the handler
+ * answers, and nothing was allocated but a warm request object. Only what is unfinished moves: half a head
+ * to a buffer of the connection, the head of a request that is answered later to the request's arena.
+ *
+ *   FIRST/IDLE --byte--> HEAD --complete--> handler --reply/end--> IDLE, or close
+ *                          |                 |  ^
+ *                          | refused         v  | body pieces
+ *                          v                BODY
+ *                    4xx, FIN, linger
+ *
+ * 1. Requests of a connection are answered in order, one at a time. What is pipelined behind one waits
+ *    unread in the kernel or in the connection's buffer, which is bounded by the head's limit.
+ * 2. Each request ends exactly once: answered, refused (malformed), or aborted (client gone, deadline,
+ *    stop). begun = answered + refused + aborted + under way.
+ * 3. After wr_http_reply or wr_http_end the request is gone for its handler. Before that, it lives until
+ *    its scope is cancelled: with WR_E_CLOSED when the client has gone, WR_E_DEADLINE when handler_timeout_ms passed
+ *    (the client then got a 503), WR_E_STOPPED when the server was closed. A handler that keeps a
+ *    request beyond its return begins an operation in wr_http_scope and forgets the request on cancel.
+ * 4. A refused or half-read request ends its connection: what follows it cannot be trusted.
+ * 5. Every phase has a deadline; reading and writing must also keep a minimum rate.
+ * 6. An idle connection owns no buffer and no request.
+ *
+ * Loop thread only.
+ */
+
+#include "libweir/base/mem_arena.h"
+#include "libweir/conn/link.h"
+#include "libweir/http/message.h"
+#include "libweir/http/write.h"
+#include "libweir/io/listen.h"
+
+struct wr_http_server; /* opaque */
+struct wr_http_req;    /* opaque */
+
+typedef void wr_http_handler(struct wr_http_req *req, void *arg);
+
+enum wr_http_end {
+    WR_HTTP_ANSWERED,
+    WR_HTTP_REFUSED, /* malformed: see the reason */
+    WR_HTTP_ABORTED, /* client gone, deadline, stop: the answer is incomplete or missing */
+};
+
+/* What an access log wants to know, when a request ends. Spans live for the call. */
+struct wr_http_done {
+    enum wr_http_end end;
+    int status;          /* as sent; 0 when none was */
+    int err;             /* ABORTED: why */
+    const char *refusal; /* REFUSED: why, else NULL */
+    uint64_t body_in, body_out;
+    uint64_t took_ms; /* from the first byte of its head */
+};
+
+struct wr_http_options {
+    const char *addr; /* as wr_addr_parse; NULL: as listen.addr says */
+    struct wr_listen_options
+        listen; /* with addr WR_ADDR_NONE and no addr: no listener, adopt */
+    wr_http_handler *on_request;
+    void *arg;
+    void (*on_done)(struct wr_http_req *req, const struct wr_http_done *done, void *arg);
+    struct wr_http_limits limits; /* all zero: the defaults of http/message.h */
+    uint64_t max_body;            /* 0: 1 MiB; a longer one is answered 413 */
+    uint32_t max_conns;           /* 0: 100,000 */
+    uint32_t max_requests;        /* per connection; 0: 10,000 */
+    uint32_t first_timeout_ms;    /* accept to first byte; 0: 10 s */
+    uint32_t head_timeout_ms;     /* first byte to blank line; 0: 10 s */
+    uint32_t idle_timeout_ms;     /* between requests; 0: 60 s */
+    uint32_t handler_timeout_ms;  /* no answer and no piece of one; 0: 60 s */
+    uint32_t rate_window_ms;      /* bodies, both ways: every window moves ... 0: 10 s */
+    uint32_t min_bytes_per_s;     /* ... at least so much; 0: 500 */
+    uint32_t linger_ms;           /* 0: wr_linger's default */
+    uint64_t output_high;         /* wr_http_write returns 1 above it; 0: 256 KiB */
+    uint64_t output_hard;         /* the connection is closed above it; 0: 8 MiB */
+    bool serve_half_closed; /* a FIN before the answer does not mean that the client left */
+    struct wr_scope *scope; /* the server is closed when it ends; may be NULL */
+};
+
+struct wr_http_stats {
+    struct wr_link_stats links;
+    uint64_t begun, answered, refused, aborted;
+    uint64_t no_memory;   /* connections and requests turned away for want of memory */
+    uint64_t by_class[6]; /* answers by status / 100 */
+    uint32_t open;
+};
+
+WR_MUST int wr_http_server_open(struct wr_loop *loop, const struct wr_http_options *options,
+                                struct wr_http_server **out_server);
+/* Closes everything now; memory goes when the last connection has, at the end of the turn. Takes NULL
+ * and empties the pointer. */
+void wr_http_server_close(struct wr_http_server **server);
+/* Accepting ends, idle connections are closed, requests under way are answered with "Connection: close"; after
+ * grace_ms the rest is cut. Then stopped, once. */
+void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
+                         void (*stopped)(struct wr_http_server *s, void *arg), void *arg);
+/* A connected descriptor that came by another way. Taken in any case. */
+int wr_http_server_adopt(struct wr_http_server *s, int fd);
+struct wr_http_stats wr_http_server_stats(const struct wr_http_server *s);
+struct wr_listener *wr_http_server_listener(struct wr_http_server *s); /* NULL without one */
+
+/* ---- the request ---------------------------------------------------------------------------------- */
+const struct wr_head *wr_http_head(const struct wr_http_req *req);
+enum wr_method wr_http_method(const struct wr_http_req *req);
+struct wr_span wr_http_path(const struct wr_http_req *req); /* as sent, without the query */
+struct wr_span
+wr_http_query(const struct wr_http_req *req); /* behind '?'; p == NULL without one */
+struct wr_span wr_http_header(const struct wr_http_req *req, enum wr_header id);
+struct wr_loop *wr_http_loop(const struct wr_http_req *req);
+uint64_t wr_http_conn_id(const struct wr_http_req *req);
+int wr_http_peer(const struct wr_http_req *req, struct wr_addr *out_addr);
+/* Memory that lives as long as the request. */
+struct wr_arena *wr_http_arena(struct wr_http_req *req);
+/* Cancelled when the request ends otherwise than by its answer. */
+struct wr_scope *wr_http_scope(struct wr_http_req *req);
+
+/* ---- its body: one of these, or neither: then it is skipped ------------------------------------------ */
+/* The whole body, contiguous, borrowed for the call. err: 0, or WR_E_TOO_BIG, WR_E_BUDGET ... after which
+ * the request still wants an answer (413, 503). A client that goes away is the scope's matter. */
+int wr_http_read_body(struct wr_http_req *req, size_t max,
+                      void (*fn)(struct wr_http_req *req, struct wr_span body, int err,
+                                 void *arg),
+                      void *arg);
+/* Piece by piece as it comes, each borrowed for the call; last comes once, perhaps with an empty piece. */
+void wr_http_stream_body(struct wr_http_req *req,
+                         void (*fn)(struct wr_http_req *req, struct wr_span piece, bool last,
+                                    void *arg),
+                         void *arg);
+void wr_http_pause_body(struct wr_http_req *req, bool pause);
+
+/* ---- its answer ------------------------------------------------------------------------------------- */
+/* All of it. The result only tells: whatever went wrong has been dealt with (500, or the connection closed). */
+int wr_http_reply(struct wr_http_req *req, int status, struct wr_span type,
+                  struct wr_span body);
+WR_PRINTF(4, 5)
+int wr_http_replyf(struct wr_http_req *req, int status, const char *type, const char *fmt, ...);
+/* "404 Not Found\n" as text. */
+int wr_http_error(struct wr_http_req *req, int status);
+
+/* A small answer formed once per loop and sent many times. */
+struct wr_http_ready {
+    /* private */
+    struct wr_ready keep, close;
+    struct wr_span type;
+    int status;
+    size_t body_n;
+};
+/* mem holds 2 * (body.n + WR_READY_HEAD_MAX) bytes; it and the type's text outlive the answer. */
+WR_MUST int wr_http_ready_form(struct wr_http_ready *r, char *mem, size_t n, int status,
+                               struct wr_span type, struct wr_span body);
+int wr_http_reply_ready(struct wr_http_req *req, struct wr_http_ready *r);
+
+/* In pieces: begin, any number of writes, end. length: of the body, or WR_HTTP_CHUNKED when it is not
+ * known. fields may not hold framing or Connection. 0 or an error: then the request is already gone. */
+#define WR_HTTP_CHUNKED UINT64_MAX
+struct wr_http_field {
+    struct wr_span name, value;
+};
+WR_MUST int wr_http_begin(struct wr_http_req *req, int status,
+                          const struct wr_http_field *fields, size_t nfields, uint64_t length);
+/* 0; 1: above output_high, wait for on_drain; negative: the request is gone. More than `length` is cut off
+ * there and WR_E_TOO_BIG. */
+WR_MUST int wr_http_write(struct wr_http_req *req, struct wr_span piece);
+WR_MUST int wr_http_write_bytes(struct wr_http_req *req, struct wr_bytes *take_bytes);
+WR_MUST int wr_http_write_file(struct wr_http_req *req, const struct wr_outq_file *file);
+/* Called when the output has fallen below half of output_high. */
+void wr_http_on_drain(struct wr_http_req *req, void (*fn)(struct wr_http_req *req, void *arg),
+                      void *arg);
+/* An answer shorter than its length ends the connection, so that it is never taken for whole. */
+int wr_http_end(struct wr_http_req *req);
+
+#endif

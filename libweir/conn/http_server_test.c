@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libweir/base/assert.h"
+#include "libweir/base/err.h"
+#include "libweir/conn/http_server.h"
+#include "libweir/os/os.h"
+#include "tests/nth.h"
+#include "tests/tap.h"
+
+#include <errno.h>
+
+/* A loop, a server without a listener, and clients on the other ends of socket pairs. */
+struct world {
+    struct wr_loop *loop;
+    struct wr_http_server *server;
+    struct wr_http_options options;
+    struct wr_http_req *held; /* by a handler that answers later */
+    struct wr_op op;
+    int cancelled;
+    int drains;
+    char got[1 << 17]; /* what the client read */
+    size_t got_n;
+    int client;
+    int stopped;
+    struct wr_http_done done;
+    unsigned dones;
+};
+
+static void take_all(struct wr_http_req *req, struct wr_span body, int err, void *arg)
+{
+    (void)arg;
+    if (err)
+        (void)wr_http_error(req, err == WR_E_TOO_BIG ? 413 : 503);
+    else
+        (void)wr_http_reply(req, 200, WR_LIT("text/plain"), body);
+}
+
+static void echo_piece(struct wr_http_req *req, struct wr_span piece, bool last, void *arg)
+{
+    (void)arg;
+    if (piece.n && wr_http_write(req, piece) < 0)
+        return;
+    if (last)
+        (void)wr_http_end(req);
+}
+
+static void on_cancel(struct wr_op *op, int why)
+{
+    struct world *w = wr_container_of(op, struct world, op);
+    w->cancelled = why;
+    w->held = NULL;
+}
+
+static void on_request(struct wr_http_req *req, void *arg)
+{
+    struct world *w = arg;
+    struct wr_span path = wr_http_path(req);
+    if (wr_span_eq(path, WR_LIT("/later"))) {
+        w->held = req;
+        if (wr_op_begin(wr_http_scope(req), &w->op, on_cancel) != 0)
+            WR_PANIC("no operation");
+    } else if (wr_span_eq(path, WR_LIT("/body"))) {
+        (void)wr_http_read_body(req, 1000, take_all, w);
+    } else if (wr_span_eq(path, WR_LIT("/stream"))) {
+        struct wr_http_field type = {WR_LIT("Content-Type"),
+                                     WR_LIT("application/octet-stream")};
+        if (wr_http_begin(req, 200, &type, 1, WR_HTTP_CHUNKED) == 0)
+            wr_http_stream_body(req, echo_piece, w);
+    } else if (wr_span_eq(path, WR_LIT("/short"))) {
+        if (wr_http_begin(req, 200, NULL, 0, 10) == 0 && wr_http_write(req, WR_LIT("abc")) >= 0)
+            (void)wr_http_end(req);
+    } else if (wr_span_eq(path, WR_LIT("/split"))) {
+        (void)wr_http_reply(req, 200, WR_LIT("text/plain\r\nEvil: yes"), WR_LIT("x"));
+    } else {
+        (void)wr_http_replyf(req, 200, "text/plain", "%.*s?%.*s", WR_SPANF(path),
+                             WR_SPANF(wr_http_query(req)));
+    }
+}
+
+static void on_done(struct wr_http_req *req, const struct wr_http_done *done, void *arg)
+{
+    struct world *w = arg;
+    (void)req;
+    w->done = *done;
+    w->dones++;
+}
+
+static int world_open(struct world *w, const struct wr_heap *heap)
+{
+    struct wr_loop_options lo = {.heap = heap};
+    int err = wr_loop_new(&lo, &w->loop);
+    if (err)
+        return err;
+    w->options.on_request = on_request;
+    w->options.on_done = on_done;
+    w->options.arg = w;
+    w->client = -1;
+    return wr_http_server_open(w->loop, &w->options, &w->server);
+}
+
+static void turns(struct world *w)
+{
+    for (int i = 0; i < 8; i++)
+        (void)wr_loop_turn(w->loop, 0);
+}
+
+static int dial(struct world *w)
+{
+    int s[2];
+    if (wr_os_socketpair(AF_UNIX, SOCK_STREAM, s) != 0)
+        WR_PANIC("no pair");
+    w->client = s[1];
+    w->got_n = 0;
+    return wr_http_server_adopt(w->server, s[0]);
+}
+
+/* What has arrived; *out_eof when the server has closed. */
+static struct wr_span arrived(struct world *w, bool *out_eof)
+{
+    ssize_t n;
+    while ((n = wr_os_recv(w->client, w->got + w->got_n, sizeof w->got - 1 - w->got_n, 0)) > 0)
+        w->got_n += (size_t)n;
+    if (out_eof)
+        *out_eof = n != -EAGAIN;
+    w->got[w->got_n] = '\0';
+    return wr_span(w->got, w->got_n);
+}
+
+static void send_text(struct world *w, const char *text, bool bytewise)
+{
+    size_t n = strlen(text), step = bytewise ? 1 : n;
+    for (size_t at = 0; at < n; at += step) {
+        (void)!wr_os_send(w->client, text + at, step, 0);
+        (void)wr_loop_turn(w->loop, 0);
+    }
+    turns(w);
+}
+
+static void hang_up(struct world *w)
+{
+    if (w->client >= 0)
+        (void)wr_os_close(w->client);
+    w->client = -1;
+}
+
+static void world_close(struct world *w)
+{
+    hang_up(w);
+    if (w->loop) {
+        wr_http_server_close(&w->server);
+        turns(w);
+        wr_loop_free(&w->loop);
+    }
+}
+
+static struct wr_http_stats stats(struct world *w)
+{
+    return wr_http_server_stats(w->server);
+}
+
+static bool balanced(struct world *w, unsigned under_way)
+{
+    struct wr_http_stats s = stats(w);
+    return s.begun == s.answered + s.refused + s.aborted + under_way;
+}
+
+static bool has(struct wr_span s, const char *text)
+{
+    return wr_span_find(s, wr_span_str(text)) >= 0;
+}
+
+static struct world *new_world(void)
+{
+    static struct world w;
+    memset(&w, 0, sizeof w);
+    return &w;
+}
+
+/* ---- requests -------------------------------------------------------------------------------------- */
+
+static void test_requests(void)
+{
+    for (int bytewise = 0; bytewise < 2; bytewise++) {
+        struct world *w = new_world();
+        const char *how = bytewise ? "byte by byte" : "whole";
+        bool eof;
+        ok(world_open(w, NULL) == 0 && dial(w) == 0, "a server and a client");
+        send_text(w, "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n", bytewise);
+        struct wr_span out = arrived(w, &eof);
+        ok(!eof && wr_span_has_prefix(out, WR_LIT("HTTP/1.1 200 OK\r\n")), "answered, %s", how);
+        ok(wr_span_has_suffix(out, WR_LIT("\r\n\r\n/a?b=c")), "path and query, %s", how);
+        w->got_n = 0;
+        send_text(w, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n",
+                  bytewise);
+        out = arrived(w, &eof);
+        ok(has(out, "\r\n\r\n/1?HTTP/1.1 200") &&
+               wr_span_has_suffix(out, WR_LIT("\r\n\r\n/2?")),
+           "pipelined, in order, %s", how);
+        w->got_n = 0;
+        send_text(w, "GET http://h/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                  bytewise);
+        out = arrived(w, &eof);
+        ok(eof && has(out, "Connection: close\r\n") && has(out, "\r\n\r\n/x?"),
+           "closed when asked, %s", how);
+        is_int(stats(w).answered, 4, "four answered");
+        ok(balanced(w, 0) && stats(w).open == 0, "balanced, none open");
+        world_close(w);
+    }
+}
+
+static void test_bodies(void)
+{
+    for (int bytewise = 0; bytewise < 2; bytewise++) {
+        struct world *w = new_world();
+        ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+        send_text(w, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+                  bytewise);
+        ok(wr_span_has_suffix(arrived(w, NULL), WR_LIT("\r\n\r\nhello")), "read whole");
+        w->got_n = 0;
+        send_text(w,
+                  "POST /stream HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n",
+                  bytewise);
+        struct wr_span out = arrived(w, NULL);
+        ok(has(out, "Transfer-Encoding: chunked\r\n") &&
+               wr_span_has_suffix(out, WR_LIT("0\r\n\r\n")),
+           "streamed through");
+        w->got_n = 0;
+        send_text(w,
+                  "POST /skip HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET /n "
+                  "HTTP/1.1\r\n"
+                  "Host: h\r\n\r\n",
+                  bytewise);
+        ok(wr_span_has_suffix(arrived(w, NULL), WR_LIT("/n?")), "an unwanted body is skipped");
+        w->got_n = 0;
+        send_text(w,
+                  "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+                  "2\r\n\r\n",
+                  bytewise);
+        ok(has(arrived(w, NULL), "HTTP/1.1 100 Continue\r\n\r\n"),
+           "100 when the body is wanted");
+        send_text(w, "ok", bytewise);
+        ok(wr_span_has_suffix(arrived(w, NULL), WR_LIT("\r\n\r\nok")),
+           "and the answer behind it");
+        w->got_n = 0;
+        send_text(w, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n",
+                  bytewise);
+        bool eof;
+        ok(has(arrived(w, &eof), " 413 ") && eof, "too long for the reader: 413 and the end");
+        ok(balanced(w, 0), "balanced");
+        world_close(w);
+    }
+}
+
+static void test_odd_answers(void)
+{
+    struct world *w = new_world();
+    bool eof;
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "GET /short HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    ok((arrived(w, &eof), eof), "an answer shorter than promised ends the connection");
+    is_int(w->done.end, WR_HTTP_ABORTED, "and counts as aborted");
+    hang_up(w);
+    (void)dial(w);
+    send_text(w, "GET /split HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    struct wr_span out = arrived(w, &eof);
+    ok(has(out, " 500 ") && !has(out, "Evil"),
+       "a header with a line end in it is never written");
+    hang_up(w);
+    (void)dial(w);
+    send_text(w, "HEAD /h HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    ok(wr_span_has_suffix(arrived(w, &eof), WR_LIT("\r\n\r\n")), "HEAD has no body");
+    hang_up(w);
+    (void)dial(w);
+    send_text(w, "GET /0 HTTP/1.0\r\n\r\n", false);
+    ok(has(arrived(w, &eof), "\r\n\r\n/0?") && eof, "HTTP/1.0 closes");
+    hang_up(w);
+    turns(w);
+    ok(balanced(w, 0), "balanced");
+    world_close(w);
+}
+
+static void test_refusals(void)
+{
+    static const char *const bad[] = {
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\nHost: h\n\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
+    };
+    for (size_t i = 0; i < WR_ARRAY_LEN(bad); i++)
+        for (int bytewise = 0; bytewise < 2; bytewise++) {
+            struct world *w = new_world();
+            bool eof;
+            ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+            send_text(w, bad[i], bytewise);
+            ok(has(arrived(w, &eof), "HTTP/1.1 400 ") && eof, "refused and closed: %zu", i);
+            ok(stats(w).refused == 1 && balanced(w, 0) && w->done.refusal,
+               "counted with a reason");
+            world_close(w);
+        }
+}
+
+/* ---- later, never, too late ---------------------------------------------------------------------------- */
+
+static void test_later(void)
+{
+    struct world *w = new_world();
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w,
+              "GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /behind HTTP/1.1\r\nHost: h\r\n\r\n",
+              false);
+    ok(w->held && arrived(w, NULL).n == 0,
+       "held: nothing is answered, also not what lies behind");
+    ok(wr_span_eq(wr_http_header(w->held, WR_H_HOST), WR_LIT("h")),
+       "its head outlives the scratch");
+    struct wr_http_req *req = w->held;
+    (void)wr_op_end(&w->op);
+    is_int(wr_http_reply(req, 200, WR_LIT("text/plain"), WR_LIT("at last")), 0,
+           "answered later");
+    turns(w);
+    struct wr_span out = arrived(w, NULL);
+    ok(has(out, "at last") && wr_span_has_suffix(out, WR_LIT("/behind?")),
+       "then the one behind it");
+    w->got_n = 0;
+    send_text(w, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    ok(w->held != NULL && balanced(w, 1), "one under way");
+    hang_up(w);
+    turns(w);
+    ok(w->cancelled == WR_E_CLOSED && !w->held, "the client went: the scope tells, once");
+    ok(balanced(w, 0) && stats(w).aborted == 1, "aborted, balanced");
+    world_close(w);
+}
+
+static void pass_time(struct world *w, uint64_t ms)
+{
+    uint64_t end = wr_os_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
+    while (wr_os_now_ns(CLOCK_MONOTONIC) < end)
+        (void)wr_loop_turn(w->loop, 5);
+}
+
+static void test_deadlines(void)
+{
+    static const struct {
+        const char *name, *bytes, *answer;
+        int end;
+    } cases[] = {
+        {"first byte",       "",                                                              "",      -1              },
+        {"head",             "GET / HT",                                                      " 408 ", WR_HTTP_ABORTED },
+        {"body",             "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab", " 408 ",
+         WR_HTTP_ABORTED                                                                                               },
+        {"handler",          "GET /later HTTP/1.1\r\nHost: h\r\n\r\n",                        " 503 ", WR_HTTP_ABORTED },
+        {"between requests", "GET / HTTP/1.1\r\nHost: h\r\n\r\n",                             " 200 ", WR_HTTP_ANSWERED},
+    };
+    for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
+        struct world *w = new_world();
+        w->options = (struct wr_http_options){.first_timeout_ms = 30,
+                                              .head_timeout_ms = 30,
+                                              .idle_timeout_ms = 30,
+                                              .handler_timeout_ms = 30,
+                                              .rate_window_ms = 30,
+                                              .linger_ms = 20};
+        bool eof;
+        ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+        send_text(w, cases[i].bytes, false);
+        pass_time(w, 100);
+        struct wr_span out = arrived(w, &eof);
+        ok(eof && has(out, cases[i].answer), "%s: over and closed", cases[i].name);
+        if (cases[i].end >= 0)
+            is_int(w->done.end, cases[i].end, "%s: ended as it should", cases[i].name);
+        ok(balanced(w, 0) && stats(w).open == 0, "%s: balanced", cases[i].name);
+        world_close(w);
+    }
+}
+
+static void on_stopped(struct wr_http_server *s, void *arg)
+{
+    struct world *w = arg;
+    (void)s;
+    w->stopped++;
+}
+
+static void test_stop(void)
+{
+    struct world *w = new_world();
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    wr_http_server_stop(w->server, 1000, on_stopped, w);
+    turns(w);
+    ok(w->held && !w->stopped, "stopping waits for the request under way");
+    struct wr_http_req *req = w->held;
+    (void)wr_op_end(&w->op);
+    (void)wr_http_reply(req, 200, WR_LIT("text/plain"), WR_LIT("bye"));
+    turns(w);
+    bool eof;
+    ok(has(arrived(w, &eof), "Connection: close\r\n") && eof,
+       "answered with Connection: close");
+    is_int(w->stopped, 1, "stopped, once");
+    world_close(w);
+
+    w = new_world();
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    wr_http_server_stop(w->server, 20, on_stopped, w);
+    pass_time(w, 60);
+    ok(w->stopped == 1 && w->cancelled == WR_E_STOPPED,
+       "grace over: cut, the scope says stopped");
+    world_close(w);
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------- */
+
+static void test_slow_reader(void)
+{
+    struct world *w = new_world();
+    w->options.rate_window_ms = 30;
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    for (int i = 0; i < 4000; i++) /* answers that nobody reads */
+        (void)!wr_os_send(w->client, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n", 29, 0);
+    turns(w);
+    pass_time(w, 150);
+    ok(stats(w).open == 0, "a client that does not read is cut");
+    ok(balanced(w, 0), "balanced");
+    world_close(w);
+}
+
+static int scenario(const struct wr_heap *heap, void *arg)
+{
+    struct world *w = new_world();
+    (void)arg;
+    int err = world_open(w, heap);
+    if (!err)
+        err = dial(w);
+    if (!err) {
+        send_text(w, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 300\r\n\r\n", true);
+        char body[300];
+        memset(body, 'b', sizeof body);
+        (void)!wr_os_send(w->client, body, sizeof body, 0);
+        turns(w);
+        send_text(w, "GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+                  false);
+        if (!balanced(w, w->held != NULL))
+            err = 1;
+    }
+    world_close(w);
+    return err;
+}
+
+int main(void)
+{
+    test_requests();
+    test_bodies();
+    test_odd_answers();
+    test_refusals();
+    test_later();
+    test_deadlines();
+    test_stop();
+    test_slow_reader();
+    nth_every("http server", scenario, NULL);
+    return tap_done();
+}
