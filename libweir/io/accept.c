@@ -77,7 +77,8 @@ static int open_listener(struct wr_accept *a, unsigned index)
         .burst = ACCEPT_BURST,
         .reuseport = a->share->o.mode == WR_ACCEPT_REUSEPORT,
         .exclusive = a->share->o.mode == WR_ACCEPT_EXCLUSIVE,
-        .start_paused = a->paused || a->share->o.mode == WR_ACCEPT_NOTIFY,
+        .start_paused = a->paused,
+        .manual = a->share->o.mode == WR_ACCEPT_NOTIFY,
         .peer_unwanted = true,
         .on_shed = on_shed,
         .on_notice = on_notice,
@@ -130,8 +131,7 @@ static void drain(struct wr_accept *a)
         wr_io_again(&a->bell, EPOLLIN);
         return;
     }
-    if (n < 0) {
-        wr_seat_count(a->seat, WR_COUNTER_ACCEPT_ERRORS, 1);
+    if (n < 0 || wr_listener_paused(a->listener[0])) { /* short of something: not drained */
         wr_loop_timer_arm(a->loop, &a->retry, RETRY_MS);
         return;
     }
@@ -288,13 +288,11 @@ void wr_accept_resume(struct wr_accept *a)
         return;
     a->paused = false;
     wr_word_set(&my_words(a)->paused, 0);
-    if (a->share->o.mode == WR_ACCEPT_NOTIFY) {
-        drain(a);
-        return;
-    }
     for (unsigned i = 0; i < a->share->o.workers; i++)
         if (a->listener[i])
             wr_listener_resume(a->listener[i], WR_PAUSE_USER);
+    if (a->share->o.mode == WR_ACCEPT_NOTIFY)
+        drain(a);
 }
 
 void wr_accept_close(struct wr_accept **at)

@@ -63,8 +63,10 @@ int wr_accept_share_new(struct wr_loop *loop, const struct wr_accept_share_optio
 /* Every event of the pool goes here (proc.h): the share learns who is ready, stopping, gone. */
 void wr_accept_share_event(struct wr_accept_share *share, enum wr_procs_event event,
                            unsigned index, pid_t pid);
-/* In the child, before it opens its stream: closes what belongs to the master or to siblings. */
-void wr_accept_share_in_child(const struct wr_accept_share *share, unsigned index);
+/* For wr_procs_options.list_to_close: what belongs to the master or to siblings, connections under way
+ * included: a copy of one of those in a child would keep its client waiting for the end. */
+unsigned wr_accept_share_list(const struct wr_accept_share *share, unsigned index,
+                              int out_fds[static WR_PROCS_CLOSE_MAX]);
 /* A listening descriptor (the first, or the worker's), to read its address back. */
 int wr_accept_share_fd(const struct wr_accept_share *share, unsigned index);
 void wr_accept_share_free(struct wr_accept_share **share);

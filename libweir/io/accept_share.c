@@ -12,8 +12,11 @@
 
 #include <errno.h>
 
+#define WORKERS_MAX     1024
 #define CHANNEL_FDS_MAX 200 /* below a message's limit and below what is pending at most */
 #define RETRY_MS        5   /* fdpass: when every channel is full */
+
+_Static_assert(3 * WORKERS_MAX + ACCEPT_PENDING + 2 <= WR_PROCS_CLOSE_MAX, "the list has room");
 
 static const char *const mode_names[WR_ACCEPT_MODES] = {
     [WR_ACCEPT_REUSEPORT] = "reuseport",
@@ -321,22 +324,27 @@ int wr_accept_share_fd(const struct wr_accept_share *s, unsigned index)
     return accept_listen_fd(s, index);
 }
 
-/* Everything but what lane `index` needs. Other listeners stay open under reuseport: they may be
- * adopted. */
-void wr_accept_share_in_child(const struct wr_accept_share *s, unsigned index)
+/* Other workers' listeners stay open under reuseport: they may be adopted. */
+unsigned wr_accept_share_list(const struct wr_accept_share *s, unsigned index,
+                              int out[static WR_PROCS_CLOSE_MAX])
 {
+    bool fdpass = s->o.mode == WR_ACCEPT_FDPASS;
+    unsigned n = 0;
     for (unsigned i = 0; i < s->o.workers; i++) {
-        const struct accept_lane *lane = &s->lane[i];
-        if (s->o.mode == WR_ACCEPT_FDPASS)
-            (void)wr_os_close(lane->channel[0]);
-        if (i == index)
-            continue;
-        (void)wr_os_close(lane->bell);
-        if (s->o.mode == WR_ACCEPT_FDPASS)
-            (void)wr_os_close(lane->channel[1]);
+        if (fdpass)
+            out[n++] = s->lane[i].channel[0];
+        if (i != index)
+            out[n++] = s->lane[i].bell;
+        if (i != index && fdpass)
+            out[n++] = s->lane[i].channel[1];
     }
-    if (s->o.mode == WR_ACCEPT_FDPASS)
-        (void)wr_os_close(s->lane[0].listen_fd);
+    if (fdpass) {
+        out[n++] = s->lane[0].listen_fd;
+        out[n++] = wr_listener_fd(s->listener);
+        memcpy(out + n, s->pending, s->n_pending * sizeof(int));
+        n += s->n_pending;
+    }
+    return n;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------ */
@@ -428,7 +436,8 @@ static struct wr_accept_share *alloc_share(struct wr_loop *loop,
 int wr_accept_share_new(struct wr_loop *loop, const struct wr_accept_share_options *o,
                         struct wr_accept_share **out)
 {
-    WR_ASSERT(o->workers > 0 && (unsigned)o->mode < WR_ACCEPT_MODES);
+    WR_ASSERT(o->workers > 0 && o->workers <= WORKERS_MAX &&
+              (unsigned)o->mode < WR_ACCEPT_MODES);
     struct wr_accept_share *s = alloc_share(loop, o);
     if (!s)
         return -ENOMEM;

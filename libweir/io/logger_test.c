@@ -340,6 +340,7 @@ static void test_killed_logger(void)
         struct wr_procs_info info = {0};
         (void)wr_procs_info(f.procs, 0, &info);
         next += put_numbered(&f, next, 200, NULL);
+        turns(&f, 3);
         if (info.pid > 0 && wr_os_kill(info.pid, SIGKILL) < 0)
             break;
         next += put_numbered(&f, next, 200, NULL);

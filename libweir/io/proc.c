@@ -91,7 +91,7 @@ static void free_child(struct child *c)
 {
     const struct wr_heap *heap = c->heap; /* the pool may be gone already */
     if (c->worker) {
-        wr_heap_free(heap, c->worker->to_close, c->worker->n_close * sizeof(int));
+        wr_heap_free(heap, c->worker->to_close, c->worker->close_capacity * sizeof(int));
         wr_heap_free(heap, c->worker, sizeof *c->worker);
     }
     wr_heap_free(heap, c, sizeof *c);
@@ -325,17 +325,20 @@ static void on_pidfd(struct wr_io *io, uint32_t events)
  * from the child at its other end. */
 static int list_inherited(struct wr_procs *p, struct wr_worker *w, int own_end)
 {
-    unsigned n = 1;
-    w->to_close = wr_heap_array(p->heap, 1 + 2 * (size_t)p->alive, sizeof(int));
+    unsigned n = 0, room = 1 + 2 * p->alive + (p->o.list_to_close ? WR_PROCS_CLOSE_MAX : 0);
+    w->to_close = wr_heap_array(p->heap, room, sizeof(int));
     if (!w->to_close)
         return -ENOMEM;
-    w->n_close = 1 + 2 * p->alive;
-    w->to_close[0] = own_end;
+    w->close_capacity = room;
+    w->to_close[n++] = own_end;
     for (struct wr_list *l = p->children.next; l != &p->children; l = l->next) {
         struct child *c = wr_container_of(l, struct child, link);
         w->to_close[n++] = wr_io_fd(&c->pidfd);
         w->to_close[n++] = wr_io_fd(&c->control); /* -1 when closed: closing it does nothing */
     }
+    if (p->o.list_to_close)
+        n += p->o.list_to_close(w->index, w->to_close + n, p->o.arg);
+    w->n_close = n;
     return 0;
 }
 

@@ -58,6 +58,8 @@ enum wr_procs_event {
     WR_PROCS_STOPPED,  /* all children are gone after wr_procs_stop */
 };
 
+#define WR_PROCS_CLOSE_MAX 4096
+
 struct wr_procs_options {
     const char *name; /* of the children, as ps shows it: "weir worker" */
     unsigned workers;
@@ -85,8 +87,11 @@ struct wr_procs_options {
     void (*on_event)(struct wr_procs *procs, enum wr_procs_event event, unsigned index,
                      pid_t pid, int status, void *arg);
     void *event_arg;
-    /* Runs in the child before main, with arg: closes what the child must not hold. */
-    void (*in_child)(unsigned index, void *arg);
+    /* Asked in the master before each fork, with arg: lists descriptors that the child must not hold
+     * (connections under way, siblings' channels); the child closes them first of all. Returns how
+     * many, at most WR_PROCS_CLOSE_MAX. */
+    unsigned (*list_to_close)(unsigned index, int out_fds[static WR_PROCS_CLOSE_MAX],
+                              void *arg);
 };
 
 struct wr_procs_info {

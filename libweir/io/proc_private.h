@@ -23,7 +23,7 @@ struct wr_worker {
     unsigned index, generation, seat;
     bool has_seat;
     int channel;
-    unsigned n_close;
+    unsigned n_close, close_capacity;
     int *to_close;
     /* the child's */
     struct wr_log *log;

@@ -94,8 +94,6 @@ int wr_worker_run(void *arg)
     if (w->options.name)
         (void)wr_os_set_name(w->options.name);
     open_shared(w);
-    if (w->options.in_child)
-        w->options.in_child(w->index, w->options.arg);
     int status = w->options.main(w, w->options.arg);
     wr_log_free(&w->log);
     return status;
