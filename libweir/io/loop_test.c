@@ -4,8 +4,8 @@
 #include "libweir/base/heap.h"
 #include "libweir/io/loop.h"
 #include "libweir/os/os.h"
+#include "tests/both_kernels.h"
 #include "tests/nth.h"
-#include "tests/tap.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -646,8 +646,9 @@ static int scenario(const struct wr_heap *heap, void *arg)
     return err;
 }
 
-int main(void)
+static int all_tests(void *arg)
 {
+    (void)arg;
     test_fork(); /* before the first thread */
     test_edges();
     test_stale(false);
@@ -664,5 +665,7 @@ int main(void)
     test_stats();
     test_slow_timers();
     (void)nth_every("loop", scenario, NULL);
-    return tap_done();
+    return 0;
 }
+
+BOTH_KERNELS(all_tests)

@@ -2,7 +2,7 @@
 #include "libweir/base/assert.h"
 #include "libweir/io/signal.h"
 #include "libweir/os/os.h"
-#include "tests/tap.h"
+#include "tests/both_kernels.h"
 
 #include <errno.h>
 #include <sys/signalfd.h>
@@ -60,13 +60,16 @@ static void test_sigpipe(void)
     (void)wr_os_close(p[1]);
 }
 
-int main(void)
+static int all_tests(void *arg)
 {
     struct wr_loop *l;
+    (void)arg;
     if (wr_loop_new(NULL, &l))
         WR_PANIC("no loop");
     test_signals(l);
     test_sigpipe();
     wr_loop_free(&l);
-    return tap_done();
+    return 0;
 }
+
+BOTH_KERNELS(all_tests)

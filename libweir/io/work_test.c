@@ -5,8 +5,8 @@
 #include "libweir/io/scope.h"
 #include "libweir/io/work.h"
 #include "libweir/os/os.h"
+#include "tests/both_kernels.h"
 #include "tests/nth.h"
-#include "tests/tap.h"
 
 /* A job and what happened to it. gate: blocks fn until somebody adds to it. */
 struct job {
@@ -171,12 +171,15 @@ static int scenario(const struct wr_heap *heap, void *arg)
     return err;
 }
 
-int main(void)
+static int all_tests(void *arg)
 {
+    (void)arg;
     test_many();
     test_cancel();
     test_free_while_busy();
     test_free_in_done();
     (void)nth_every("work", scenario, NULL);
-    return tap_done();
+    return 0;
 }
+
+BOTH_KERNELS(all_tests)
