@@ -236,7 +236,7 @@ static void finished(struct wr_link *l)
 
 ssize_t wr_link_read(struct wr_link *l, void *p, size_t n)
 {
-    if (l->state != WR_LINK_OPEN)
+    if (l->state != WR_LINK_OPEN || !l->stream.readable) /* dry: the next edge says when not */
         return -EAGAIN;
     return wr_stream_read(&l->stream, p, n);
 }
