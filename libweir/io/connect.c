@@ -168,12 +168,13 @@ static int open_attempt(struct connecting *c, struct attempt *a, int *out_fd)
     int err = fd < 0 ? fd : prepare(c, fd, &a->addr);
     if (!err)
         err = wr_addr_to_sockaddr(&a->addr, &sa, &n);
-    if (!err)
+    if (!err) {
         err = wr_os_connect(fd, (struct sockaddr *)&sa, n);
-    if (err == -EADDRNOTAVAIL || (err == -EAGAIN && a->addr.kind != WR_ADDR_UNIX))
-        err = WR_E_NOPORTS;
-    else if (fd >= 0)
-        c->result.stage = WR_CONNECT_CONNECT;
+        if (err == -EADDRNOTAVAIL || (err == -EAGAIN && a->addr.kind != WR_ADDR_UNIX))
+            err = WR_E_NOPORTS;
+        else
+            c->result.stage = WR_CONNECT_CONNECT;
+    }
     if (err && err != -EINPROGRESS) {
         if (fd >= 0)
             (void)wr_os_close(fd);
