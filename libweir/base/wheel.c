@@ -24,7 +24,7 @@ static struct wr_list *place_of(struct wr_wheel *w, uint64_t tick)
 {
     if (tick <= w->cur)
         return &w->ready;
-    unsigned top = 63U - (unsigned)__builtin_clzll(tick ^ w->cur);
+    unsigned top = 63U - (unsigned)__builtin_clzll(tick - w->cur);
     if (top >= SPAN_BITS)
         return &w->far;
     unsigned level = top / WR_WHEEL_BITS;
@@ -101,35 +101,47 @@ void wr_wheel_cancel(struct wr_timer *t)
     take(t->wheel, t);
 }
 
-/* The lowest slot in use on a level, or -1. All slots in use lie ahead of the wheel's own digit. */
-static int first_used(const struct wr_wheel *w, unsigned level)
+/* How many slots ahead of the wheel's own the next one in use is, 1 to 256; 0 when there is none. */
+static unsigned ahead(const struct wr_wheel *w, unsigned level)
 {
-    for (unsigned i = 0; i < WR_WHEEL_SLOTS / 64; i++)
-        if (w->used[level][i])
-            return (int)(i * 64) + __builtin_ctzll(w->used[level][i]);
-    return -1;
-}
-
-/* The tick at which the next list is opened, and which list: slots of a lower level all come before
- * those of a higher one, because they share more digits with the wheel's tick. */
-static uint64_t next_opening(const struct wr_wheel *w, ptrdiff_t *out_slot)
-{
-    for (unsigned level = 0; level < WR_WHEEL_LEVELS; level++) {
-        int s = first_used(w, level);
-        if (s < 0)
-            continue;
-        unsigned below = level * WR_WHEEL_BITS;
-        uint64_t high = w->cur >> below >> WR_WHEEL_BITS << WR_WHEEL_BITS;
-        *out_slot = (ptrdiff_t)(level * WR_WHEEL_SLOTS) + s;
-        return (high | (uint64_t)s) << below;
+    unsigned from = digit(w->cur, level) + 1;
+    uint64_t mask = UINT64_MAX << (from & 63);
+    for (unsigned i = 0; i <= WR_WHEEL_SLOTS / 64; i++, mask = UINT64_MAX) {
+        unsigned word = (from / 64 + i) % (WR_WHEEL_SLOTS / 64);
+        uint64_t used = w->used[level][word] & mask;
+        if (used)
+            return ((word * 64 + (unsigned)__builtin_ctzll(used) - from) &
+                    (WR_WHEEL_SLOTS - 1)) +
+                   1;
     }
-    *out_slot = -1;
-    if (wr_list_empty(&w->far))
-        return UINT64_MAX;
-    return ((w->cur >> SPAN_BITS) + 1) << SPAN_BITS;
+    return 0;
 }
 
-/* With all levels empty, the wheel jumps straight to its first far timer. */
+/* The tick at which the next list is to be opened. */
+static uint64_t next_opening(const struct wr_wheel *w)
+{
+    uint64_t first = UINT64_MAX;
+    if (!wr_list_empty(&w->far))
+        first = ((w->cur >> SPAN_BITS) + 1) << SPAN_BITS;
+    for (unsigned level = 0; level < WR_WHEEL_LEVELS; level++) {
+        unsigned below = level * WR_WHEEL_BITS, n = ahead(w, level);
+        uint64_t at = ((w->cur >> below) + n) << below;
+        if (n && at < first)
+            first = at;
+    }
+    return first;
+}
+
+static bool levels_empty(const struct wr_wheel *w)
+{
+    uint64_t any = 0;
+    for (unsigned level = 0; level < WR_WHEEL_LEVELS; level++)
+        for (unsigned i = 0; i < WR_WHEEL_SLOTS / 64; i++)
+            any |= w->used[level][i];
+    return any == 0;
+}
+
+/* With nothing in between, the wheel jumps straight to its first far timer. */
 static uint64_t first_far(const struct wr_wheel *w, uint64_t limit)
 {
     for (struct wr_list *l = w->far.next; l != &w->far; l = l->next) {
@@ -140,29 +152,68 @@ static uint64_t first_far(const struct wr_wheel *w, uint64_t limit)
     return limit;
 }
 
-/* Moves everything due until the target tick to ready, in order. */
-static void collect(struct wr_wheel *w, uint64_t target)
-{
-    ptrdiff_t slot;
-    uint64_t at;
-    while ((at = next_opening(w, &slot)) <= target && at != UINT64_MAX) {
-        struct wr_list opened;
-        wr_list_init(&opened);
-        w->cur = slot >= 0 ? at : first_far(w, target);
-        wr_list_splice_tail(&opened, slot >= 0 ? &w->slot[slot] : &w->far);
-        if (slot >= 0)
-            *used_word(w, slot) &= ~(1ULL << (slot & 63));
-        struct wr_list *l;
-        while ((l = wr_list_pop(&opened)))
-            put(w, wr_container_of(l, struct wr_timer, link));
-    }
-    w->cur = target;
-}
-
 static void tell(struct wr_wheel *w, void (*fn)(void))
 {
     if (w->watch)
         w->watch(w, fn);
+}
+
+static uint64_t deadline_due(const struct wr_deadline *d)
+{
+    return d->limit_ms > UINT64_MAX - d->last_ms ? UINT64_MAX : d->last_ms + d->limit_ms;
+}
+
+static void deadline_fires(struct wr_timer *t)
+{
+    struct wr_deadline *d = wr_container_of(t, struct wr_deadline, timer);
+    uint64_t due = deadline_due(d);
+    if (due > wr_wheel_now(t->wheel)) {
+        wr_wheel_arm(t->wheel, t, due);
+        return;
+    }
+    tell(t->wheel, (void (*)(void))d->fn);
+    d->fn(d);
+}
+
+/* Down a level, or home. A deadline in the hand is looked at: a busy one goes back up from here and
+ * never costs the way to level 0. */
+static void spread(struct wr_wheel *w, struct wr_list *head)
+{
+    struct wr_list opened, *l;
+    wr_list_init(&opened);
+    wr_list_splice_tail(&opened, head);
+    while ((l = wr_list_pop(&opened))) {
+        struct wr_timer *t = wr_container_of(l, struct wr_timer, link);
+        if (t->fn == deadline_fires)
+            t->due_ms = deadline_due(wr_container_of(t, struct wr_deadline, timer));
+        put(w, t);
+    }
+}
+
+/* Opens every list that begins at the wheel's tick, the coarsest first: it may refill the finer. */
+static void open_lists(struct wr_wheel *w, bool far)
+{
+    if (far)
+        spread(w, &w->far);
+    for (unsigned level = WR_WHEEL_LEVELS; level-- > 0;) {
+        ptrdiff_t slot = (ptrdiff_t)(level * WR_WHEEL_SLOTS + digit(w->cur, level));
+        if (w->cur & ((1ULL << (level * WR_WHEEL_BITS)) - 1) || wr_list_empty(&w->slot[slot]))
+            continue;
+        *used_word(w, slot) &= ~(1ULL << (slot & 63));
+        spread(w, &w->slot[slot]);
+    }
+}
+
+/* Moves everything due until the target tick to ready, in order. */
+static void collect(struct wr_wheel *w, uint64_t target)
+{
+    uint64_t at;
+    while ((at = next_opening(w)) <= target && at != UINT64_MAX) {
+        bool far = at >> SPAN_BITS != w->cur >> SPAN_BITS;
+        w->cur = levels_empty(w) ? first_far(w, target) : at;
+        open_lists(w, far);
+    }
+    w->cur = target;
 }
 
 size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms)
@@ -193,9 +244,21 @@ uint64_t wr_wheel_next_due(const struct wr_wheel *w)
 {
     if (!wr_list_empty(&w->ready) || !wr_list_empty(&w->batch))
         return w->now_ms;
-    ptrdiff_t slot;
-    uint64_t at = next_opening(w, &slot);
+    uint64_t at = next_opening(w);
     return at > UINT64_MAX >> w->tick_shift ? UINT64_MAX : at << w->tick_shift;
+}
+
+/* A tick lies in its digit's slot, at most one turn of that level ahead. */
+static bool place_valid(const struct wr_wheel *w, const struct wr_list *head, uint64_t tick)
+{
+    ptrdiff_t slot = slot_number(w, head);
+    if (head == &w->ready || head == &w->batch)
+        return tick <= w->cur;
+    if (slot < 0)
+        return tick >> SPAN_BITS > w->cur >> SPAN_BITS;
+    unsigned level = (unsigned)(slot / WR_WHEEL_SLOTS), below = level * WR_WHEEL_BITS;
+    uint64_t n = (tick >> below) - (w->cur >> below);
+    return n >= 1 && n <= WR_WHEEL_SLOTS && digit(tick, level) == slot % WR_WHEEL_SLOTS;
 }
 
 /* Every timer of the list belongs there; adds their number to *n. */
@@ -203,20 +266,10 @@ static bool list_valid(const struct wr_wheel *w, const struct wr_list *head, siz
 {
     if (!wr_list_validate(head))
         return false;
-    for (struct wr_list *l = head->next; l != head; l = l->next) {
+    for (struct wr_list *l = head->next; l != head; l = l->next, ++*n) {
         const struct wr_timer *t = wr_container_of(l, struct wr_timer, link);
-        uint64_t tick = tick_of(w, t->due_ms);
-        bool due = head == &w->ready || head == &w->batch;
-        if (t->wheel != w || !t->fn || (tick <= w->cur) != due)
+        if (t->wheel != w || !t->fn || !place_valid(w, head, tick_of(w, t->due_ms)))
             return false;
-        if (!due && tick >> SPAN_BITS == w->cur >> SPAN_BITS) {
-            unsigned level = (63U - (unsigned)__builtin_clzll(tick ^ w->cur)) / WR_WHEEL_BITS;
-            if (head != &w->slot[level * WR_WHEEL_SLOTS + digit(tick, level)])
-                return false;
-        } else if (!due && head != &w->far) {
-            return false;
-        }
-        (*n)++;
     }
     return true;
 }
@@ -236,23 +289,6 @@ bool wr_wheel_validate(const struct wr_wheel *w)
             return false;
     }
     return n == w->armed;
-}
-
-static uint64_t deadline_due(const struct wr_deadline *d)
-{
-    return d->limit_ms > UINT64_MAX - d->last_ms ? UINT64_MAX : d->last_ms + d->limit_ms;
-}
-
-static void deadline_fires(struct wr_timer *t)
-{
-    struct wr_deadline *d = wr_container_of(t, struct wr_deadline, timer);
-    uint64_t due = deadline_due(d);
-    if (due > wr_wheel_now(t->wheel)) {
-        wr_wheel_arm(t->wheel, t, due);
-        return;
-    }
-    tell(t->wheel, (void (*)(void))d->fn);
-    d->fn(d);
 }
 
 void wr_deadline_start(struct wr_deadline *d, struct wr_wheel *w, uint64_t now_ms,

@@ -6,17 +6,18 @@
  * Timers of one loop: a hierarchical timing wheel. Arming and cancelling are O(1) and allocate
  * nothing; time is an argument.
  *
- * A timer lies on the level of the highest base-256 digit in which its due tick differs from the
- * wheel's tick, in the slot of that digit. When time reaches a slot of a higher level its timers are
- * spread over the levels below, so a timer moves at most once per level. One bit per slot says
- * whether it holds anything: a jump in time costs the slots and timers it passes, never the ticks.
+ * How far ahead a timer is due decides its level, the digit (base 256) of its due tick its slot
+ * there. When time reaches a slot of a higher level its timers are spread over the levels below, so a
+ * timer moves at most once per level, and what moves at once is only what is due within one slot. One
+ * bit per slot says whether it holds anything: a jump in time costs the slots and timers it passes,
+ * never the ticks.
  *
  *   tick      = cur ......|.......................|......................|..............> due
  *   level       0: 256 slots of 1 tick   1: of 256    2: of 2^16   3: of 2^24    far: the rest
  *
  * 1. A timer never runs before its due_ms; it runs in the first advance that reaches its tick.
- * 2. wr_wheel_advance runs expired timers in the order of their ticks, timers of one tick in the
- *    order they were armed. Timers armed with a due time already past run first, in that order too.
+ * 2. wr_wheel_advance runs expired timers in the order of their ticks (within one tick in no
+ *    promised order). Timers armed with a due time already past run first, as they were armed.
  * 3. A timer is disarmed when its fn is called. The fn may arm and cancel any timer, free its
  *    own, and may not call wr_wheel_advance. What it arms runs in a later advance at the earliest,
  *    even if it is due already: a timer that re-arms itself cannot hold the loop.
@@ -95,8 +96,8 @@ bool wr_wheel_validate(const struct wr_wheel *w);
 
 /*
  * A deadline that activity pushes back: idle limits, heartbeats. Activity is one store; the timer
- * stays where it is, and only when it fires looks at the stamp and goes to the new place. So it moves
- * at most once per limit, however busy the connection is.
+ * stays where it is; only when the wheel has it in hand, to spread or to fire, is the stamp looked at
+ * and the timer put to the new place: about once per limit, however busy the connection is.
  *
  * Put it where its first line of 64 bytes is touched anyway: the store then costs no cache miss of its own.
  */

@@ -248,6 +248,40 @@ static void test_deadline(void)
     ok(wr_wheel_validate(&wheel) && wr_wheel_armed(&wheel) == 0, "stopped");
 }
 
+struct seen {
+    struct wr_deadline d;
+    uint64_t fired_ms;
+};
+
+static void deadline_seen(struct wr_deadline *d)
+{
+    wr_container_of(d, struct seen, d)->fired_ms = wr_wheel_now(&wheel);
+}
+
+/* Time goes in steps of 1 ms: each deadline fires exactly its limit after its latest activity. */
+static void test_deadlines_exact(void)
+{
+    static struct seen s[100];
+    unsigned wrong = 0;
+    wr_rand_init(&rng, 11);
+    wr_wheel_init(&wheel, 0);
+    for (size_t i = 0; i < WR_ARRAY_LEN(s); i++) {
+        s[i] = (struct seen){.d.fn = deadline_seen};
+        wr_deadline_start(&s[i].d, &wheel, 0, 1 + wr_rand_below(&rng, 1ULL << (i % 18)));
+    }
+    for (uint64_t ms = 1; ms <= 700000; ms++) {
+        wr_wheel_advance(&wheel, ms);
+        struct seen *any = &s[wr_rand_below(&rng, WR_ARRAY_LEN(s))];
+        if (wr_deadline_running(&any->d) && ms < 400000)
+            wr_deadline_touch(&any->d, ms);
+        if (ms % 1024 == 0)
+            wrong += !wr_wheel_validate(&wheel);
+    }
+    for (size_t i = 0; i < WR_ARRAY_LEN(s); i++)
+        wrong += s[i].fired_ms != s[i].d.last_ms + s[i].d.limit_ms;
+    is_int(wrong, 0, "a hundred deadlines at random activity are exact");
+}
+
 int main(void)
 {
     test_boundaries();
@@ -255,6 +289,7 @@ int main(void)
     test_order_over_jump();
     test_callbacks();
     test_deadline();
+    test_deadlines_exact();
     test_model(0, 1000000);
     test_model(3, 200000);
     return tap_done();
