@@ -185,7 +185,13 @@ void wr_mem_unmap(struct wr_mem *m, void *p, size_t n)
 void wr_mem_purge(struct wr_mem *m, void *p, size_t n)
 {
     m->purges++;
+    wr_mem_unpoison(m, p, n);
     m->pages->purge(m->pages->ctx, p, n);
+#if WR_ASAN
+    if (m->opt.poison)
+        ASAN_POISON_MEMORY_REGION(p,
+                                  n); /* without the fill, which would make it resident again */
+#endif
 }
 
 void wr_mem_poison(const struct wr_mem *m, void *p, size_t n)

@@ -263,8 +263,8 @@ static uint32_t idle_pages(const struct wr_pool *p, const struct wr_pool_slab *s
         if (s->purged >> page & 1)
             continue;
         slots_between(p, from, from + (uint32_t)WR_PAGE, &lo, &hi);
-        lo = (from - p->slab_offset) /
-             p->slot; /* the one that reaches in from the page before */
+        /* From the one that reaches in from the page before. */
+        lo = (from - p->slab_offset) / p->slot;
         if (count_free(s, lo, hi) == hi - lo)
             mask |= UINT32_C(1) << page;
     }

@@ -42,6 +42,7 @@ static int whole_room(struct mem_kit *k)
     struct wr_view v;
     struct wr_bytes kept = {0}, small = {0}, frozen = {0};
     struct wr_iov iov[2];
+    struct wr_span front;
     int r = -1;
     wr_budget_init(&conn, &k->worker, "connection", 4 << 20, 8 << 20);
     wr_arena_init(&arena, &k->arenas, &conn, WR_ARENA_SMALL);
@@ -74,6 +75,10 @@ static int whole_room(struct mem_kit *k)
     frozen = wr_buf_freeze(&buf);
     if ((r = wr_chain_append(&out, &frozen)) < 0 ||
         (r = wr_chain_append_copy(&out, "tail", 4)) < 0)
+        goto fail;
+    static const char page[100000];
+    if ((r = wr_chain_append_copy(&out, page, sizeof page)) < 0 ||
+        (r = wr_chain_pullup(&out, 70000, &front)) < 0)
         goto fail;
     for (int i = 0; i < 10; i++)
         if ((r = wr_chain_append(&out, &(struct wr_bytes){"static", 6, NULL})) < 0)

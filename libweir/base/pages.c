@@ -41,6 +41,7 @@ static void heap_purge(void *ctx, void *at, size_t n)
 {
     struct wr_pages_heap *p = ctx;
     WR_ASSERT((uintptr_t)at % WR_PAGE == 0 && n % WR_PAGE == 0);
+    memset(at, 0, n); /* as the kernel would, so that a page purged too early is seen */
     p->purged_bytes += n;
 }
 

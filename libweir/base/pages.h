@@ -11,7 +11,7 @@
  * 1. Space comes in multiples of WR_PAGES_UNIT, aligned to WR_PAGES_UNIT. That alignment is what lets a
  *    pool find the head of a slab from any object in it.
  * 2. purge takes whole pages of WR_PAGE inside a mapping: the memory goes back, the addresses stay, the
- *    contents become zero (or, over a heap, stay as they are: nobody may rely on either).
+ *    contents become zero.
  * 3. map may refuse with NULL; unmap takes exactly what map gave.
  */
 
@@ -28,7 +28,7 @@ struct wr_pages {
     void *ctx;
 };
 
-/* Pages cut out of a heap, for tests and the simulator. Purges are only counted. */
+/* Pages cut out of a heap, for tests and the simulator. A purge costs no memory less, but it wipes. */
 struct wr_pages_heap {
     struct wr_pages pages;
     const struct wr_heap *heap;
