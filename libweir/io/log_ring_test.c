@@ -131,7 +131,7 @@ static void test_wake(void)
 static int write_for_ever(void *arg)
 {
     static char text[600];
-    for (unsigned i = 0; arg; i++) {
+    for (unsigned i = 0;; i++) {
         size_t n = 8 + i * 37 % (sizeof text - 8);
         memset(text, (int)(i & 0xff), n);
         memcpy(text, &n, sizeof n);
