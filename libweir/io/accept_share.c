@@ -187,12 +187,12 @@ static bool hand_over(struct wr_accept_share *s, unsigned i, unsigned n)
     return false;
 }
 
-/* Equal shares in turn, in batches: the first (n mod workers) of a round get one more. */
+/* Equal shares in turn, in batches; what is left over goes on from whose turn it is. */
 static void distribute(struct wr_accept_share *s)
 {
     unsigned roomy;
     while (s->n_pending && (roomy = count_roomy(s)) > 0) {
-        unsigned share = (s->n_pending + roomy - 1) / roomy;
+        unsigned share = s->n_pending < roomy ? 1 : s->n_pending / roomy;
         for (unsigned k = 0; k < s->o.workers && s->n_pending; k++) {
             unsigned i = s->next;
             s->next = (s->next + 1) % s->o.workers;

@@ -34,7 +34,7 @@ int wr_fd_send(int sock, const int *fds, unsigned n, struct wr_span tag)
     unsigned sent = 0;
     do {
         unsigned part = n - sent < WR_FD_MAX ? n - sent : WR_FD_MAX;
-        ssize_t r = send_some(sock, fds + sent, part, tag);
+        ssize_t r = send_some(sock, part ? fds + sent : NULL, part, tag);
         if (r < 0)
             return sent ? (int)sent : (int)r;
         sent += part;

@@ -166,7 +166,8 @@ bool wr_log_ring_put(const struct wr_log_ring *r, const struct wr_log_record *re
         .flags = (uint8_t)(rec->flags | (length < rec->text.n ? WR_LOG_CUT : 0)),
     };
     copy_in(r, head, &h, sizeof h);
-    copy_in(r, head + sizeof h, rec->text.p, length);
+    if (length)
+        copy_in(r, head + sizeof h, rec->text.p, length);
     set(&w->written, get(&w->written) + 1);
     set_release(&w->head, head + need);
     /* A half-full ring rings the bell too: the reader may be waiting for its period to end. */
