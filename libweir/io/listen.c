@@ -36,6 +36,7 @@ struct wr_listener {
     struct wr_addr addr;
     struct wr_listen_stats stats;
     struct wr_timer timer; /* end of a back-off, or of the calm after one */
+    struct wr_task drain;  /* manual: what waited while paused, nobody will announce again */
     struct wr_free_later later;
     uint64_t short_since_ms, shed_before;
     int fd, reserve_fd;
@@ -206,9 +207,11 @@ static int start(struct wr_listener *l)
 {
     unsigned kind = WR_IO_LISTEN | (l->options.exclusive ? WR_IO_EXCLUSIVE : 0);
     l->since_add = 0;
-    return l->options.manual || wr_io_is_open(&l->io)
-               ? 0
-               : wr_io_open(l->loop, &l->io, l->fd, kind, on_readable);
+    if (l->options.manual) {
+        wr_loop_at_turn_end(l->loop, &l->drain);
+        return 0;
+    }
+    return wr_io_is_open(&l->io) ? 0 : wr_io_open(l->loop, &l->io, l->fd, kind, on_readable);
 }
 
 static void stop(struct wr_listener *l)
@@ -417,6 +420,15 @@ static void on_readable(struct wr_io *io, uint32_t events)
         take_turns(l, n);
 }
 
+static void on_drain(struct wr_task *t)
+{
+    struct wr_listener *l = wr_container_of(t, struct wr_listener, drain);
+    unsigned n;
+    (void)accept_some(l, l->options.burst, &n);
+    if (!l->closed && !l->paused && n == l->options.burst)
+        wr_loop_at_turn_end(l->loop, &l->drain);
+}
+
 int wr_listener_drain(struct wr_listener *l, unsigned max)
 {
     unsigned n;
@@ -446,13 +458,14 @@ int wr_listener_open(struct wr_loop *loop, const struct wr_listen_options *optio
     l->on_accept = on_accept;
     l->arg = arg;
     l->timer.fn = on_timer;
+    wr_task_init(&l->drain, on_drain);
     l->fd = l->reserve_fd = -1;
     l->paused = options->start_paused ? WR_PAUSE_USER : 0;
     int err = wr_listen_socket(options, &l->fd, &l->backlog);
     if (err)
         goto fail;
     err = wr_addr_of_socket(l->fd, &l->addr);
-    if (!err && !l->paused)
+    if (!err && !l->paused && !options->manual)
         err = start(l);
     if (err)
         goto fail;
@@ -464,6 +477,7 @@ int wr_listener_open(struct wr_loop *loop, const struct wr_listen_options *optio
                       .kind = WR_LISTEN_BACKLOG_CLIPPED, .wanted = wanted, .got = l->backlog});
     return 0;
 fail:
+    wr_task_cancel(&l->drain);
     if (l->fd >= 0 && options->addr.kind != WR_ADDR_FD)
         (void)wr_os_close(l->fd);
     wr_heap_free(wr_loop_heap(loop), l, sizeof *l);
@@ -478,6 +492,7 @@ void wr_listener_close(struct wr_listener **lp)
         return;
     l->closed = true;
     wr_loop_timer_cancel(&l->timer);
+    wr_task_cancel(&l->drain);
     stop(l);
     (void)wr_os_close(l->fd);
     if (l->reserve_fd >= 0)

@@ -22,6 +22,11 @@
  * 6. TCP options are set on the listener and inherited by the connection, so that a connection costs
  *    one system call: accept4.
  *
+ * What the kernel drops when its queue is full, the peer's kernel sends again: nothing is lost, only late.
+ * With net.ipv4.tcp_syncookies=1 an overflow also makes peers that believe to be connected while we know
+ * nothing of them, until they send a byte: a reason for a long queue, and for protocols in which the
+ * client speaks first.
+ *
  * The listener owns its descriptor and its reserve. A unix path that nobody listens on any more is
  * replaced when a listener opens it and stays when it closes. Owner loop only.
  */
@@ -62,9 +67,10 @@ struct wr_listen_options {
     bool freebind;
     int rcvbuf, sndbuf;        /* 0: the kernel's own, which adapts itself */
     struct wr_span congestion; /* empty: the system's; an unknown one is an error */
-    bool manual;               /* not in epoll: only wr_listener_drain accepts */
-    bool start_paused;         /* paused for WR_PAUSE_USER from birth */
-    bool peer_unwanted;        /* do not translate the peer's address: on_accept gets NULL */
+    bool manual; /* not in epoll: wr_listener_drain accepts, and what was waiting during a pause
+                    is accepted when it ends */
+    bool start_paused;  /* paused for WR_PAUSE_USER from birth */
+    bool peer_unwanted; /* do not translate the peer's address: on_accept gets NULL */
 
     /* Shed a connection: write an answer into fd if you like; it is closed behind the call.
      * Without it the peer gets a RST. */

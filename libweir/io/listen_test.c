@@ -191,6 +191,12 @@ static void test_adopt(void)
     is_int(s.accepted, 0, "manual: epoll accepts nothing");
     is_int(wr_listener_drain(s.l, 100), 2, "drained");
     is_int(wr_listener_drain(s.l, 100), 0, "empty");
+    wr_listener_pause(s.l, WR_PAUSE_CONNS);
+    int late = net_connect(wr_listener_addr(s.l));
+    is_int(wr_listener_drain(s.l, 100), 0, "paused: not drained");
+    wr_listener_resume(s.l, WR_PAUSE_CONNS);
+    ok(net_until(s.loop, 1000, s.accepted == 3), "resumed: accepted without another notice");
+    (void)wr_os_close(late);
     finish(&s);
     (void)wr_os_close(a);
     (void)wr_os_close(b);
@@ -266,7 +272,7 @@ enum {
 };
 
 struct report { /* shared between both processes */
-    uint64_t cpu_ns, wall_ns;
+    uint64_t cpu_ns, wall_ns, recovery_ns;
     uint64_t accepted, shed, pauses, shortage_notices, recovered_notices, shed_noticed;
     uint32_t phase; /* 1: starve, 2: clients left, 3: end */
 };
@@ -430,6 +436,67 @@ static void test_shortage(void)
     (void)wr_os_close(shm);
 }
 
+/* Not even a reserve: nothing can be shed, so only the pause keeps the loop from spinning. */
+static int starved_child(void *arg)
+{
+    static struct hungry h;
+    struct hungry *given = arg;
+    struct rlimit limit = {HUNGRY_FDS, HUNGRY_FDS};
+    int extra[HUNGRY_FDS], n = 0;
+    h = *given;
+    struct wr_listen_options o = {
+        .addr = {.kind = WR_ADDR_FD, .fd = h.fd}
+    };
+    if (wr_os_rlimit_set(RLIMIT_NOFILE, &limit) || wr_loop_new(NULL, &h.loop))
+        return 1;
+    while (n < HUNGRY_FDS && (extra[n] = wr_os_dup(0)) >= 0)
+        n++;
+    if (wr_listener_open(h.loop, &o, hungry_accept, &h, &h.l))
+        return 2;
+    uint64_t cpu = wr_os_now_ns(CLOCK_PROCESS_CPUTIME_ID), wall = wr_os_now_ns(CLOCK_MONOTONIC);
+    net_turns(h.loop, 1000);
+    h.report->cpu_ns = wr_os_now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    h.report->wall_ns = wr_os_now_ns(CLOCK_MONOTONIC) - wall;
+    while (n)
+        (void)wr_os_close(extra[--n]);
+    wall = wr_os_now_ns(CLOCK_MONOTONIC);
+    (void)net_until(h.loop, 3000, wr_listener_stats(h.l)->accepted);
+    h.report->recovery_ns = wr_os_now_ns(CLOCK_MONOTONIC) - wall;
+    h.report->accepted = wr_listener_stats(h.l)->accepted;
+    h.report->shed = wr_listener_stats(h.l)->shed;
+    h.report->pauses = wr_listener_stats(h.l)->pauses;
+    return 0;
+}
+
+static void test_no_reserve(void)
+{
+    struct hungry h = {0};
+    struct wr_listen_options o = at("127.0.0.1:0");
+    struct wr_addr a;
+    unsigned backlog;
+    int pidfd = -1, status = -1, shm = wr_os_memfd("report", sizeof *h.report);
+    h.report = wr_os_map_shared(shm, sizeof *h.report, true);
+    ok(h.report && wr_listen_socket(&o, &h.fd, &backlog) == 0 &&
+           wr_addr_of_socket(h.fd, &a) == 0,
+       "a listening socket");
+    int client = net_connect(&a);
+    pid_t pid = wr_os_spawn(starved_child, &h, &pidfd);
+    for (int i = 0; i < 600 && wr_os_reap(pid, &status) == 0; i++)
+        (void)wr_os_sleep_ns(10000000);
+    is_int(status, 0, "the server lived");
+    double cpu = 100.0 * (double)h.report->cpu_ns / (double)(h.report->wall_ns + 1);
+    ok(cpu < 5.0, "no reserve, no spin: %.2f %% of a core", cpu);
+    ok(h.report->pauses > 3 && h.report->pauses < 20, "%u pauses", (unsigned)h.report->pauses);
+    ok(h.report->accepted == 1 && h.report->shed == 0, "the client waited and was accepted");
+    ok(h.report->recovery_ns < 1000000000, "%u ms after there was a descriptor",
+       (unsigned)(h.report->recovery_ns / 1000000));
+    (void)wr_os_close(client);
+    (void)wr_os_close(h.fd);
+    (void)wr_os_close(pidfd);
+    (void)wr_os_unmap(h.report, sizeof *h.report);
+    (void)wr_os_close(shm);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct server s = {0};
@@ -459,6 +526,7 @@ int main(void)
         (void)!wr_os_rlimit_set(RLIMIT_NOFILE, &limit);
     }
     test_shortage();
+    test_no_reserve();
     test_accept("127.0.0.1:0");
     test_accept("*:0");
     test_accept("unix:@wr-listen-test");
