@@ -84,7 +84,7 @@ static void test_bounds(struct wr_loop *loop)
     struct wr_scope scope;
     int client = -1, server = pair(loop, 0, &client);
     wr_scope_init(&scope, loop, NULL, 0);
-    is_int(wr_linger(&scope, server, 0, 30), 0, "lingering for 30 ms");
+    is_int(wr_linger(&scope, server, 0, 300), 0, "lingering for 300 ms");
     net_turns(loop, 10);
     is_int(wr_scope_pending(&scope), 1, "not yet over");
     ok(net_until(loop, 1000, wr_scope_pending(&scope) == 0), "over");

@@ -140,6 +140,7 @@ static void test_local(struct bench *b)
 static void test_trouble(struct bench *b)
 {
     struct wr_resolver_server_stats st;
+    uint64_t cpu_ns = wr_os_now_ns(CLOCK_THREAD_CPUTIME_ID);
     struct result r = resolve(b, "wrongid.example", WR_RESOLVE_V4);
     is_int(r.err, 0, "a wrong id is ignored, the right one taken");
     ok(wr_resolver_server(b->resolver, 0, &st) && st.wrong >= 1, "and counted");
@@ -161,8 +162,8 @@ static void test_trouble(struct bench *b)
     is_int(r.err, WR_E_DNS, "silence");
     ok(wr_resolver_server(b->resolver, 0, &st) && st.timeouts >= 2, "every attempt timed out");
     is_int(wr_resolver_stats(b->resolver)->in_flight, 0, "nothing is in flight");
-    ok(wr_loop_stats(b->loop)->lag_max_ns < 20000000, "no turn took 20 ms (longest %u us)",
-       (unsigned)(wr_loop_stats(b->loop)->lag_max_ns / 1000));
+    uint64_t cpu_ms = (wr_os_now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns) / 1000000;
+    ok(cpu_ms < 20, "no turn can have taken 20 ms: all of it took %u", (unsigned)cpu_ms);
 }
 
 static void test_single_flight(struct bench *b)
@@ -205,7 +206,7 @@ static void test_cancel(struct bench *b)
 static void test_stale(void)
 {
     struct bench b;
-    struct wr_resolver_options o = {.ttl_max_s = 1, .timeout_ms = 20, .attempts = 1};
+    struct wr_resolver_options o = {.ttl_max_s = 1, .timeout_ms = 100, .attempts = 1};
     is_int(begin(&b, &o, NULL), 0, "ttl of a second");
     struct result r = resolve(&b, "v4.stale", WR_RESOLVE_V4);
     is_int(r.err, 0, "fresh");
