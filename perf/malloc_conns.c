@@ -86,7 +86,7 @@ static void request(void)
 
 int main(int argc, char **argv)
 {
-    long n = argc > 1 ? atol(argv[1]) : 1000000;
+    long n = argc > 1 ? strtol(argv[1], NULL, 10) : 1000000;
     struct timespec from, to;
     for (int i = 0; i < CONNS; i++)
         conns[i] = conn_open();

@@ -104,7 +104,7 @@ static void request(struct worker *w)
 int main(int argc, char **argv)
 {
     static struct worker w;
-    long n = argc > 1 ? atol(argv[1]) : 1000000;
+    long n = argc > 1 ? strtol(argv[1], NULL, 10) : 1000000;
     mem_program_start(&w.mem);
     wr_pool_init(&w.conns, &w.mem.mem, &w.mem.worker, "conn", sizeof(struct conn));
     wr_arena_init(&w.request, &w.mem.arenas, &w.mem.listener, WR_ARENA_BLOCK);

@@ -49,7 +49,7 @@ static void test_grow(void)
     int want = 0;
     bool right = true;
     while (wr_span_split(&s, '\n', &one) && one.n > 0)
-        right &= atoi(one.p) == want++;
+        right &= (int)strtol(one.p, NULL, 10) == want++;
     ok(right && want == line, "%d lines across three steps, all there", line);
     is_int(b.block->size, 262144, "in the fourth step");
     char big[100] = {0};
