@@ -86,7 +86,7 @@ struct wr_http_server {
     struct wr_free_later later;
     void (*stopped)(struct wr_http_server *s, void *arg);
     void *stopped_arg;
-    bool stopping, closing;
+    bool stopping, closing, told_full;
 };
 
 /* http_conn.c */

@@ -40,6 +40,22 @@ static void fill_defaults(struct wr_http_options *o)
 
 /* ---- connections come and go ------------------------------------------------------------------------ */
 
+static bool is_full(const struct wr_http_server *s)
+{
+    return wr_link_group_count(&s->group) >= s->options.max_conns;
+}
+
+static void tell_full(struct wr_http_server *s, bool full)
+{
+    s->told_full = full;
+    if (s->listener && full)
+        wr_listener_pause(s->listener, WR_PAUSE_CONNS);
+    else if (s->listener)
+        wr_listener_resume(s->listener, WR_PAUSE_CONNS);
+    if (s->options.on_full)
+        s->options.on_full(s, full, s->options.owner_arg);
+}
+
 static int take(struct wr_http_server *s, int fd)
 {
     struct http_conn *c = s->closing ? NULL : wr_pool_zget(&s->conns);
@@ -54,8 +70,8 @@ static int take(struct wr_http_server *s, int fd)
         (void)wr_os_close(fd);
         return err;
     }
-    if (s->listener && wr_link_group_count(&s->group) >= s->options.max_conns)
-        wr_listener_pause(s->listener, WR_PAUSE_CONNS);
+    if (!s->told_full && is_full(s))
+        tell_full(s, true);
     s->group.ops->on_ready(&c->link);
     return 0;
 }
@@ -75,10 +91,10 @@ int wr_http_server_adopt(struct wr_http_server *s, int fd)
 void http_server_conn_gone(struct wr_http_server *s, struct http_conn *c)
 {
     wr_pool_put(&s->conns, c);
-    if (s->listener) {
-        wr_listener_resume(s->listener, WR_PAUSE_CONNS);
+    if (s->told_full && !s->closing && !is_full(s))
+        tell_full(s, false);
+    if (s->listener)
         wr_listener_resume(s->listener, WR_PAUSE_SHORTAGE);
-    }
     maybe_free(s);
 }
 
@@ -140,6 +156,13 @@ static void on_scope_end(struct wr_op *op, int why)
     wr_http_server_close(&s);
 }
 
+static void on_notice(struct wr_listener *l, const struct wr_listen_notice *n, void *arg)
+{
+    struct wr_http_server *s = arg;
+    (void)l;
+    s->options.on_notice(s, n, s->options.owner_arg);
+}
+
 static int open_listener(struct wr_http_server *s)
 {
     struct wr_listen_options listen = s->options.listen;
@@ -151,6 +174,8 @@ static int open_listener(struct wr_http_server *s)
     if (listen.addr.kind == WR_ADDR_NONE)
         return 0;
     listen.peer_unwanted = true;
+    if (s->options.on_notice)
+        listen.on_notice = on_notice;
     return wr_listener_open(s->loop, &listen, on_accept, s, &s->listener);
 }
 

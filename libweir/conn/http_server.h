@@ -84,6 +84,11 @@ struct wr_http_options {
     uint64_t output_hard;         /* the connection is closed above it; 0: 8 MiB */
     bool serve_half_closed; /* a FIN before the answer does not mean that the client left */
     struct wr_scope *scope; /* the server is closed when it ends; may be NULL */
+    /* For connections that come by wr_http_server_adopt: max_conns is reached; there is room again. */
+    void (*on_full)(struct wr_http_server *s, bool full, void *arg);
+    /* In place of listen.on_notice. */
+    void (*on_notice)(struct wr_http_server *s, const struct wr_listen_notice *n, void *arg);
+    void *owner_arg; /* of these two */
 };
 
 struct wr_http_stats {

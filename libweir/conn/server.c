@@ -8,8 +8,9 @@
 
 #include <errno.h>
 
-#define MAX_CONNS    100000U
-#define STOP_TICK_MS 10U /* how often a stopping server looks whether it is empty */
+#define MAX_CONNS      100000U
+#define STOP_TICK_MS   10U   /* how often a stopping server looks whether it is empty */
+#define STOP_LINGER_MS 1000U /* and how long it waits for peers to answer its FIN */
 
 struct wr_server {
     struct wr_conn_group g;
@@ -19,7 +20,7 @@ struct wr_server {
     uint64_t refused, send_to_gone;
     struct wr_op op; /* in the scope that the server belongs to */
     struct wr_timer stop_timer;
-    uint64_t cut_ms;
+    uint64_t cut_ms, linger_until_ms;
     bool stopping, cut, told_full;
     void (*on_full)(struct wr_server *s, bool full, void *arg);
     void (*on_notice)(struct wr_server *s, const struct wr_listen_notice *n, void *arg);
@@ -173,7 +174,9 @@ static void stop_tick(struct wr_timer *t)
         for (struct wr_link *l; (l = wr_link_next(&s->g.links, &cursor));)
             wr_link_close(l, WR_CLOSE_STOP, WR_E_STOPPED);
     }
-    if (busy || (lingers && !late)) {
+    if (busy)
+        s->linger_until_ms = wr_loop_now_ms(s->loop) + STOP_LINGER_MS;
+    if (busy || (lingers && !late && wr_loop_now_ms(s->loop) < s->linger_until_ms)) {
         wr_loop_timer_arm(s->loop, &s->stop_timer, STOP_TICK_MS);
         return;
     }
@@ -191,6 +194,7 @@ void wr_server_stop(struct wr_server *s, uint64_t grace_ms,
     }
     s->stopping = true;
     s->cut_ms = cut_ms;
+    s->linger_until_ms = wr_loop_now_ms(s->loop) + STOP_LINGER_MS;
     s->stopped = stopped;
     s->stopped_arg = arg;
     s->stop_timer.fn = stop_tick;

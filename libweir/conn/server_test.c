@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
+#include "libweir/base/rand.h"
 #include "libweir/io/sock.h"
 #include "tests/conn_kit.h"
 #include "tests/tap.h"
@@ -190,6 +191,89 @@ static void test_sizes(void)
            pieces[p]);
         is_int(r.seen.frames, WR_ARRAY_LEN(sizes), "as many frames");
         rig_down(&r, "sizes");
+    }
+}
+
+/* Random sizes in random pieces, every frame kept until the end: what somebody holds never changes. */
+#define KEPT 300
+static struct wr_bytes kept[KEPT];
+static int n_kept;
+
+static int keep_frame(struct wr_conn *c, struct wr_view v)
+{
+    (void)c;
+    if (n_kept == KEPT || wr_view_keep(v, &kept[n_kept]))
+        return WR_E_BUDGET;
+    n_kept++;
+    return 0;
+}
+
+static void test_kept(void)
+{
+    static const struct wr_proto keeping = {
+        .on_open = on_open, .on_frame = keep_frame, .on_close = on_close};
+    static char in[KEPT * 20010];
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct wr_rand rand;
+        struct rig r;
+        size_t n = 0, at = 0, sizes[KEPT];
+        bool same = true;
+        wr_rand_init(&rand, seed);
+        for (int i = 0; i < KEPT; i++) {
+            sizes[i] = wr_rand_below(&rand, wr_rand_one_in(&rand, 2) ? 300 : 20000);
+            put_len(in + n, sizes[i]);
+            memset(in + n + 4, i, sizes[i]);
+            n += 4 + sizes[i];
+        }
+        n_kept = 0;
+        rig_up(&r, (struct wr_conn_options){.codec = &len32, .proto = &keeping});
+        while (at < n) {
+            size_t m = 1 + wr_rand_below(&rand, seed % 2 ? 3000 : 100000);
+            m = n - at < m ? n - at : m;
+            kit_write(&r.k, r.peer, in + at, m);
+            at += m;
+        }
+        KIT_UNTIL(&r.k, 3000, n_kept == KEPT);
+        is_int(n_kept, KEPT, "seed %d: all frames", (int)seed);
+        for (int i = 0; i < n_kept; i++) {
+            struct wr_span s = wr_bytes_span(&kept[i]);
+            same &= s.n == sizes[i];
+            for (size_t j = 0; j < s.n; j++)
+                same &= s.p[j] == (char)i;
+            wr_bytes_drop(&kept[i]);
+        }
+        ok(same, "as they were sent, though kept to the end");
+        rig_down(&r, "kept");
+    }
+}
+
+/* Small frames, so that leftovers lie behind consumed bytes in a block of the connection's own. */
+static void test_leftovers(void)
+{
+    static char in[600000], out[600000];
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct wr_rand rand;
+        struct rig r;
+        size_t n = 0, at = 0, got = 0;
+        wr_rand_init(&rand, seed);
+        while (n < sizeof in - 5000) {
+            size_t size = 1100 + wr_rand_below(&rand, 2900);
+            put_len(in + n, size);
+            for (size_t j = 0; j < size; j++)
+                in[n + 4 + j] = (char)(n + j * 13);
+            n += 4 + size;
+        }
+        rig_up(&r, (struct wr_conn_options){.codec = &len32});
+        while (at < n) {
+            size_t m = 1 + wr_rand_below(&rand, 6000);
+            m = n - at < m ? n - at : m;
+            kit_write(&r.k, r.peer, in + at, m);
+            at += m;
+            got += kit_read(&r.k, r.peer, out + got, n - got, 1);
+        }
+        got += kit_read(&r.k, r.peer, out + got, n - got, 3000);
+        ok(got == n && memcmp(in, out, n) == 0, "seed %d: leftovers", (int)seed);
+        rig_down(&r, "leftovers");
     }
 }
 
@@ -508,6 +592,38 @@ static void test_listen(void)
     conn_kit_deinit(&k);
 }
 
+/* An answer to a peer that is still sending: it must not be lost to a RST. */
+static void test_linger(void)
+{
+    struct conn_kit k;
+    struct wr_server *server;
+    struct seen seen = {.frame_result = 0};
+    char out[16] = "";
+    if (conn_kit_init(&k, wr_heap_libc()))
+        exit(99);
+    struct wr_server_options o = {
+        .addr = "127.0.0.1:0", .conn = {.proto = &proto, .codec = &lines, .arg = &seen}
+    };
+    is_int(wr_server_open(k.loop, &o, &server), 0, "listens");
+    int fd = dial(server);
+    KIT_UNTIL(&k, 1000, seen.opens);
+    kit_write(&k, fd, "sorry\n", 6);
+    KIT_UNTIL(&k, 1000, seen.frames);
+    if (write(fd, blob, 100000) < 0) /* nobody will read it */
+        exit(99);
+    wr_conn_shutdown(seen.conn);
+    KIT_UNTIL(&k, 1000, seen.closes);
+    kit_turns(&k, 2);
+    is_int(write(fd, blob, 1000), 1000, "the peer goes on sending");
+    kit_turns(&k, 2);
+    is_int(kit_read(&k, fd, out, sizeof out, 1000), 6, "and finds the answer");
+    is_int(read(fd, out, 1), 0, "and then the end");
+    close(fd);
+    wr_server_close(&server);
+    kit_turns(&k, 3);
+    conn_kit_deinit(&k);
+}
+
 static void test_stop_cuts(void)
 {
     struct rig r;
@@ -580,6 +696,8 @@ int main(void)
 {
     test_pieces();
     test_sizes();
+    test_kept();
+    test_leftovers();
     test_refused();
     test_fairness_and_pause();
     test_timeouts();
@@ -590,6 +708,7 @@ int main(void)
     test_scope();
     test_send_to();
     test_listen();
+    test_linger();
     test_stop_cuts();
     test_refused_memory();
     return tap_done();

@@ -3,10 +3,9 @@
 
 #include "libweir/base/err.h"
 #include "libweir/conn/service_private.h"
+#include "libweir/io/accept.h"
 
 #include <sys/signalfd.h>
-
-#define GRACE_MS 10000U
 
 int service_fail(struct wr_service *s, const char *what, int err)
 {
@@ -16,13 +15,163 @@ int service_fail(struct wr_service *s, const char *what, int err)
     return err;
 }
 
-unsigned service_count(const struct wr_service_options *o)
+/* ---- ports --------------------------------------------------------------------------------------------- */
+
+static void add_port(struct wr_service *s, const struct wr_server_options *framed,
+                     const struct wr_http_options *http)
 {
-    unsigned n = 0;
-    while (n < WR_SERVICE_SERVERS &&
-           (o->servers[n].addr || o->servers[n].listen.addr.kind != WR_ADDR_NONE))
-        n++;
-    return n;
+    s->ports[s->n_ports++] =
+        (struct service_port){.service = s, .framed = framed, .http = http};
+}
+
+static void list_ports(struct wr_service *s)
+{
+    const struct wr_service_options *o = s->options;
+    for (unsigned i = 0; i < WR_SERVICE_SERVERS; i++) {
+        if (!o->servers[i].addr && o->servers[i].listen.addr.kind == WR_ADDR_NONE)
+            break;
+        add_port(s, &o->servers[i], NULL);
+    }
+    for (unsigned i = 0; i < WR_SERVICE_SERVERS; i++) {
+        if (!o->http[i].addr && o->http[i].listen.addr.kind == WR_ADDR_NONE)
+            break;
+        add_port(s, NULL, &o->http[i]);
+    }
+}
+
+const char *service_port_addr(const struct service_port *p, struct wr_listen_options *out)
+{
+    *out = p->framed ? p->framed->listen : p->http->listen;
+    return p->framed ? p->framed->addr : p->http->addr;
+}
+
+/* What a listener has to say goes to the log. */
+static void log_notice(const struct service_port *p, const struct wr_listen_notice *n)
+{
+    struct wr_log *log = p->service->log;
+    switch (n->kind) {
+    case WR_LISTEN_BACKLOG_CLIPPED:
+        WR_LOG(log, WARN, "listen", "backlog_clipped",
+               "wanted=%u got=%u fix=net.core.somaxconn", n->wanted, n->got);
+        break;
+    case WR_LISTEN_SHORTAGE:
+        WR_LOG(log, ERROR, "listen", "shortage", "err=%s fix=%s", wr_err_name(n->err),
+               wr_err_fix(WR_E_FD_LIMIT));
+        break;
+    case WR_LISTEN_RECOVERED:
+        WR_LOG(log, NOTICE, "listen", "recovered", "shed=%llu lasted_ms=%llu",
+               (unsigned long long)n->shed, (unsigned long long)n->lasted_ms);
+        break;
+    }
+}
+
+static void on_framed_notice(struct wr_server *server, const struct wr_listen_notice *n,
+                             void *arg)
+{
+    (void)server;
+    log_notice(arg, n);
+}
+
+static void on_http_notice(struct wr_http_server *server, const struct wr_listen_notice *n,
+                           void *arg)
+{
+    (void)server;
+    log_notice(arg, n);
+}
+
+static void on_port_full(struct service_port *p, bool full)
+{
+    if (!p->accept)
+        return;
+    if (full)
+        wr_accept_pause(p->accept);
+    else
+        wr_accept_resume(p->accept);
+}
+
+static void on_framed_full(struct wr_server *server, bool full, void *arg)
+{
+    (void)server;
+    on_port_full(arg, full);
+}
+
+static void on_http_full(struct wr_http_server *server, bool full, void *arg)
+{
+    (void)server;
+    on_port_full(arg, full);
+}
+
+static void mute(const char **addr, struct wr_listen_options *listen)
+{
+    *addr = NULL;
+    listen->addr.kind = WR_ADDR_NONE;
+}
+
+static int open_framed(struct service_port *p, bool listen)
+{
+    struct wr_server_options o = *p->framed;
+    if (!listen)
+        mute(&o.addr, &o.listen);
+    if (!o.scope)
+        o.scope = &p->service->scope;
+    if (!o.conn.arg)
+        o.conn.arg = p->service->options->arg;
+    o.on_full = on_framed_full;
+    o.on_notice = on_framed_notice;
+    o.arg = p;
+    return wr_server_open(p->service->loop, &o, &p->framed_server);
+}
+
+static int open_http(struct service_port *p, bool listen)
+{
+    struct wr_http_options o = *p->http;
+    if (!listen)
+        mute(&o.addr, &o.listen);
+    if (!o.scope)
+        o.scope = &p->service->scope;
+    if (!o.arg)
+        o.arg = p->service->options->arg;
+    o.on_full = on_http_full;
+    o.on_notice = on_http_notice;
+    o.owner_arg = p;
+    return wr_http_server_open(p->service->loop, &o, &p->http_server);
+}
+
+int service_port_open(struct service_port *p, bool listen)
+{
+    struct wr_service *s = p->service;
+    struct wr_listen_options unused;
+    char text[WR_ADDR_TEXT_MAX];
+    int rc = p->framed ? open_framed(p, listen) : open_http(p, listen);
+    if (rc) {
+        const char *addr = service_port_addr(p, &unused);
+        return service_fail(s, addr ? addr : "listen", rc);
+    }
+    if (!listen)
+        return 0;
+    struct wr_listener *l = p->framed ? wr_server_listener(p->framed_server)
+                                      : wr_http_server_listener(p->http_server);
+    wr_addr_format(wr_listener_addr(l), text);
+    WR_LOG(s->log, NOTICE, "service", "listening", "addr=%s", text);
+    return 0;
+}
+
+void service_port_adopt(int fd, void *port)
+{
+    struct service_port *p = port;
+    if (p->framed)
+        (void)wr_server_adopt(p->framed_server, fd);
+    else
+        (void)wr_http_server_adopt(p->http_server, fd);
+}
+
+static void close_ports(struct wr_service *s)
+{
+    for (unsigned i = 0; i < s->n_ports; i++) {
+        wr_accept_close(&s->ports[i].accept);
+        wr_server_close(&s->ports[i].framed_server);
+        wr_http_server_close(&s->ports[i].http_server);
+    }
 }
 
 /* ---- stopping -------------------------------------------------------------------------------------------- */
@@ -32,32 +181,56 @@ static void finish(struct wr_service *s)
     if (s->started && s->options->on_stop)
         s->options->on_stop(s);
     s->started = false;
+    close_ports(s);
     wr_scope_cancel(&s->scope, WR_E_STOPPED);
-    for (unsigned i = 0; i < s->n_servers; i++)
-        wr_server_close(&s->servers[i]);
     WR_LOG(s->log, NOTICE, "service", "stopped", "name=%s", s->options->name);
     wr_loop_stop(s->loop);
 }
 
-static void on_stopped(struct wr_server *server, void *arg)
+static void on_port_stopped(struct service_port *p)
 {
-    struct wr_service *s = arg;
+    if (p->stopped)
+        return;
+    p->stopped = true;
+    if (++p->service->n_stopped == p->service->n_ports)
+        finish(p->service);
+}
+
+static void on_framed_stopped(struct wr_server *server, void *arg)
+{
     (void)server;
-    if (++s->stopped == s->n_servers)
-        finish(s);
+    on_port_stopped(arg);
+}
+
+static void on_http_stopped(struct wr_http_server *server, void *arg)
+{
+    (void)server;
+    on_port_stopped(arg);
+}
+
+static void stop_port(struct service_port *p, uint64_t grace_ms)
+{
+    wr_accept_close(&p->accept);
+    if (p->stopped)
+        return;
+    if (p->framed_server)
+        wr_server_stop(p->framed_server, grace_ms, on_framed_stopped, p);
+    else if (p->http_server)
+        wr_http_server_stop(p->http_server, grace_ms, on_http_stopped, p);
 }
 
 void service_stop(struct wr_service *s)
 {
-    uint64_t grace = s->stopping ? 0 : s->options->grace_ms ? s->options->grace_ms : GRACE_MS;
-    bool first = !s->stopping;
-    s->stopping = true;
-    if (first)
+    uint64_t grace_ms = s->options->grace_ms ? s->options->grace_ms : SERVICE_GRACE_MS;
+    if (s->stopping)
+        grace_ms = 0;
+    else
         WR_LOG(s->log, NOTICE, "service", "stopping", "name=%s grace_ms=%llu", s->options->name,
-               (unsigned long long)grace);
-    for (unsigned i = 0; i < s->n_servers; i++)
-        wr_server_stop(s->servers[i], grace, on_stopped, s);
-    if (first && s->n_servers == 0)
+               (unsigned long long)grace_ms);
+    s->stopping = true;
+    for (unsigned i = 0; i < s->n_ports; i++)
+        stop_port(&s->ports[i], grace_ms);
+    if (s->n_ports == 0)
         finish(s);
 }
 
@@ -77,51 +250,8 @@ static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *i
 
 /* ---- serving --------------------------------------------------------------------------------------------- */
 
-static void on_notice(struct wr_server *server, const struct wr_listen_notice *n, void *arg)
+int service_start(struct wr_service *s)
 {
-    struct wr_service *s = arg;
-    (void)server;
-    switch (n->kind) {
-    case WR_LISTEN_BACKLOG_CLIPPED:
-        WR_LOG(s->log, WARN, "listen", "backlog_clipped",
-               "wanted=%u got=%u fix=net.core.somaxconn", n->wanted, n->got);
-        break;
-    case WR_LISTEN_SHORTAGE:
-        WR_LOG(s->log, ERROR, "listen", "shortage", "err=%s fix=\"%s\"", wr_err_name(n->err),
-               wr_err_fix(WR_E_FD_LIMIT));
-        break;
-    case WR_LISTEN_RECOVERED:
-        WR_LOG(s->log, NOTICE, "listen", "recovered", "shed=%llu lasted_ms=%llu",
-               (unsigned long long)n->shed, (unsigned long long)n->lasted_ms);
-        break;
-    }
-}
-
-static int open_server(struct wr_service *s, unsigned i)
-{
-    struct wr_server_options o = s->options->servers[i];
-    char addr[WR_ADDR_TEXT_MAX];
-    if (!o.scope)
-        o.scope = &s->scope;
-    o.on_notice = on_notice;
-    o.arg = s;
-    int rc = wr_server_open(s->loop, &o, &s->servers[i]);
-    if (rc)
-        return service_fail(s, o.addr ? o.addr : "listen", rc);
-    wr_addr_format(wr_listener_addr(wr_server_listener(s->servers[i])), addr);
-    WR_LOG(s->log, NOTICE, "service", "listening", "addr=%s", addr);
-    s->n_servers++;
-    return 0;
-}
-
-int service_open(struct wr_service *s)
-{
-    unsigned n = service_count(s->options);
-    for (unsigned i = 0; i < n; i++) {
-        int rc = open_server(s, i);
-        if (rc)
-            return rc;
-    }
     int rc = s->options->on_start ? s->options->on_start(s) : 0;
     if (rc < 0)
         return service_fail(s, "on_start", rc);
@@ -129,17 +259,37 @@ int service_open(struct wr_service *s)
     return 0;
 }
 
-void service_close(struct wr_service *s)
+int service_set_up(struct wr_service *s, struct wr_loop_stats *stats)
+{
+    const struct wr_service_options *o = s->options;
+    size_t hard = o->memory_hard ? o->memory_hard : WR_BUDGET_NONE;
+    size_t soft = o->memory_soft ? o->memory_soft : hard;
+    s->wake_fd = -1;
+    wr_budget_init(&s->budget, NULL, o->name ? o->name : "service", soft, hard);
+    int rc =
+        wr_loop_new(&(struct wr_loop_options){.budget = &s->budget, .stats = stats}, &s->loop);
+    if (rc) {
+        wr_budget_deinit(&s->budget);
+        return rc;
+    }
+    wr_scope_init(&s->scope, s->loop, NULL, 0);
+    list_ports(s);
+    return 0;
+}
+
+void service_tear_down(struct wr_service *s)
 {
     if (s->started && s->options->on_stop)
         s->options->on_stop(s);
-    for (unsigned i = 0; i < s->n_servers; i++)
-        wr_server_close(&s->servers[i]);
+    close_ports(s);
     wr_scope_deinit(&s->scope);
     wr_signal_close(&s->signals);
     /* What was closed frees its memory at the end of a turn. */
     (void)wr_loop_turn(s->loop, 0);
     (void)wr_loop_turn(s->loop, 0);
+    service_log_close(s);
+    wr_loop_free(&s->loop);
+    wr_budget_deinit(&s->budget);
 }
 
 static int run_alone(struct wr_service *s)
@@ -156,29 +306,23 @@ static int run_alone(struct wr_service *s)
         rc = wr_signal_open(s->loop, &s->signals, &set, on_signal);
     if (rc)
         return service_fail(s, "set-up", rc);
-    rc = service_open(s);
+    for (unsigned i = 0; i < s->n_ports && rc == 0; i++)
+        rc = service_port_open(&s->ports[i], true);
+    if (rc == 0)
+        rc = service_start(s);
     return rc ? rc : wr_loop_run(s->loop);
 }
 
 int wr_service_run(const struct wr_service_options *options)
 {
-    struct wr_service s = {.options = options, .log_tick.fn = NULL};
-    size_t hard = options->memory_hard ? options->memory_hard : WR_BUDGET_NONE;
-    size_t soft = options->memory_soft ? options->memory_soft : hard;
-    wr_budget_init(&s.budget, NULL, options->name ? options->name : "service", soft, hard);
-    int rc = wr_loop_new(&(struct wr_loop_options){.budget = &s.budget}, &s.loop);
-    if (rc) {
-        wr_budget_deinit(&s.budget);
+    if (options->workers)
+        return service_run_master(options);
+    struct wr_service s = {.options = options};
+    if (service_set_up(&s, NULL))
         return 1;
-    }
-    wr_scope_init(&s.scope, s.loop, NULL, 0);
-    rc = run_alone(&s);
-    if (rc)
+    if (run_alone(&s))
         s.result = 1;
-    service_close(&s);
-    service_log_close(&s);
-    wr_loop_free(&s.loop);
-    wr_budget_deinit(&s.budget);
+    service_tear_down(&s);
     return s.result;
 }
 
@@ -201,7 +345,15 @@ struct wr_log *wr_service_log(struct wr_service *service)
 
 struct wr_server *wr_service_server(struct wr_service *service, unsigned index)
 {
-    return index < service->n_servers ? service->servers[index] : NULL;
+    return index < service->n_ports ? service->ports[index].framed_server : NULL;
+}
+
+struct wr_http_server *wr_service_http(struct wr_service *service, unsigned index)
+{
+    for (unsigned i = 0; i < service->n_ports; i++)
+        if (service->ports[i].http && index-- == 0)
+            return service->ports[i].http_server;
+    return NULL;
 }
 
 void *wr_service_arg(struct wr_service *service)

@@ -21,7 +21,8 @@
  * workers and replaces those that die; connections reach them by the accept mode that is named.
  *
  * 1. TERM, INT, QUIT: stop accepting, finish every connection, cut what is left after grace_ms. A second one
- *    cuts at once. HUP: on_hup. USR1: the log is reopened.
+ *    cuts at once. HUP: on_hup, in every process that serves. USR1: the log is reopened. USR2: every worker
+ *    is replaced by a new one, none of them before its successor serves.
  * 2. The result is an exit status: 0 after an orderly stop, 1 when it could not start or went wrong;
  *    the reason is on the log (standard error by default).
  * 3. on_start runs once per process that serves, before it serves; on_stop after its last connection.
@@ -29,6 +30,7 @@
  * Call it from the main thread, before there are others.
  */
 
+#include "libweir/conn/http_server.h"
 #include "libweir/conn/server.h"
 
 struct wr_log;
@@ -38,9 +40,10 @@ struct wr_service; /* opaque */
 
 struct wr_service_options {
     const char *name;
-    struct wr_server_options
-        servers[WR_SERVICE_SERVERS]; /* up to the first without an address */
-    unsigned workers;                /* processes; 0: serve in this one */
+    /* Both lists go up to the first without an address. */
+    struct wr_server_options servers[WR_SERVICE_SERVERS];
+    struct wr_http_options http[WR_SERVICE_SERVERS];
+    unsigned workers;   /* processes; 0: serve in this one */
     const char *accept; /* "reuseport" (default), "exclusive", "notify", "fdpass" */
     uint64_t grace_ms;  /* 0: 10 s */
     uint64_t memory_soft, memory_hard; /* per process; 0: no limit */
@@ -59,6 +62,7 @@ struct wr_loop *wr_service_loop(struct wr_service *service);
 struct wr_scope *wr_service_scope(struct wr_service *service); /* ends when the service stops */
 struct wr_log *wr_service_log(struct wr_service *service);     /* may be NULL */
 struct wr_server *wr_service_server(struct wr_service *service, unsigned index);
+struct wr_http_server *wr_service_http(struct wr_service *service, unsigned index);
 void *wr_service_arg(struct wr_service *service);
 unsigned wr_service_worker(const struct wr_service *service); /* index; 0 without workers */
 void wr_service_stop(struct wr_service *service);             /* as TERM does */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libweir/base/err.h"
 #include "libweir/conn/service_private.h"
+#include "libweir/io/board.h"
 #include "libweir/io/log_ring.h"
+#include "libweir/io/recorder.h"
 #include "libweir/io/shm.h"
 #include "libweir/os/os.h"
 
@@ -9,17 +11,27 @@
 
 #define LOG_TICK_MS 1000U
 
-int service_log_memory(struct wr_service *s, unsigned rings)
+int service_log_memory(struct wr_service *s, unsigned seats)
 {
-    struct wr_shm_part part = {WR_LOG_PART, WR_LOG_VERSION,
-                               wr_log_ring_size(rings, SERVICE_LOG_RING)};
-    int rc = wr_shm_new(wr_loop_heap(s->loop), s->options->name, &part, 1, &s->shm);
+    const struct wr_board_options board = {.seats = seats};
+    struct wr_shm_part parts[] = {
+        {WR_BOARD_PART,        WR_BOARD_VERSION,       wr_board_size(&board)},
+        { WR_RECORDER_PART, WR_RECORDER_VERSION, wr_recorder_size(seats,       SERVICE_EVENTS)},
+        { WR_LOG_PART,      WR_LOG_VERSION, wr_log_ring_size(seats,     SERVICE_LOG_RING)},
+    };
+    int rc = wr_shm_new(wr_loop_heap(s->loop), s->options->name ? s->options->name : "service",
+                        parts, WR_ARRAY_LEN(parts), &s->shm);
     if (rc == 0)
-        rc = wr_log_ring_format(s->shm, rings, SERVICE_LOG_RING);
+        rc = wr_recorder_format(s->shm, seats, SERVICE_EVENTS);
+    if (rc == 0)
+        rc = wr_log_ring_format(s->shm, seats, SERVICE_LOG_RING);
     if (rc)
         return rc;
-    s->wake_fd = wr_os_eventfd(0, 0);
-    return s->wake_fd < 0 ? s->wake_fd : 0;
+    int fd = wr_os_eventfd(0, 0);
+    if (fd < 0)
+        return fd;
+    s->wake_fd = fd;
+    return 0;
 }
 
 static void on_tick(struct wr_timer *t)
@@ -27,6 +39,12 @@ static void on_tick(struct wr_timer *t)
     struct wr_service *s = wr_container_of(t, struct wr_service, log_tick);
     wr_log_tick(s->log);
     wr_loop_timer_arm(s->loop, t, LOG_TICK_MS);
+}
+
+void service_log_tick(struct wr_service *s)
+{
+    s->log_tick.fn = on_tick;
+    wr_loop_timer_arm(s->loop, &s->log_tick, LOG_TICK_MS);
 }
 
 int service_log_open(struct wr_service *s)
@@ -37,15 +55,17 @@ int service_log_open(struct wr_service *s)
     int rc = part ? wr_log_ring_at(part, size, 0, &ring) : -EPROTO;
     if (rc)
         return rc;
-    unsigned level = s->options->log_level;
     struct wr_log_options o = {
-        .ring = ring, .wake_fd = s->wake_fd, .level = level ? level : WR_LOG_NOTICE};
+        .ring = ring, .wake_fd = s->wake_fd, .level = service_log_level(s->options)};
     rc = wr_log_new(wr_loop_heap(s->loop), &o, &s->log);
-    if (rc)
-        return rc;
-    s->log_tick.fn = on_tick;
-    wr_loop_timer_arm(s->loop, &s->log_tick, LOG_TICK_MS);
-    return 0;
+    if (rc == 0)
+        service_log_tick(s);
+    return rc;
+}
+
+unsigned service_log_level(const struct wr_service_options *o)
+{
+    return o->log_level ? o->log_level : WR_LOG_NOTICE;
 }
 
 struct wr_logger_options service_logger_options(const struct wr_service *s)
@@ -58,13 +78,23 @@ struct wr_logger_options service_logger_options(const struct wr_service *s)
     };
 }
 
+void service_drain_log(struct wr_service *s)
+{
+    struct wr_logger_options o = service_logger_options(s);
+    if (s->shm && !s->logger)
+        (void)!wr_logger_open(s->loop, &o, &s->logger);
+    if (s->logger)
+        (void)wr_logger_drain(s->logger);
+}
+
 void service_log_close(struct wr_service *s)
 {
     wr_loop_timer_cancel(&s->log_tick);
-    wr_log_free(&s->log);
+    if (!s->worker)
+        wr_log_free(&s->log);
     wr_logger_free(&s->logger); /* writes what is left */
     wr_shm_free(&s->shm);
-    if (s->wake_fd > 0)
+    if (s->wake_fd >= 0)
         wr_os_close(s->wake_fd);
-    s->wake_fd = 0;
+    s->wake_fd = -1;
 }

@@ -21,6 +21,21 @@ struct wr_shm;
 struct wr_worker;
 
 #define SERVICE_LOG_RING ((size_t)64 << 10)
+#define SERVICE_EVENTS   1024U /* of a flight recorder */
+#define SERVICE_GRACE_MS 10000U
+
+/* One row of options.servers or options.http, in the process that serves it. */
+struct service_port {
+    struct wr_service *service;
+    const struct wr_server_options *framed; /* one of the two */
+    const struct wr_http_options *http;
+    struct wr_server *framed_server;
+    struct wr_http_server *http_server;
+    struct wr_accept *accept; /* in a worker */
+    bool stopped;
+};
+
+#define SERVICE_PORTS (2 * WR_SERVICE_SERVERS)
 
 struct wr_service {
     const struct wr_service_options *options;
@@ -30,9 +45,8 @@ struct wr_service {
     struct wr_log *log;
     struct wr_timer log_tick;
     struct wr_signal signals;
-    struct wr_server *servers[WR_SERVICE_SERVERS];
-    struct wr_accept *accepts[WR_SERVICE_SERVERS];
-    unsigned n_servers, stopped;
+    struct service_port ports[SERVICE_PORTS];
+    unsigned n_ports, n_stopped;
     bool stopping, started;
     int result;
     struct wr_worker *worker; /* NULL in the only process */
@@ -46,18 +60,34 @@ struct wr_service {
 /* Logs, remembers the failure as the service's result, passes the error on. */
 int service_fail(struct wr_service *s, const char *what, int err);
 
-/* Opens servers, calls on_start. */
-int service_open(struct wr_service *s);
-/* Graceful; again: at once. */
+/* ---- service.c: one serving process ---------------------------------------------------------------- */
+/* Budget, loop, scope. stats may be NULL. */
+WR_MUST int service_set_up(struct wr_service *s, struct wr_loop_stats *stats);
+/* The server of a port; with its listener, or for descriptors that service_port_adopt gets. */
+WR_MUST int service_port_open(struct service_port *p, bool listen);
+void service_port_adopt(int fd, void *port);
+/* Address and listener options of its row. */
+const char *service_port_addr(const struct service_port *p, struct wr_listen_options *out);
+/* Calls on_start. */
+WR_MUST int service_start(struct wr_service *s);
+/* Graceful; called again: at once. Ends with the loop. */
 void service_stop(struct wr_service *s);
-void service_close(struct wr_service *s);
-unsigned service_count(const struct wr_service_options *o);
+/* Closes and frees everything, also after a failed start. */
+void service_tear_down(struct wr_service *s);
 
-/* Memory for the log of this family of processes (rings of them) and the eventfd that wakes its reader. */
-WR_MUST int service_log_memory(struct wr_service *s, unsigned rings);
+/* ---- service_log.c ----------------------------------------------------------------------------------- */
+/* Shared memory of so many seats: board, flight recorder, log; and the eventfd that wakes the logger. */
+WR_MUST int service_log_memory(struct wr_service *s, unsigned seats);
 /* The writer's side on ring 0. */
 WR_MUST int service_log_open(struct wr_service *s);
+void service_log_tick(struct wr_service *s);
+unsigned service_log_level(const struct wr_service_options *o);
 struct wr_logger_options service_logger_options(const struct wr_service *s);
+/* Writes what is left in the rings; no other logger runs any more. */
+void service_drain_log(struct wr_service *s);
 void service_log_close(struct wr_service *s);
+
+/* ---- service_master.c -------------------------------------------------------------------------------- */
+int service_run_master(const struct wr_service_options *options);
 
 #endif
