@@ -29,6 +29,7 @@ struct accept_lane { /* the master's view of one worker */
     int bell;        /* eventfd to the worker */
     int channel[2];  /* fdpass: [0] the master writes, [1] the worker reads; both stay open */
     bool ready, late;
+    bool orphan;  /* its process died; cleared when a successor is ready */
     pid_t holder; /* the latest that got ready */
     uint64_t drained_seen, sent;
     uint64_t blocked_until_ms;

@@ -259,12 +259,11 @@ static void give_back(struct wr_accept_share *s, unsigned index)
         ring(s, (unsigned)parent - 1);
 }
 
-/* Those without anybody, and those that this worker had adopted. */
-static void adopt_orphans(struct wr_accept_share *s, unsigned gone)
+static void adopt_orphans(struct wr_accept_share *s)
 {
-    for (unsigned i = 0; i < s->o.workers; i++) {
+    for (unsigned i = 0; i < s->o.workers && s->o.mode == WR_ACCEPT_REUSEPORT; i++) {
         uint64_t parent = wr_word_get(&words_of(s, i)->adopted_by);
-        if (!s->lane[i].ready && (parent == 0 || parent == gone + 1))
+        if (s->lane[i].orphan && (parent == 0 || !s->lane[parent - 1].ready))
             adopt(s, i);
     }
 }
@@ -275,7 +274,7 @@ static void worker_ready(struct wr_accept_share *s, unsigned index, pid_t pid)
 {
     struct accept_lane *lane = &s->lane[index];
     lane->ready = true;
-    lane->late = false;
+    lane->late = lane->orphan = false;
     lane->holder = pid;
     wr_word_set(&words_of(s, index)->paused, 0);
     if (s->o.mode == WR_ACCEPT_REUSEPORT)
@@ -298,10 +297,9 @@ static void worker_ended(struct wr_accept_share *s, unsigned index, bool was_hol
     struct accept_lane *lane = &s->lane[index];
     if (was_holder)
         worker_leaves(s, index);
-    if (was_holder && s->o.mode == WR_ACCEPT_REUSEPORT)
-        adopt_orphans(s, index);
     if (was_holder && s->o.mode == WR_ACCEPT_FDPASS)
         take_back(s, index);
+    lane->orphan = !lane->ready;
     /* It may have died between taking and counting. Too few unread by our count does no harm. */
     lane->sent = wr_word_get(&words_of(s, index)->taken);
 }
@@ -317,6 +315,7 @@ void wr_accept_share_event(struct wr_accept_share *s, enum wr_procs_event event,
         worker_leaves(s, index);
     else if (event == WR_PROCS_ENDED)
         worker_ended(s, index, holder);
+    adopt_orphans(s);
 }
 
 int wr_accept_share_fd(const struct wr_accept_share *s, unsigned index)

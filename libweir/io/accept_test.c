@@ -31,7 +31,8 @@ struct fixture {
     unsigned ready, ended, replaced, connections;
     pid_t client;
     int client_pidfd;
-    uint64_t paused_worker; /* index + 1 */
+    uint64_t paused_worker;   /* index + 1 */
+    uint64_t crashing_worker; /* index + 1 */
 };
 
 /* ---- worker: says "ok" and hangs up ------------------------------------------------------------- */
@@ -72,6 +73,8 @@ static int worker_main(struct wr_worker *w, void *arg)
     struct worker me = {.seat = wr_worker_seat(w)};
     struct wr_worker_callbacks callbacks = {on_stop, NULL, &me};
     struct wr_loop_options o = {.stats = wr_worker_loop_stats(w)};
+    if (f->crashing_worker == wr_worker_index(w) + 1)
+        return 9;
     if (wr_loop_new(&o, &me.loop) < 0 ||
         wr_accept_open(me.loop, f->share, wr_worker_index(w), on_connection, &me, me.seat, NULL,
                        &me.accept) < 0 ||
@@ -190,11 +193,14 @@ static void turn(struct fixture *f)
     (void)wr_loop_turn(f->loop, 2);
 }
 
-static bool set_up(struct fixture *f, enum wr_accept_mode mode, uint64_t paused_worker)
+static bool set_up(struct fixture *f, enum wr_accept_mode mode, uint64_t paused_worker,
+                   uint64_t crashing_worker)
 {
     struct wr_shm_part part = {WR_BOARD_PART, WR_BOARD_VERSION, wr_board_size(&board_options)};
     struct wr_loop_options lo = {.heap = wr_heap_libc()};
-    *f = (struct fixture){.mode = mode, .paused_worker = paused_worker};
+    *f = (struct fixture){
+        .mode = mode, .paused_worker = paused_worker, .crashing_worker = crashing_worker};
+    unsigned serving = WORKERS - (crashing_worker != 0);
     struct wr_accept_share_options so = {
         .mode = mode, .workers = WORKERS, .listen = listen_on_loopback, .arg = f};
     struct wr_procs_options po = {
@@ -217,9 +223,9 @@ static bool set_up(struct fixture *f, enum wr_accept_mode mode, uint64_t paused_
     po.board = f->board;
     if (wr_procs_start(f->loop, &po, &f->procs) < 0)
         return false;
-    for (int i = 0; i < 2000 && f->ready < WORKERS; i++)
+    for (int i = 0; i < 2000 && f->ready < serving; i++)
         turn(f);
-    return f->ready == WORKERS;
+    return f->ready == serving;
 }
 
 static void tear_down(struct fixture *f)
@@ -263,7 +269,7 @@ static void test_all_served(enum wr_accept_mode mode)
     enum {
         N = 600 * WIDE / 16
     };
-    ok(set_up(&f, mode, 0), "%s: ready", name);
+    ok(set_up(&f, mode, 0, 0), "%s: ready", name);
     start_client(&f, N);
     while (client_runs(&f))
         turn(&f);
@@ -285,7 +291,7 @@ static void test_killed(enum wr_accept_mode mode)
     struct fixture f;
     const char *name = wr_accept_mode_name(mode);
     unsigned kills = 0;
-    ok(set_up(&f, mode, 0), "%s: ready", name);
+    ok(set_up(&f, mode, 0, 0), "%s: ready", name);
     start_client(&f, 4000);
     uint64_t next = wr_os_now_ns(CLOCK_MONOTONIC) + 30000000;
     while (client_runs(&f)) {
@@ -312,7 +318,7 @@ static void test_replaced(enum wr_accept_mode mode)
     struct fixture f;
     const char *name = wr_accept_mode_name(mode);
     unsigned rounds = 0;
-    ok(set_up(&f, mode, 0), "%s: ready", name);
+    ok(set_up(&f, mode, 0, 0), "%s: ready", name);
     start_client(&f, 4000);
     while (client_runs(&f)) {
         turn(&f);
@@ -335,7 +341,7 @@ static void test_one_takes_nothing(enum wr_accept_mode mode, bool stopped)
     struct fixture f;
     struct wr_procs_info info;
     const char *name = wr_accept_mode_name(mode);
-    ok(set_up(&f, mode, stopped ? 0 : 2), "%s: ready", name);
+    ok(set_up(&f, mode, stopped ? 0 : 2, 0), "%s: ready", name);
     if (stopped && wr_procs_info(f.procs, 1, &info))
         is_int(wr_os_kill(info.pid, SIGSTOP), 0, "%s: one is stopped", name);
     start_client(&f, 320);
@@ -345,6 +351,20 @@ static void test_one_takes_nothing(enum wr_accept_mode mode, bool stopped)
            stopped ? "stopped" : "paused");
     if (stopped && wr_procs_info(f.procs, 1, &info))
         is_int(wr_os_kill(info.pid, SIGCONT), 0, "%s: and continued", name);
+    tear_down(&f);
+}
+
+/* A worker that dies whenever it is started: what the kernel hands to its socket is served by others. */
+static void test_one_crashes(enum wr_accept_mode mode)
+{
+    struct fixture f;
+    const char *name = wr_accept_mode_name(mode);
+    ok(set_up(&f, mode, 0, 2), "%s: two are ready", name);
+    start_client(&f, 320);
+    while (client_runs(&f))
+        turn(&f);
+    is_int(client_count(&f, WR_COUNTER_REQUESTS), 320, "%s: one never lives, all answered",
+           name);
     tear_down(&f);
 }
 
@@ -366,6 +386,7 @@ int main(void)
         test_all_served(mode);
         test_killed(mode);
         test_replaced(mode);
+        test_one_crashes(mode);
     }
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, true);
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, false);
