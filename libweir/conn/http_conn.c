@@ -35,9 +35,9 @@ void http_conn_init(struct http_conn *c, struct wr_http_server *s)
     wr_buf_init(&c->in, wr_loop_blocks(s->loop), wr_loop_budget(s->loop));
     c->last_ms = wr_loop_now_ms(s->loop);
     c->window_bytes = 0;
-    c->requests = 0;
+    c->requests = c->phase_requests = 0;
     c->phase = HTTP_FIRST;
-    c->eating = c->closing = c->dirty = c->eof = c->clogged = false;
+    c->eating = c->closing = c->dirty = c->eof = c->clogged = c->full = false;
 }
 
 /* ---- bytes to requests -------------------------------------------------------------------------- */
@@ -46,6 +46,27 @@ static void refuse(struct http_conn *c)
 {
     c->dirty = true;
     http_req_refuse(c->req, wr_reason_status(c->req->parse.refusal.reason), WR_HTTP_REFUSED, 0);
+}
+
+/* The handler has returned. Unless the request is over with that, its head must outlive the bytes it came
+ * in, if only for on_done. */
+static void outlive_the_bytes(struct http_conn *c)
+{
+    struct wr_http_req *req = c->req;
+    bool done = req && req->answer == ANSWER_DONE;
+    if (!req || (done && (req->body_done || !req->keep_alive) && wr_link_is_open(&c->link)))
+        return;
+    if (http_req_keep_head(req) == 0)
+        return;
+    c->dirty = true;
+    if (req->answer == ANSWER_NONE)
+        http_req_refuse(req, 503, WR_HTTP_ABORTED, WR_E_BUDGET);
+    else if (done)
+        req->keep_alive = false; /* over at once, while the bytes are here */
+    if (c->req && !(done && wr_link_is_open(&c->link))) {
+        http_req_forget_head(req);
+        wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
+    }
 }
 
 static void head_complete(struct http_conn *c)
@@ -64,10 +85,7 @@ static void head_complete(struct http_conn *c)
         return;
     }
     s->options.on_request(req, s->options.arg);
-    if (c->req && c->req->answer != ANSWER_DONE && http_req_keep_head(c->req) != 0) {
-        c->dirty = true;
-        http_req_refuse(c->req, 503, WR_HTTP_ABORTED, WR_E_BUDGET);
-    }
+    outlive_the_bytes(c);
 }
 
 /* False when the head goes on behind these bytes: they must be kept and shown again. */
@@ -113,13 +131,21 @@ static bool request_over(struct http_conn *c)
     return true;
 }
 
+/* Who pipelines more than it reads waits: the next request is begun when its answer has room. */
+static bool full(const struct http_conn *c)
+{
+    return (!c->req || !c->req->handled) &&
+           wr_link_queued(&c->link) > c->server->options.output_high;
+}
+
 /* Eats from the front of *in what can be eaten now. What is left belongs to an unfinished head, to a
  * later request, or to a body that nobody wants yet. */
 static void eat(struct http_conn *c, struct wr_span *in)
 {
     while (wr_link_is_open(&c->link) && !c->closing) {
         if (c->req && c->req->handled) {
-            if (!c->req->body_done && in->n && !http_req_feed(c->req, in))
+            /* also without bytes: a body that was paused at its last piece has its end left */
+            if (!c->req->body_done && !http_req_feed(c->req, in))
                 break;
             if (!c->req) /* refused while feeding */
                 continue;
@@ -127,7 +153,7 @@ static void eat(struct http_conn *c, struct wr_span *in)
                 break;
             continue;
         }
-        if (in->n == 0 || !eat_head(c, in))
+        if (in->n == 0 || full(c) || !eat_head(c, in))
             break;
     }
 }
@@ -162,7 +188,7 @@ static void eat_kept(struct http_conn *c)
 static bool hungry(const struct http_conn *c)
 {
     const struct wr_http_req *req = c->req;
-    if (!wr_link_is_open(&c->link) || c->closing || c->eof)
+    if (!wr_link_is_open(&c->link) || c->closing || c->eof || full(c))
         return false;
     if (!req || !req->handled)
         return true;
@@ -200,13 +226,15 @@ static void on_eof(struct http_conn *c)
 {
     struct wr_http_req *req = c->req;
     c->eof = true;
-    if (!req || (!req->handled && wr_parse_is_idle(&req->parse))) {
-        wr_link_finish(&c->link, WR_CLOSE_PEER, 0);
+    if (!req)
+        return;
+    if (!req->handled && wr_parse_is_idle(&req->parse)) {
+        http_req_free(&c->req, WR_HTTP_ABORTED, WR_E_CLOSED);
     } else if (!req->handled) {
         http_req_refuse(req, 400, WR_HTTP_REFUSED, 0);
     } else {
         req->keep_alive = false;
-        if (!req->body_done && req->answer != ANSWER_DONE)
+        if (!request_over(c))
             wr_link_close(&c->link, WR_CLOSE_RESET, WR_E_CLOSED);
     }
 }
@@ -229,7 +257,7 @@ static void on_ready(struct wr_link *l)
 {
     struct http_conn *c = conn_of(l);
     size_t got = 0;
-    c->eating = true;
+    c->eating = c->server->eating = true;
     if (wr_buf_span(&c->in).n || c->req)
         eat_kept(c);
     for (unsigned calls = 0; hungry(c); calls++) {
@@ -252,9 +280,8 @@ static void on_ready(struct wr_link *l)
     }
     if (l->stream.hang_up && c->req && !hungry(c))
         on_hang_up(c);
-    c->eating = false;
-    if (got && c->phase != HTTP_HEAD && c->phase != HTTP_BODY)
-        c->last_ms = now_ms(c);
+    c->full = full(c);
+    c->eating = c->server->eating = false;
     http_conn_settle(c);
 }
 
@@ -264,7 +291,7 @@ static void on_ready(struct wr_link *l)
 static enum http_phase phase_of(const struct http_conn *c)
 {
     const struct wr_http_req *req = c->req;
-    if (c->clogged)
+    if (c->clogged || (!req && c->closing))
         return HTTP_SEND;
     if (!req)
         return c->requests ? HTTP_IDLE : HTTP_FIRST;
@@ -297,7 +324,7 @@ static uint64_t phase_due(const struct http_conn *c)
     return UINT64_MAX;
 }
 
-/* Nothing more is wanted of the peer and the answer is out: a plain close, unless bytes may come that
+/* Nothing more is wanted of the peer. When the answer is out: a plain close, unless bytes may come that
  * would turn it into a RST and take our answer with them. */
 static void end(struct http_conn *c)
 {
@@ -307,9 +334,11 @@ static void end(struct http_conn *c)
     if (wr_buf_span(&c->in).n)
         c->dirty = true;
     wr_buf_deinit(&c->in);
+    if (wr_link_queued(&c->link))
+        return; /* on_flushed comes back */
     if (c->dirty)
         wr_link_finish(&c->link, why, 0);
-    else if (wr_link_queued(&c->link) == 0)
+    else
         wr_link_close(&c->link, why, 0);
 }
 
@@ -320,12 +349,16 @@ void http_conn_settle(struct http_conn *c)
     if (!c->req && (c->closing || c->eof || (c->server->stopping && !wr_buf_span(&c->in).n))) {
         c->closing = true;
         end(c);
-        return;
+        if (!wr_link_is_open(&c->link))
+            return;
     }
     enum http_phase phase = phase_of(c);
-    if (phase == (enum http_phase)c->phase)
+    /* The same phase of another request has its own deadline; output is one stream. */
+    if (phase == (enum http_phase)c->phase &&
+        (phase == HTTP_SEND || c->requests == c->phase_requests))
         return;
     c->phase = (uint8_t)phase;
+    c->phase_requests = c->requests;
     c->last_ms = now_ms(c);
     c->window_bytes = window_counter(c);
     wr_link_wake_by(&c->link, phase_due(c));
@@ -342,7 +375,9 @@ void http_conn_answered(struct http_conn *c)
 {
     if (c->eating)
         return;
-    if (c->req && request_over(c) && !c->closing)
+    if (c->req)
+        (void)request_over(c); /* or the rest of its body is to be skipped */
+    if (!c->closing)
         http_conn_wake(c);
     http_conn_settle(c);
 }
@@ -354,11 +389,12 @@ static void on_flushed(struct wr_link *l)
     if (!wr_link_is_open(l))
         return;
     c->clogged = wr_link_queued(l) > 0;
-    if (c->closing && !req) {
-        end(c);
-        return;
+    bool room = wr_link_queued(l) <= c->server->options.output_high / 2;
+    if (c->full && room) {
+        c->full = false;
+        http_conn_wake(c);
     }
-    if (req && req->above_high && wr_link_queued(l) <= c->server->options.output_high / 2) {
+    if (req && req->above_high && room) {
         req->above_high = false;
         if (req->on_drain)
             req->on_drain(req, req->drain_arg);

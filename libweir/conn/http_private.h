@@ -25,17 +25,18 @@ enum http_phase {
 struct http_conn {
     struct wr_link link; /* first */
     struct wr_http_server *server;
-    struct wr_http_req *req; /* under way, or NULL */
-    struct wr_buf in;        /* read and not yet eaten */
-    uint64_t last_ms;        /* when the phase began or last moved */
-    uint64_t window_bytes;   /* the stream's counter when the rate window began */
-    uint32_t requests;
+    struct wr_http_req *req;           /* under way, or NULL */
+    struct wr_buf in;                  /* read and not yet eaten */
+    uint64_t last_ms;                  /* when the phase began or last moved */
+    uint64_t window_bytes;             /* the stream's counter when the rate window began */
+    uint32_t requests, phase_requests; /* heads so far; when the phase began */
     uint8_t phase;
-    bool eating;  /* in http_conn_ready: whoever answers leaves the rest to it */
+    bool eating;  /* in on_ready: whoever answers leaves the rest to it */
     bool closing; /* after the answer under way, or now if there is none */
     bool dirty;   /* the peer may have sent what we shall not read: linger */
     bool eof;
     bool clogged; /* a flush left output behind */
+    bool full;    /* too much output waits for another request to begin */
 };
 
 enum http_answer {
@@ -87,6 +88,7 @@ struct wr_http_server {
     void (*stopped)(struct wr_http_server *s, void *arg);
     void *stopped_arg;
     bool stopping, closing, told_full;
+    bool eating; /* the scratch holds what one of the connections is eating */
 };
 
 /* http_conn.c */
@@ -107,6 +109,8 @@ void http_req_free(struct wr_http_req **req, enum wr_http_end end, int err);
 void http_req_refuse(struct wr_http_req *req, int status, enum wr_http_end end, int err);
 /* The handler has returned without finishing: what its spans point to moves to the arena. */
 WR_MUST int http_req_keep_head(struct wr_http_req *req);
+/* Its bytes are gone: nothing of it is shown any more. */
+void http_req_forget_head(struct wr_http_req *req);
 /* Pieces of the body to whoever wants them; false when it cannot go on now. */
 bool http_req_feed(struct wr_http_req *req, struct wr_span *in);
 

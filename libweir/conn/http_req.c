@@ -46,6 +46,8 @@ static void count_end(struct wr_http_server *s, const struct wr_http_req *req,
 static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
 {
     struct wr_http_server *s = req->server;
+    if (!req->handled && !req->parse.refusal.reason)
+        http_req_forget_head(req); /* half a head lies where it was read, and nobody kept it */
     enum wr_reason why = req->handled ? req->body.refusal.reason : req->parse.refusal.reason;
     struct wr_http_done done = {
         .end = end,
@@ -81,6 +83,11 @@ void http_req_free(struct wr_http_req **ref, enum wr_http_end end, int err)
         wr_buf_deinit(&req->whole);
     wr_arena_deinit(&req->arena);
     wr_pool_put(&s->reqs, req);
+}
+
+void http_req_forget_head(struct wr_http_req *req)
+{
+    wr_head_init(&req->head, req->fields, req->server->options.limits.max_fields);
 }
 
 int http_req_keep_head(struct wr_http_req *req)
@@ -273,7 +280,7 @@ bool http_req_feed(struct wr_http_req *req, struct wr_span *in)
 
 static void want_body(struct wr_http_req *req)
 {
-    if (req->head.expect_continue && req->body_in == 0 && !req->body_done)
+    if (req->head.expect_continue && req->body_in == 0 && req->answer == ANSWER_NONE)
         (void)put(req, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     req->head.expect_continue = false;
     http_conn_wake(req->conn);
@@ -318,7 +325,9 @@ void wr_http_stream_body(struct wr_http_req *req,
 void wr_http_pause_body(struct wr_http_req *req, bool pause)
 {
     req->body_paused = pause;
-    if (!pause)
+    if (pause)
+        http_conn_settle(req->conn); /* the silence is ours */
+    else
         http_conn_wake(req->conn);
 }
 

@@ -72,7 +72,10 @@ static int take(struct wr_http_server *s, int fd)
     }
     if (!s->told_full && is_full(s))
         tell_full(s, true);
-    s->group.ops->on_ready(&c->link);
+    if (s->eating)
+        wr_link_again(&c->link); /* a handler gave it: its request lies in the scratch */
+    else
+        s->group.ops->on_ready(&c->link);
     return 0;
 }
 

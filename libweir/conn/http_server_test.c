@@ -23,6 +23,8 @@ struct world {
     int stopped;
     struct wr_http_done done;
     unsigned dones;
+    char done_path[64];
+    int lasts, adopt_fd;
 };
 
 static void take_all(struct wr_http_req *req, struct wr_span body, int err, void *arg)
@@ -42,6 +44,21 @@ static void echo_piece(struct wr_http_req *req, struct wr_span piece, bool last,
     if (last)
         (void)wr_http_end(req);
 }
+
+/* Takes one piece and then nothing more until it is told to go on. */
+static void pausing_piece(struct wr_http_req *req, struct wr_span piece, bool last, void *arg)
+{
+    struct world *w = arg;
+    if (last) {
+        w->lasts++;
+        (void)wr_http_reply(req, 200, WR_LIT("text/plain"), WR_LIT("all of it"));
+    } else if (piece.n) {
+        w->held = req;
+        wr_http_pause_body(req, true);
+    }
+}
+
+static char big[4 << 20];
 
 static void on_cancel(struct wr_op *op, int why)
 {
@@ -65,6 +82,13 @@ static void on_request(struct wr_http_req *req, void *arg)
                                      WR_LIT("application/octet-stream")};
         if (wr_http_begin(req, 200, &type, 1, WR_HTTP_CHUNKED) == 0)
             wr_http_stream_body(req, echo_piece, w);
+    } else if (wr_span_eq(path, WR_LIT("/pausing"))) {
+        wr_http_stream_body(req, pausing_piece, w);
+    } else if (wr_span_eq(path, WR_LIT("/big"))) {
+        (void)wr_http_reply(req, 200, WR_LIT("text/plain"), wr_span(big, sizeof big));
+    } else if (wr_span_eq(path, WR_LIT("/adopt"))) {
+        (void)wr_http_server_adopt(w->server, w->adopt_fd);
+        (void)wr_http_reply(req, 200, WR_LIT("text/plain"), wr_http_path(req));
     } else if (wr_span_eq(path, WR_LIT("/short"))) {
         if (wr_http_begin(req, 200, NULL, 0, 10) == 0 && wr_http_write(req, WR_LIT("abc")) >= 0)
             (void)wr_http_end(req);
@@ -79,9 +103,10 @@ static void on_request(struct wr_http_req *req, void *arg)
 static void on_done(struct wr_http_req *req, const struct wr_http_done *done, void *arg)
 {
     struct world *w = arg;
-    (void)req;
+    struct wr_span path = wr_http_path(req);
     w->done = *done;
     w->dones++;
+    (void)snprintf(w->done_path, sizeof w->done_path, "%.*s", WR_SPANF(path));
 }
 
 static int world_open(struct world *w, const struct wr_heap *heap)
@@ -408,6 +433,88 @@ static void test_stop(void)
     world_close(w);
 }
 
+/* ---- bodies that nobody reads, half reads, or reads late ------------------------------------------- */
+
+static void test_unread_bodies(void)
+{
+    struct world *w = new_world();
+    bool eof;
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", false);
+    struct wr_http_req *req = w->held;
+    (void)wr_op_end(&w->op);
+    (void)wr_http_reply(req, 200, WR_LIT("text/plain"), WR_LIT("done"));
+    turns(w);
+    is_int(w->dones, 1, "answered later, the body that is here already is skipped at once");
+    ok(!(arrived(w, &eof), eof) && balanced(w, 0), "balanced, the connection stays");
+    send_text(w, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1234", false);
+    is_int(w->dones, 1, "answered, half of its body yet to come");
+    for (int i = 0; i < 3; i++) { /* others use the scratch meanwhile */
+        (void)memset(wr_loop_scratch(w->loop), 'S', 4096);
+        send_text(w, "5", false);
+    }
+    (void)wr_os_shutdown(w->client, SHUT_WR);
+    turns(w);
+    ok((arrived(w, &eof), eof), "the client ends in the middle of it: closed at once");
+    ok(w->done.end == WR_HTTP_ANSWERED && balanced(w, 0) && stats(w).open == 0,
+       "it was answered");
+    is_str(w->done_path, "/x", "and its head is still what it was");
+    world_close(w);
+}
+
+static void test_paused_bodies(void)
+{
+    static const char *const posts[] = {
+        "POST /pausing HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd",
+        "POST /pausing HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
+    };
+    for (size_t i = 0; i < WR_ARRAY_LEN(posts); i++) {
+        struct world *w = new_world();
+        ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+        send_text(w, posts[i], false);
+        for (int n = 0; n < 4 && w->held && !w->lasts; n++) {
+            wr_http_pause_body(w->held, false);
+            turns(w);
+        }
+        is_int(w->lasts, 1, "paused at each piece, %zu: the last one comes, once", i);
+        ok(has(arrived(w, NULL), "all of it") && balanced(w, 0), "answered, balanced");
+        world_close(w);
+    }
+}
+
+static void test_continue_behind_answer(void)
+{
+    struct world *w = new_world();
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w,
+              "POST /stream HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+              "Content-Length: 2\r\n\r\n",
+              false);
+    ok(!has(arrived(w, NULL), "100 Continue"), "no 100 into an answer that has begun");
+    send_text(w, "ab", false);
+    ok(wr_span_has_suffix(arrived(w, NULL), WR_LIT("2\r\nab\r\n0\r\n\r\n")),
+       "its body is whole");
+    world_close(w);
+}
+
+static void test_adopt_within(void)
+{
+    struct world *w = new_world();
+    int s[2];
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    if (wr_os_socketpair(AF_UNIX, SOCK_STREAM, s) != 0)
+        WR_PANIC("no pair");
+    (void)!wr_os_send(s[1], "GET /other HTTP/1.1\r\nHost: other\r\n\r\n", 37, 0);
+    w->adopt_fd = s[0];
+    send_text(w, "GET /adopt HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    ok(wr_span_has_suffix(arrived(w, NULL), WR_LIT("\r\n\r\n/adopt")),
+       "a connection taken within a handler leaves the handler's request alone");
+    is_int(stats(w).answered, 2, "both are answered");
+    (void)wr_os_close(s[1]);
+    world_close(w);
+}
+
 /* ---- limits ---------------------------------------------------------------------------------------------- */
 
 static void test_slow_reader(void)
@@ -420,6 +527,96 @@ static void test_slow_reader(void)
     turns(w);
     pass_time(w, 150);
     ok(stats(w).open == 0, "a client that does not read is cut");
+    ok(balanced(w, 0), "balanced");
+    world_close(w);
+}
+
+/* Reads until the end, as slowly as it has to; how much came. */
+static size_t drink(struct world *w, unsigned ms)
+{
+    uint64_t end = wr_os_now_ns(CLOCK_MONOTONIC) + (uint64_t)ms * 1000000;
+    size_t sum = 0;
+    ssize_t n = -EAGAIN;
+    while ((n > 0 || n == -EAGAIN) && wr_os_now_ns(CLOCK_MONOTONIC) < end) {
+        n = wr_os_recv(w->client, w->got, sizeof w->got, 0);
+        sum += n > 0 ? (size_t)n : 0;
+        (void)wr_loop_turn(w->loop, 0);
+    }
+    return sum;
+}
+
+/* The deadlines of the request do not run against the client that takes its answer. */
+static void test_slow_download(void)
+{
+    static const char *const gets[] = {
+        "GET /big HTTP/1.0\r\n\r\n",
+        "GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n\r\nx",
+        "GET /later HTTP/1.0\r\n\r\n",
+    };
+    for (size_t i = 0; i < WR_ARRAY_LEN(gets); i++) {
+        struct world *w = new_world();
+        w->options.first_timeout_ms = w->options.head_timeout_ms = 30;
+        w->options.idle_timeout_ms = w->options.handler_timeout_ms = 30;
+        ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+        send_text(w, gets[i], false);
+        if (w->held) {
+            struct wr_http_req *req = w->held;
+            (void)wr_op_end(&w->op);
+            (void)wr_http_reply(req, 200, WR_LIT("text/plain"), wr_span(big, sizeof big));
+        }
+        pass_time(w, 100);
+        is_int(stats(w).open, 1, "download %zu outlives the other deadlines", i);
+        ok(drink(w, 2000) > sizeof big, "and is whole");
+        turns(w);
+        ok(stats(w).answered == 1 && balanced(w, 0), "answered, balanced");
+        world_close(w);
+    }
+}
+
+/* Each head comes in time, but its end always together with the beginning of the next. */
+static void test_overlapping_heads(void)
+{
+    struct world *w = new_world();
+    w->options.head_timeout_ms = 60;
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "GET / HT", false);
+    for (int i = 0; i < 6; i++) {
+        pass_time(w, 20);
+        send_text(w, "TP/1.1\r\nHost: h\r\n\r\nGET / HT", false);
+    }
+    is_int(stats(w).answered, 6, "each head has its own deadline");
+    w->done_path[0] = '?';
+    pass_time(w, 100);
+    ok(stats(w).aborted == 1 && w->done.status == 408, "the last one passes it");
+    is_str(w->done_path, "", "of half a head nothing is shown");
+    world_close(w);
+}
+
+/* Who pipelines more than it reads is not read any further, and loses nothing. */
+static void test_pipelined_flood(void)
+{
+    struct world *w = new_world();
+    static const char get[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+    w->options.output_high = 16 << 10;
+    w->options.output_hard = 64 << 10;
+    size_t asked = 0, at = 0;
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    for (int i = 0; i < 20000; i++) {
+        ssize_t n = wr_os_send(w->client, get + at, sizeof get - 1 - at, 0);
+        if (n > 0)
+            at += (size_t)n;
+        else
+            (void)wr_loop_turn(w->loop, 0);
+        if (at == sizeof get - 1)
+            asked++, at = 0;
+    }
+    ok(stats(w).open == 1 && stats(w).answered < asked, "it waits for the reader");
+    if (at)
+        (void)drink(w, 50), (void)!wr_os_send(w->client, get + at, sizeof get - 1 - at, 0),
+            asked++;
+    (void)drink(w, 300);
+    is_int(stats(w).answered, asked, "all are answered");
     ok(balanced(w, 0), "balanced");
     world_close(w);
 }
@@ -456,6 +653,13 @@ int main(void)
     test_deadlines();
     test_stop();
     test_slow_reader();
+    test_unread_bodies();
+    test_paused_bodies();
+    test_continue_behind_answer();
+    test_adopt_within();
+    test_slow_download();
+    test_overlapping_heads();
+    test_pipelined_flood();
     nth_every("http server", scenario, NULL);
     return tap_done();
 }
