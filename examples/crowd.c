@@ -67,6 +67,8 @@ static void enter(struct wr_task *task)
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons(c->crowd->plan->port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (c->crowd->over) /* the time ended in this turn */
+        return;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     c->answers = 0;
     begin(c);
@@ -152,12 +154,11 @@ static void on_ready(struct wr_io *io, uint32_t events)
 static void on_over(struct wr_timer *t)
 {
     struct crowd *crowd = wr_container_of(t, struct crowd, timer);
-    if (crowd->over || crowd->waiting == 0) {
+    if (crowd->over || crowd->waiting == 0)
         wr_loop_stop(crowd->loop);
-        return;
-    }
+    else
+        wr_loop_timer_arm(crowd->loop, t, crowd->plan->patience_ms);
     crowd->over = true;
-    wr_loop_timer_arm(crowd->loop, t, crowd->plan->patience_ms);
 }
 
 int crowd_run(const struct crowd_plan *plan, struct crowd_result *out)

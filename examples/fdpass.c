@@ -8,8 +8,10 @@
  *     fdpass &   echo hello | nc -N 127.0.0.1 2014
  *     fd 9 accepted by 4711, fd 7 served by 4712: hello
  */
+#include "libweir/io/fdpass.h"
 #include "examples/option.h"
 #include "libweir/libweir.h"
+#include "libweir/os/os.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -95,6 +97,7 @@ static int serve(void *arg)
 /* ---- the process that accepts ---------------------------------------------------------------------- */
 
 static int channel;
+static struct wr_listener *listener;
 
 static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer, void *arg)
 {
@@ -109,11 +112,16 @@ static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer,
 
 static int on_start(struct wr_service *service)
 {
-    static struct wr_listener *listener;
     struct wr_listen_options listen = {0};
     int rc = wr_addr_parse(wr_span_str(wr_service_arg(service)), &listen.addr);
     return rc ? rc
               : wr_listener_open(wr_service_loop(service), &listen, on_accept, NULL, &listener);
+}
+
+static void on_stop(struct wr_service *service)
+{
+    (void)service;
+    wr_listener_close(&listener);
 }
 
 int main(int argc, char **argv)
@@ -128,5 +136,6 @@ int main(int argc, char **argv)
     return wr_service_run(&(struct wr_service_options){
         .name = "fdpass",
         .arg = (void *)(uintptr_t)option_address(argc, argv, "tcp://127.0.0.1:2014"),
-        .on_start = on_start});
+        .on_start = on_start,
+        .on_stop = on_stop});
 }

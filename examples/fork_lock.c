@@ -11,6 +11,7 @@
  *   3. the order that works: processes first, then threads.
  */
 #include "libweir/libweir.h"
+#include "libweir/os/os.h"
 
 #include <pthread.h>
 #include <signal.h>

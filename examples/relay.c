@@ -7,6 +7,9 @@
  *
  *     hello &   relay tcp://127.0.0.1:2012 localhost:8080 &   curl http://127.0.0.1:2012/
  */
+#include "libweir/io/relay.h"
+#include "libweir/io/connect.h"
+#include "libweir/io/resolve.h"
 #include "libweir/libweir.h"
 
 #include <stdio.h>

@@ -8,6 +8,7 @@
  * The client of rpc. Exit status 0: answered (hold, deaf: closed by the server); 1: no such key, no answer.
  */
 #include "kv.pb-c.h"
+#include "libweir/base/mem_arena.h"
 #include "libweir/libweir.h"
 #include "libweir/pb/pb.h"
 
@@ -46,8 +47,9 @@ static int on_open(struct wr_conn *c)
         pair.key = argv[3];
         pair.value = (ProtobufCBinaryData){strlen(argv[4]), (uint8_t *)argv[4]};
         out.put = &pair;
-    } else {
-        return 0;
+    } else { /* a first word is expected of everybody */
+        out.body_case = KV__PACKET__BODY_PING;
+        out.ping = true;
     }
     return wr_conn_send_pb(c, &out.base);
 }
@@ -61,7 +63,10 @@ static int on_packet(struct call *call, struct wr_conn *c, const Kv__Packet *in)
         pong.id = in->id;
         pong.body_case = KV__PACKET__BODY_PONG;
         pong.pong = true;
-        return strcmp(call->argv[2], "deaf") == 0 ? WR_FRAME_QUIET : wr_conn_send_pb(c, &pong.base);
+        return strcmp(call->argv[2], "deaf") == 0 ? WR_FRAME_QUIET
+                                                  : wr_conn_send_pb(c, &pong.base);
+    case KV__PACKET__BODY_PONG:
+        return WR_FRAME_QUIET;
     case KV__PACKET__BODY_VALUE:
         printf("%.*s\n", (int)in->value.len, (const char *)in->value.data);
         finish(call, 0);
