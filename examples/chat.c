@@ -3,7 +3,6 @@
  * chat [ADDRESS]: every line goes to everybody else. The room keeps ids, not pointers: somebody who left
  * meanwhile is simply not found. A slow reader does not hold the others up; over his hard limit he is out.
  */
-#include "libweir/base/buf.h"
 #include "libweir/libweir.h"
 
 static const struct wr_codec lines = WR_CODEC_LINES(1024);

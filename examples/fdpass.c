@@ -8,7 +8,6 @@
  *     fdpass &   echo hello | nc -N 127.0.0.1 2014
  *     fd 9 accepted by 4711, fd 7 served by 4712: hello
  */
-#include "libweir/io/fdpass.h"
 #include "examples/option.h"
 #include "libweir/libweir.h"
 #include "libweir/os/os.h"

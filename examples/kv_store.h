@@ -6,7 +6,6 @@
  * The store of the rpc example: keys to values, bounded in number, every byte owned.
  */
 
-#include "libweir/base/table.h"
 #include "libweir/libweir.h"
 
 #include <errno.h>

@@ -7,9 +7,6 @@
  *
  *     hello &   relay tcp://127.0.0.1:2012 localhost:8080 &   curl http://127.0.0.1:2012/
  */
-#include "libweir/io/relay.h"
-#include "libweir/io/connect.h"
-#include "libweir/io/resolve.h"
 #include "libweir/libweir.h"
 
 #include <stdio.h>
@@ -29,21 +26,26 @@ struct session {
     int client; /* -1: the relay's or closed */
 };
 
-static void end(struct session *s, const char *what, int err,
-                const struct wr_relay_stats *stats)
+static void failed(struct session *s, const char *stage, int err)
 {
+    WR_LOG(wr_service_log(s->relay->service), WARN, "relay", "failed", "stage=%s err=%s", stage,
+           wr_err_name(err));
     if (s->client >= 0)
         close(s->client);
-    WR_LOG(wr_service_log(s->relay->service), NOTICE, "relay", "ended",
-           "stage=%s err=%s to_target=%llu to_client=%llu", what,
-           err ? wr_err_name(err) : "none", stats ? (unsigned long long)stats->a_to_b : 0,
-           stats ? (unsigned long long)stats->b_to_a : 0);
     free(s);
 }
 
 static void on_end(void *arg, int err, const struct wr_relay_stats *stats)
 {
-    end(arg, "relay", err, stats);
+    struct session *s = arg;
+    if (err) {
+        failed(s, "relay", err);
+        return;
+    }
+    WR_LOG(wr_service_log(s->relay->service), NOTICE, "relay", "ended",
+           "to_target=%llu to_client=%llu", (unsigned long long)stats->a_to_b,
+           (unsigned long long)stats->b_to_a);
+    free(s);
 }
 
 static void on_connected(void *arg, int err, const struct wr_connected *c)
@@ -51,14 +53,14 @@ static void on_connected(void *arg, int err, const struct wr_connected *c)
     struct session *s = arg;
     struct wr_relay *r;
     if (err) {
-        end(s, wr_connect_stage_name(c->stage), err, NULL);
+        failed(s, wr_connect_stage_name(c->stage), err);
         return;
     }
     err = wr_relay_start_fds(wr_service_scope(s->relay->service), s->client, c->fd, NULL,
                              on_end, s, &r);
     if (err) {
         close(c->fd);
-        end(s, "start", err, NULL);
+        failed(s, "relay", err);
         return;
     }
     s->client = -1;
@@ -78,7 +80,7 @@ static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer,
     int rc = wr_connect(wr_service_scope(relay->service), relay->resolver, &relay->target, NULL,
                         on_connected, s);
     if (rc)
-        end(s, "connect", rc, NULL);
+        failed(s, "connect", rc);
 }
 
 static int on_start(struct wr_service *service)

@@ -15,8 +15,9 @@
  */
 #include "examples/kv_store.h"
 #include "examples/option.h"
-#include "kv.pb-c.h"
 #include "libweir/pb/pb.h"
+
+#include <kv.pb-c.h>
 
 struct rpc {
     struct wr_service *service;

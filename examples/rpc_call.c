@@ -7,11 +7,10 @@
  *
  * The client of rpc. Exit status 0: answered (hold, deaf: closed by the server); 1: no such key, no answer.
  */
-#include "kv.pb-c.h"
-#include "libweir/base/mem_arena.h"
 #include "libweir/libweir.h"
 #include "libweir/pb/pb.h"
 
+#include <kv.pb-c.h>
 #include <stdio.h>
 
 struct call {
