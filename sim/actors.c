@@ -102,7 +102,7 @@ static void client_flush(struct client *c)
     while (c->out_n > 0) {
         size_t n = c->out_n;
         if (c->temper == DRIBBLING && n > 1)
-            n = 1 + sim_rand(n < 16 ? n : 16);
+            n = 1 + sim_rand(n < 16 ? n : 15 + n / 20);
         ssize_t r = sim_send(c->peer, c->out, n);
         if (r == -EAGAIN)
             return;

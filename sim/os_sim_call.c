@@ -138,7 +138,11 @@ void sim_iov_get(const struct iovec *v, size_t n, size_t at, void *to, size_t le
     }
 }
 
-/* A copy of the message that asks for fewer bytes: the fault of the short read or write. */
+/*
+ * A copy of the message that asks for fewer bytes: the fault of the short read or write. epoll(7) allows
+ * a program to take a short count for "no more now", so the kernel owes it an edge afterwards: the
+ * rest counts as having arrived, or the space as having come free, just behind the call.
+ */
 #define SHORT_IOV 16
 static bool shorten(unsigned chance, const struct msghdr *m, struct msghdr *out,
                     struct iovec v[SHORT_IOV])
@@ -183,6 +187,8 @@ static ssize_t file_recv(int fd, struct msghdr *m, int flags)
             break;
         (void)sim_park(f, UINT64_MAX);
     }
+    if (less && r > 0)
+        sim_wake(f, EPOLLIN | EPOLLRDNORM);
     sim_let_go();
     if (less && r >= 0) {
         m->msg_flags = cut.msg_flags;
@@ -210,6 +216,8 @@ static ssize_t file_send(int fd, const struct msghdr *m, int flags)
             break;
         (void)sim_park(f, UINT64_MAX);
     }
+    if (less && r > 0)
+        sim_wake(f, EPOLLOUT | EPOLLWRNORM);
     sim_let_go();
     return r;
 }

@@ -6,7 +6,7 @@
  *   SYN        dropped when the accept queue is full: the client tries again after 1, 2, 4 ... s
  *   SYN+ACK    makes the client OPEN; an embryo waits at the listener
  *   ACK        moves the embryo into the accept queue; dropped when that is full or when the listener
- *              defers until data: the listener's side asks again after 1 s, at most five times
+ *              defers until data: the listener's side asks again after 1, 2, 4 ... s, five times
  */
 
 #include "sim/os_sim_tcp.h"
@@ -204,7 +204,7 @@ static void embryo_step(struct sim_tcp *c)
         embryo_give_up(c);
         return;
     }
-    sim_after(&c->handshake, SIM_S);
+    sim_after(&c->handshake, waits ? SIM_S : SIM_S << c->tries);
 }
 
 static void client_open(struct sim_tcp *t, struct sim_tcp *l)

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <time.h>
 
-const struct scenario *const scenarios[] = {&scenario_bare, &scenario_log, NULL};
+const struct scenario *const scenarios[] = {
+    &scenario_bare, &scenario_log, &scenario_serve, &scenario_workers, &scenario_scarce, NULL};
 
 struct run {
     unsigned long long from, to;
