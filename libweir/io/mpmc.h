@@ -37,9 +37,13 @@ struct wr_mpmc {
     const struct wr_heap *heap;
     struct wr_mpmc_cell *cell;
     uint64_t mask;
-    /* Pushers and poppers each write a line of their own. */
-    WR_CACHE_ALIGNED uint64_t push_at;
-    WR_CACHE_ALIGNED uint64_t pop_at;
+    /* Pushers and poppers each write a line of their own. Kept apart by distance, not by alignment:
+     * the queue is embedded in memory from a heap, which aligns to 16. */
+    char apart_[WR_CACHE_LINE];
+    uint64_t push_at;
+    char apart__[WR_CACHE_LINE];
+    uint64_t pop_at;
+    char apart___[WR_CACHE_LINE];
 };
 
 /* capacity is rounded up to a power of two. -ENOMEM. */
