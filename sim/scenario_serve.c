@@ -138,7 +138,7 @@ static void serve_run(struct sim_case *c)
     struct serve s;
     case_weather(c, &o);
     bool by_lines = case_often(c, 300);
-    serve_init(&s, c, case_often(c, 500 + 500) ? 0 : 1, by_lines);
+    serve_init(&s, c, case_often(c, 500) ? 0 : 1 + (unsigned)case_draw(c, 3), by_lines);
     case_open(c, &o);
     case_start(c, "serve", serve_main, &s);
     struct crowd_options w = crowd_draw(c, by_lines);
