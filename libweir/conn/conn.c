@@ -340,7 +340,7 @@ static int keep_rest(struct wr_conn *c, const struct region *r)
             wr_block_drop(&c->in);
             c->in = b;
         }
-        memcpy(c->in->data, r->block->data + r->at, r->len);
+        memcpy(wr_block_open(c->in), r->block->data + r->at, r->len);
         c->in_at = 0;
     } else {
         c->in_at = (uint32_t)r->at;
@@ -359,6 +359,7 @@ static int shared_block(struct wr_conn_group *g, struct wr_block **out)
         if (rc)
             return rc;
     }
+    (void)wr_block_open(g->shared); /* what was lent from it is dead from here on */
     *out = g->shared;
     return 0;
 }
@@ -371,6 +372,8 @@ static int own_room(struct wr_conn *c, size_t need)
     if (want < c->in_len + (size_t)1)
         want = c->in_len + (size_t)1;
     bool writable = wr_block_writable(c->in);
+    if (writable)
+        (void)wr_block_open(c->in);
     if (writable && c->in_at + want <= c->in->size)
         return 0;
     if (writable && want <= c->in->size) {
