@@ -27,7 +27,7 @@ struct sim_case {
     bool exit_any;      /* the service need not end with 0 */
     uint64_t time_limit_ns;
     /* before the crowds came */
-    int base_fds;
+    int base_fds, base_fds_first; /* of all processes, and of the first */
     unsigned base_files;
     size_t base_heap;
     struct sim_event watch;

@@ -384,6 +384,9 @@ static void *heap_take(size_t n, size_t align)
             return NULL;
         block = range(at);
         h->brk = at + size;
+#if WR_ASAN
+        __asan_unpoison_memory_region(block, size); /* another process may have been here */
+#endif
     }
     struct heap_tag *tag = (struct heap_tag *)(void *)block;
     *tag = (struct heap_tag){HEAP_LIVE, p->pid, n};
@@ -429,6 +432,9 @@ static void heap_free(void *ctx, void *user, size_t n)
     memset(user, 0xdd, tag->size < 256 ? tag->size : 256);
 #endif
     struct heap *h = heap_here();
+#if WR_ASAN
+    __asan_unpoison_memory_region(user, sizeof(void *));
+#endif
     memcpy(user, &h->free[c], sizeof(void *));
     h->free[c] = tag;
 #if WR_ASAN

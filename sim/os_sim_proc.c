@@ -306,6 +306,19 @@ int sim_fds(pid_t pid)
     return p ? (int)p->fd_open : -1;
 }
 
+const char *sim_fd_kinds(pid_t pid)
+{
+    static const char letters[] = "EesdrwFTUu"; /* as enum sim_kind */
+    static char text[128];
+    struct sim_proc *p = sim_proc_find(pid);
+    size_t n = 0;
+    for (unsigned fd = 0; p && fd < p->fd_count && n + 1 < sizeof text; fd++)
+        if (p->fds[fd])
+            text[n++] = letters[p->fds[fd]->kind];
+    text[n] = 0;
+    return text;
+}
+
 size_t sim_heap_live(pid_t pid)
 {
     struct sim_proc *p = sim_proc_find(pid);

@@ -159,7 +159,7 @@ static void bare_run(struct sim_case *c)
                                          1u << SLOW_READER | 1u << ABORTER | 1u << VANISHER};
     case_crowd(c, &w);
     case_play(c);
-    case_rest(c, true);
+    case_rest(c, false);
     case_stop(c, SIGTERM, 5 * SIM_S);
 }
 

@@ -149,7 +149,7 @@ static void serve_run(struct sim_case *c)
     case_crowd(c, &w);
     s.crowd = c->crowds[0];
     case_play(c);
-    case_rest(c, true);
+    case_rest(c, false);
     case_stop(c, SIGTERM, 10 * SIM_S);
     accounts_check(&s);
 }
@@ -192,7 +192,7 @@ static void workers_run(struct sim_case *c)
     sim_cancel(&s.mischief);
     (void)sim_run(sim_now() +
                   30 * SIM_S); /* all workers are back, and those told to stop are gone */
-    case_rest(c, false);
+    case_rest(c, true);
     case_stop(c, SIGTERM, 15 * SIM_S);
 }
 
@@ -229,7 +229,7 @@ static void scarce_run(struct sim_case *c)
     w.ends_allowed = w.refusal_allowed = false;
     case_crowd(c, &w);
     case_play(c);
-    case_rest(c, false);
+    case_rest(c, true);
     case_stop(c, SIGTERM, 10 * SIM_S);
 }
 

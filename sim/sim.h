@@ -145,7 +145,8 @@ struct sim_host_view {
     uint64_t oldest_queued_ns; /* how long the eldest of the queued has waited */
 };
 void sim_look(struct sim_host_view *out);
-int sim_fds(pid_t pid); /* open descriptors, -1 when there is no such process */
+int sim_fds(pid_t pid);              /* open descriptors, -1 when there is no such process */
+const char *sim_fd_kinds(pid_t pid); /* a letter per descriptor, for people */
 bool sim_alive(pid_t pid);
 bool sim_asleep(pid_t pid);      /* all its tasks wait for something */
 size_t sim_heap_live(pid_t pid); /* bytes allocated and not freed */
