@@ -179,8 +179,6 @@ static void on_closed(struct wr_link *l, enum wr_close why, int err)
     wr_loop_free_later(g->links.loop, &c->later, conn_free);
 }
 
-static void on_ready(struct wr_link *l);
-
 int wr_conn_new(struct wr_conn_group *g, int fd, struct wr_conn **out_conn)
 {
     const struct wr_proto *p = g->options.proto;
@@ -207,7 +205,7 @@ int wr_conn_new(struct wr_conn_group *g, int fd, struct wr_conn **out_conn)
     else if (g->reading)
         wr_link_again(&c->link); /* the shared block is in use by whoever called */
     else
-        on_ready(&c->link);
+        wr_link_ready(&c->link);
     return 0;
 }
 

@@ -58,7 +58,7 @@ static void tell_full(struct wr_http_server *s, bool full)
 
 static int take(struct wr_http_server *s, int fd)
 {
-    struct http_conn *c = s->closing ? NULL : wr_pool_zget(&s->conns);
+    struct http_conn *c = s->closing ? NULL : wr_pool_get(&s->conns);
     int err = c ? 0 : s->closing ? WR_E_STOPPED : WR_E_BUDGET;
     if (!err) {
         http_conn_init(c, s);
@@ -75,7 +75,7 @@ static int take(struct wr_http_server *s, int fd)
     if (s->eating)
         wr_link_again(&c->link); /* a handler gave it: its request lies in the scratch */
     else
-        s->group.ops->on_ready(&c->link);
+        wr_link_ready(&c->link);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #define HARD_LIMIT ((uint64_t)8 << 20)
 #define STALL_MS   30000U
 #define DRAIN_MS   60000U
+#define GATHER     ((size_t)16 << 10) /* output of one on_ready that goes out without a queue */
 
 /* ---- reasons ------------------------------------------------------------------------------------- */
 
@@ -87,12 +88,16 @@ int wr_link_group_init(struct wr_link_group *g, struct wr_loop *loop)
         return wr_scope_why(g->scope);
     wr_slots_init(&g->links, wr_loop_heap(loop), g->max_links);
     wr_scope_init(&g->lingering, loop, g->scope, 0);
+    wr_pool_init(&g->outqs, wr_loop_mem(loop), wr_loop_budget(loop), "outq",
+                 sizeof(struct wr_outq));
     return 0;
 }
 
 void wr_link_group_deinit(struct wr_link_group *g)
 {
     WR_ASSERT(wr_link_group_idle(g));
+    wr_block_drop(&g->gather);
+    wr_pool_deinit(&g->outqs);
     wr_scope_deinit(&g->lingering);
     wr_slots_deinit(&g->links);
 }
@@ -121,15 +126,14 @@ static uint64_t limit_at(uint64_t from_ms, uint32_t limit_ms)
 
 void wr_link_wake_by(struct wr_link *l, uint64_t due_ms)
 {
-    if (l->state == WR_LINK_CLOSED || due_ms == UINT64_MAX)
+    if (l->state == WR_LINK_CLOSED || due_ms == UINT64_MAX || !l->registered)
         return;
     if (!wr_timer_armed(&l->timer) || due_ms < l->timer.due_ms)
         wr_wheel_arm(wr_loop_wheel(l->group->loop), &l->timer, due_ms);
 }
 
-static void on_timer(struct wr_timer *t)
+static void look_at_time(struct wr_link *l)
 {
-    struct wr_link *l = wr_container_of(t, struct wr_link, timer);
     struct wr_link_group *g = l->group;
     uint64_t now = wr_loop_now_ms(g->loop);
     if (l->waiting) {
@@ -151,6 +155,11 @@ static void on_timer(struct wr_timer *t)
         wr_link_wake_by(l, drain);
 }
 
+static void on_timer(struct wr_timer *t)
+{
+    look_at_time(wr_container_of(t, struct wr_link, timer));
+}
+
 /* ---- life ----------------------------------------------------------------------------------------- */
 
 static void on_turn_end(struct wr_task *t);
@@ -162,13 +171,11 @@ int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd)
     if (rc)
         return rc;
     wr_stream_init(&l->stream, fd);
-    wr_outq_init(&l->out, wr_loop_blocks(g->loop), NULL, wr_loop_heap(g->loop), g->hard_limit);
     wr_task_init(&l->task, on_turn_end);
     l->timer.fn = on_timer;
     l->state = WR_LINK_OPEN;
     g->stats.opened++;
     wr_loop_at_turn_end(g->loop, &l->task);
-    wr_link_wake_by(l, g->ops->on_time(l, wr_loop_now_ms(g->loop)));
     return 0;
 }
 
@@ -179,6 +186,7 @@ static void end(struct wr_link *l, enum wr_close why, int err)
     l->state = WR_LINK_CLOSED;
     l->why = (uint8_t)why;
     l->err = err;
+    l->gathered = 0;
     wr_loop_timer_cancel(&l->timer);
     wr_slots_remove(&g->links, l->id);
     g->stats.closed[why]++;
@@ -274,15 +282,42 @@ static void on_event(struct wr_io *io, uint32_t events)
     if (l->stream.writable && (wr_link_queued(l) || l->state == WR_LINK_FINISHING))
         wr_loop_at_turn_end(l->group->loop, &l->task);
     if (l->state == WR_LINK_OPEN && l->stream.readable && !l->paused)
-        l->group->ops->on_ready(l);
+        wr_link_ready(l);
 }
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-/* What every put begins and ends with. */
+static void drop_queue(struct wr_link *l)
+{
+    if (!l->out)
+        return;
+    wr_outq_deinit(l->out);
+    wr_pool_put(&l->group->outqs, l->out);
+    l->out = NULL;
+}
+
+/* There is a queue, and in front of it what was gathered before. */
+static int need_queue(struct wr_link *l)
+{
+    struct wr_link_group *g = l->group;
+    if (l->out)
+        return 0;
+    l->out = wr_pool_get(&g->outqs);
+    if (!l->out)
+        return WR_E_BUDGET;
+    wr_outq_init(l->out, wr_loop_blocks(g->loop), NULL, wr_loop_heap(g->loop), g->hard_limit);
+    int rc = l->gathered ? wr_outq_put_copy(l->out, g->gather->data, l->gathered) : 0;
+    if (rc)
+        drop_queue(l);
+    else
+        l->gathered = 0;
+    return rc;
+}
+
+/* What every queued put begins and ends with. */
 static int put_begin(struct wr_link *l)
 {
-    return l->state == WR_LINK_OPEN ? 0 : WR_E_CLOSED;
+    return l->state == WR_LINK_OPEN ? need_queue(l) : WR_E_CLOSED;
 }
 
 static int put_end(struct wr_link *l, int rc)
@@ -291,44 +326,100 @@ static int put_end(struct wr_link *l, int rc)
         wr_link_close(l, WR_CLOSE_HARD_LIMIT, rc);
         return rc;
     }
-    if (rc == 0)
-        wr_loop_at_turn_end(l->group->loop, &l->task);
+    wr_loop_at_turn_end(l->group->loop, &l->task);
     return rc;
+}
+
+static bool gathers(const struct wr_link *l, size_t n)
+{
+    const struct wr_link_group *g = l->group;
+    return g->gathering == l && !l->out && l->state == WR_LINK_OPEN &&
+           n <= g->gather->size - l->gathered && l->gathered + n <= g->hard_limit;
 }
 
 int wr_link_put_copy(struct wr_link *l, const void *p, size_t n)
 {
+    if (gathers(l, n)) {
+        memcpy(l->group->gather->data + l->gathered, p, n);
+        l->gathered += (uint32_t)n;
+        return 0;
+    }
     int rc = put_begin(l);
-    return rc ? rc : put_end(l, wr_outq_put_copy(&l->out, p, n));
+    return rc ? rc : put_end(l, wr_outq_put_copy(l->out, p, n));
 }
 
 int wr_link_put_bytes(struct wr_link *l, struct wr_bytes *take_bytes)
 {
     int rc = put_begin(l);
-    return rc ? rc : put_end(l, wr_outq_put_bytes(&l->out, take_bytes));
+    return rc ? rc : put_end(l, wr_outq_put_bytes(l->out, take_bytes));
 }
 
 int wr_link_put_chain(struct wr_link *l, struct wr_chain *take_chain)
 {
     int rc = put_begin(l);
-    return rc ? rc : put_end(l, wr_outq_put_chain(&l->out, take_chain));
+    return rc ? rc : put_end(l, wr_outq_put_chain(l->out, take_chain));
 }
 
 int wr_link_put_file(struct wr_link *l, const struct wr_outq_file *file)
 {
     int rc = put_begin(l);
-    return rc ? rc : put_end(l, wr_outq_put_file(&l->out, file));
+    return rc ? rc : put_end(l, wr_outq_put_file(l->out, file));
+}
+
+/* In one send, from where it was gathered; what the socket does not take is queued. */
+static void write_gathered(struct wr_link *l)
+{
+    char *p = l->group->gather->data;
+    ssize_t put = l->stream.writable ? wr_stream_write(&l->stream, p, l->gathered) : -EAGAIN;
+    if (put == (ssize_t)l->gathered) {
+        l->gathered = 0;
+        if (l->state == WR_LINK_OPEN && l->group->ops->on_flushed)
+            l->group->ops->on_flushed(l);
+        return;
+    }
+    if (put > 0) {
+        l->gathered -= (uint32_t)put;
+        memmove(p, p + put, l->gathered);
+    }
+    int rc = put >= 0 || put == -EAGAIN ? need_queue(l) : (int)put;
+    if (rc)
+        wr_link_close(l, wr_close_of(rc), rc);
+    else
+        wr_loop_at_turn_end(l->group->loop, &l->task);
+}
+
+/* Memory to gather in; without it output is queued. */
+static bool gather_block(struct wr_link_group *g)
+{
+    return g->gather || wr_block_take(wr_loop_blocks(g->loop), NULL, GATHER, &g->gather) == 0;
+}
+
+void wr_link_ready(struct wr_link *l)
+{
+    struct wr_link_group *g = l->group;
+    /* A link opened inside another one's on_ready: its output is queued. */
+    bool gather = !g->gathering && gather_block(g);
+    if (gather)
+        g->gathering = l;
+    g->ops->on_ready(l);
+    if (!gather)
+        return;
+    g->gathering = NULL;
+    if (l->gathered)
+        write_gathered(l);
 }
 
 /* Writes what the socket takes now. False: the link has been closed. */
 static bool flush(struct wr_link *l)
 {
     uint64_t sent = 0, now = wr_loop_now_ms(l->group->loop);
-    if (!wr_link_queued(l))
+    if (!wr_link_queued(l)) {
+        drop_queue(l);
         return true;
+    }
     int rc = WR_OUTQ_FULL;
     if (l->stream.writable)
-        rc = wr_outq_flush(&l->out, &l->stream, WR_IO_TURN_BYTES, &sent);
+        rc = wr_outq_flush(l->out, &l->stream, WR_IO_TURN_BYTES, &sent);
     if (rc < 0) {
         wr_link_close(l, wr_close_of(rc), rc);
         return false;
@@ -336,6 +427,8 @@ static bool flush(struct wr_link *l)
     if (sent || !l->waiting)
         l->sent_ms = now;
     l->waiting = rc != WR_OUTQ_DONE;
+    if (rc == WR_OUTQ_DONE)
+        drop_queue(l);
     if (rc == WR_OUTQ_FULL)
         wr_link_wake_by(l, limit_at(l->sent_ms, l->group->stall_ms));
     if (rc == WR_OUTQ_AGAIN)
@@ -354,8 +447,9 @@ static bool enroll(struct wr_link *l)
             return false;
         }
         l->registered = true;
+        look_at_time(l);
     }
-    return true;
+    return l->state != WR_LINK_CLOSED;
 }
 
 static void on_turn_end(struct wr_task *t)
@@ -371,7 +465,7 @@ static void on_turn_end(struct wr_task *t)
     if (l->state != WR_LINK_CLOSED)
         return;
     wr_task_cancel(&l->task); /* closed while the task ran: delivered here, not again */
-    wr_outq_deinit(&l->out);
+    drop_queue(l);
     l->group->undelivered--;
     l->group->ops->on_closed(l, l->why, l->err);
 }

@@ -6,10 +6,12 @@
  * What every kind of connection is made of, whatever it speaks: a descriptor in a loop, a queue of
  * output, one timer, an id, and exactly one reason for its end.
  *
- * The owner embeds a wr_link and gives a table of functions. It reads when told, puts output whenever it
- * likes, and the link writes what was put once per turn, when the callbacks have run. Deadlines are
- * the owner's: activity is a store into a field of its own, and the link's one timer asks on_time, which
- * looks at those fields, acts, and says when to be asked again.
+ * The owner embeds a wr_link and gives a table of functions. It reads when told and puts output whenever
+ * it likes. Small output put by a link's own on_ready is gathered in memory that the group shares and
+ * written when on_ready returns; the rest, and output put at other times, is queued and written once per
+ * turn, when the callbacks have run. Deadlines are the owner's: activity is a store into a field of its
+ * own, and the link's one timer asks on_time, which looks at those fields, acts, and says when to be asked
+ * again.
  *
  *            wr_link_open
  *                 |            wr_link_finish: no more reading
@@ -25,13 +27,17 @@
  * 2. The first reason wins; it is counted in the group.
  * 3. Queued output is bounded by hard_limit; more ends the connection (HARD_LIMIT).
  * 4. While output waits, stall_ms without a byte taken ends the connection (WRITE_STALL).
- * 5. A link is registered with epoll when it first has to wait. A connection that is served and
- *    closed in the turn of its accept never is.
+ * 5. A link is registered with epoll, and its deadlines are looked at, when it first has to wait. A
+ *    connection that is served and closed in the turn of its accept never is.
  * 6. An id finds its link while it is OPEN or FINISHING, and never another one.
+ * 7. A link with nothing queued owns no memory. When there is none for what the socket did not take of
+ *    gathered output, the link is closed (MEMORY).
  *
  * Group and links are the owner's memory; the link owns the descriptor. Loop thread only.
  */
 
+#include "libweir/base/block.h"
+#include "libweir/base/mem_pool.h"
 #include "libweir/base/slots.h"
 #include "libweir/io/loop.h"
 #include "libweir/io/outq.h"
@@ -86,7 +92,10 @@ struct wr_link_group {
     /* private */
     struct wr_slots links;
     struct wr_scope lingering;
-    uint32_t undelivered; /* closed, on_closed yet to come */
+    struct wr_pool outqs;
+    struct wr_block *gather;   /* output of the link whose on_ready is running */
+    struct wr_link *gathering; /* that link */
+    uint32_t undelivered;      /* closed, on_closed yet to come */
 };
 
 enum wr_link_state {
@@ -103,12 +112,13 @@ struct wr_link {
     struct wr_stream stream;
     struct wr_task task;
     struct wr_timer timer;
-    uint64_t finish_ms; /* FINISHING: since when */
-    uint64_t sent_ms;   /* when output last moved, or began to wait */
+    uint64_t finish_ms;  /* FINISHING: since when */
+    uint64_t sent_ms;    /* when output last moved, or began to wait */
+    struct wr_outq *out; /* NULL: nothing is queued */
+    uint32_t gathered;   /* bytes in the group's memory; 0 when there is a queue */
     int err;
     uint8_t state, why;
     bool paused : 1, again : 1, again_out : 1, waiting : 1, registered : 1;
-    struct wr_outq out;
 };
 
 WR_MUST int wr_link_group_init(struct wr_link_group *g, struct wr_loop *loop);
@@ -123,9 +133,12 @@ struct wr_link *wr_link_find(const struct wr_link_group *g, uint64_t id);
 /* A walk: *cursor starts at 0, NULL ends it; links may be opened and closed meanwhile. */
 struct wr_link *wr_link_next(const struct wr_link_group *g, uint32_t *cursor);
 
-/* Takes a connected, non-blocking descriptor. on_ready is not called from here: call it yourself when
+/* Takes a connected, non-blocking descriptor. on_ready is not called from here: say wr_link_ready when
  * you are set up, or wait. On failure fd is still the caller's. */
 WR_MUST int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd);
+
+/* Calls on_ready now, as an event would. Not from inside a call of this link's owner. */
+void wr_link_ready(struct wr_link *l);
 
 /* As wr_stream_read: bytes, 0 for FIN, -EAGAIN, an error. Count for the fairness budget yourself. */
 WR_MUST ssize_t wr_link_read(struct wr_link *l, void *p, size_t n);
@@ -134,7 +147,7 @@ void wr_link_again(struct wr_link *l);
 /* Paused: on_ready is not called; a reset is still noticed. Resumed: it is called if there is cause. */
 void wr_link_pause(struct wr_link *l, bool pause);
 
-/* Output, written at the end of the turn. 0; WR_E_HARD_LIMIT (the link has been closed); WR_E_CLOSED;
+/* Output, written when on_ready returns or at the end of the turn. 0; WR_E_HARD_LIMIT (the link has been closed); WR_E_CLOSED;
  * WR_E_BUDGET, -ENOMEM (nothing was put, the link stands). */
 WR_MUST int wr_link_put_copy(struct wr_link *l, const void *p, size_t n);
 WR_MUST int wr_link_put_bytes(struct wr_link *l, struct wr_bytes *take_bytes);
@@ -142,7 +155,7 @@ WR_MUST int wr_link_put_chain(struct wr_link *l, struct wr_chain *take_chain);
 WR_MUST int wr_link_put_file(struct wr_link *l, const struct wr_outq_file *file);
 static inline uint64_t wr_link_queued(const struct wr_link *l)
 {
-    return wr_outq_queued(&l->out);
+    return (l->out ? wr_outq_queued(l->out) : 0) + l->gathered;
 }
 static inline bool wr_link_is_open(const struct wr_link *l)
 {
