@@ -19,7 +19,12 @@
 struct wr_conn {
     struct wr_link link;
     /* private; every byte counts, see WR_CONN_BYTES */
-    uint64_t frame_ms, bytes_ms; /* latest activity, latest sign of life */
+    union {
+        struct {
+            uint64_t frame_ms, bytes_ms; /* latest activity, latest sign of life */
+        };
+        struct wr_free_later later; /* when it is closed */
+    };
     uint64_t beat_ms; /* latest on_idle; before the first frame: when it was opened */
     struct wr_codec_scan scan;
     struct wr_block *in; /* what has come and is not consumed: in_len bytes from in_at on */
@@ -27,7 +32,6 @@ struct wr_conn {
     struct wr_scope *scope;
     uint32_t missed;
     bool greeted, high, backlog; /* backlog: `in` may hold a whole frame */
-    struct wr_free_later later;
     _Alignas(16) char user[];
 };
 _Static_assert(sizeof(struct wr_conn) <= WR_CONN_BYTES, "an idle connection's memory");

@@ -22,7 +22,8 @@
  * 4. Output over `high` is advice (send returns 1, on_high), below `low` again on_drain; over `hard` the
  *    connection is closed, whoever is to blame.
  * 5. At most frames_per_turn frames, and WR_IO_TURN_BYTES bytes, are taken before others have their turn.
- * 6. An idle connection owns no buffer and takes at most WR_CONN_BYTES of memory besides user_size.
+ * 6. An idle connection owns no buffer and takes at most WR_CONN_BYTES of memory besides user_size and two
+ *    entries in tables of the loop and the group.
  *
  * The library owns the connection; what the program may keep is its id. Loop thread only, except
  * wr_server_send_to.
@@ -35,7 +36,7 @@
 struct wr_addr;
 struct wr_conn; /* opaque */
 
-#define WR_CONN_BYTES  480
+#define WR_CONN_BYTES  288
 #define WR_FRAME_QUIET 2 /* result of on_frame: a sign of life, not activity */
 
 /* Each may be NULL. */
