@@ -145,9 +145,9 @@ static void test_live_reader(void)
 {
     struct fixture f;
     struct wr_board_field field;
-    int pidfd, status;
+    int status;
     set_up(&f);
-    pid_t pid = wr_os_spawn(count_for_ever, wr_board_seat(f.board, 1), &pidfd);
+    pid_t pid = wr_os_spawn(count_for_ever, wr_board_seat(f.board, 1), NULL);
     bool found = wr_board_view_find(&f.view, WR_LIT("client/send"), &field), good = found;
     uint64_t until = wr_os_now_ns(CLOCK_MONOTONIC) + 100000000, seen = 0;
     while (found && wr_os_now_ns(CLOCK_MONOTONIC) < until) {
@@ -156,7 +156,7 @@ static void test_live_reader(void)
         seen = w.entered;
     }
     ok(good && seen > 0, "in flight is never negative");
-    status = testing_kill(pid, pidfd);
+    status = testing_kill(pid);
     (void)wr_board_vacate(f.board, 1, status, 1);
     struct wr_stage_words w = wr_board_view_stage(&f.view, &field, 1);
     is_int(w.entered, w.ok + w.failed, "and balanced after its death");

@@ -393,6 +393,10 @@ int main(void)
     test_full_disk();
     test_ring_drops_are_told();
     test_refused_memory();
+    if (!testing_has_pidfd()) {
+        skip("no pidfd here");
+        return tap_done();
+    }
     test_stopped_logger();
     test_killed_logger();
     test_file_size_limit();

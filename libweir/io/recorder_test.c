@@ -98,15 +98,14 @@ static void test_killed_writers(void)
     bool good = true, orderly = true;
     unsigned seen = 0;
     for (int round = 0; round < 20; round++) {
-        int pidfd;
-        pid_t pid = wr_os_spawn(record_for_ever, f.shm, &pidfd);
+        pid_t pid = wr_os_spawn(record_for_ever, f.shm, NULL);
         for (int look = 0; look < 20; look++) { /* while it lives, and once dead */
             if (look == 15) {
                 for (int i = 0;
                      i < 5000 && wr_recorder_read(f.part, f.size, 0, (uint32_t)pid, e, 1) == 0;
                      i++)
                     (void)wr_os_sleep_ns(1000000);
-                good &= testing_kill(pid, pidfd) == SIGKILL;
+                good &= testing_kill(pid) == SIGKILL;
             }
             int n = wr_recorder_read(f.part, f.size, 0, (uint32_t)pid, e, EVENTS);
             for (int i = 0; i < n; i++) {
