@@ -5,6 +5,9 @@
 
 #include <errno.h>
 
+/* While the server stops, somebody who connected just before has so long for a first request. */
+#define STOP_FIRST_MS 1000U
+
 /*
  * One connection: bytes come in here, whole heads go to the handler, the rest of the connection's life is
  * decided in http_conn_settle, once, when the callbacks have returned.
@@ -37,7 +40,7 @@ void http_conn_init(struct http_conn *c, struct wr_http_server *s)
     c->window_bytes = 0;
     c->requests = c->phase_requests = 0;
     c->phase = HTTP_FIRST;
-    c->eating = c->closing = c->dirty = c->eof = c->clogged = c->full = false;
+    c->eating = c->closing = c->dirty = c->eof = c->clogged = c->full = c->looked = false;
 }
 
 /* ---- bytes to requests -------------------------------------------------------------------------- */
@@ -258,6 +261,7 @@ static void on_ready(struct wr_link *l)
     struct http_conn *c = conn_of(l);
     size_t got = 0;
     c->eating = c->server->eating = true;
+    c->looked = c->server->stopping;
     if (wr_buf_span(&c->in).n || c->req)
         eat_kept(c);
     for (unsigned calls = 0; hungry(c); calls++) {
@@ -310,6 +314,8 @@ static uint64_t phase_due(const struct http_conn *c)
     const struct wr_http_options *o = &c->server->options;
     switch ((enum http_phase)c->phase) {
     case HTTP_FIRST:
+        if (c->server->stopping && o->first_timeout_ms > STOP_FIRST_MS)
+            return c->last_ms + STOP_FIRST_MS;
         return c->last_ms + o->first_timeout_ms;
     case HTTP_IDLE:
         return c->last_ms + o->idle_timeout_ms;
@@ -342,11 +348,19 @@ static void end(struct http_conn *c)
         wr_link_close(&c->link, why, 0);
 }
 
+/* Between requests a stopping server closes, but not before it has read what was sent in good faith: a
+ * request that lies in the socket is answered, not reset. */
+static bool over(const struct http_conn *c)
+{
+    bool stopping = c->looked && c->requests && wr_buf_span(&c->in).n == 0;
+    return !c->req && (c->closing || c->eof || stopping);
+}
+
 void http_conn_settle(struct http_conn *c)
 {
     if (!wr_link_is_open(&c->link) || c->eating)
         return;
-    if (!c->req && (c->closing || c->eof || (c->server->stopping && !wr_buf_span(&c->in).n))) {
+    if (over(c)) {
         c->closing = true;
         end(c);
         if (!wr_link_is_open(&c->link))
@@ -362,6 +376,15 @@ void http_conn_settle(struct http_conn *c)
     c->last_ms = now_ms(c);
     c->window_bytes = window_counter(c);
     wr_link_wake_by(&c->link, phase_due(c));
+}
+
+void http_conn_stop(struct http_conn *c)
+{
+    if (!wr_link_is_open(&c->link))
+        return;
+    if (!c->req)
+        http_conn_wake(c);
+    wr_link_wake_by(&c->link, phase_due(c)); /* FIRST has less time from now on */
 }
 
 void http_conn_wake(struct http_conn *c)
@@ -415,7 +438,8 @@ static void out_of_time(struct http_conn *c)
 {
     switch ((enum http_phase)c->phase) {
     case HTTP_FIRST:
-        wr_link_close(&c->link, WR_CLOSE_HANDSHAKE, WR_E_DEADLINE);
+        wr_link_close(&c->link, c->server->stopping ? WR_CLOSE_STOP : WR_CLOSE_HANDSHAKE,
+                      WR_E_DEADLINE);
         return;
     case HTTP_IDLE:
         wr_link_finish(&c->link, WR_CLOSE_IDLE, WR_E_IDLE);

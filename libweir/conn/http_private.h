@@ -37,6 +37,7 @@ struct http_conn {
     bool eof;
     bool clogged; /* a flush left output behind */
     bool full;    /* too much output waits for another request to begin */
+    bool looked;  /* since the server is stopping: what had come was read */
 };
 
 enum http_answer {
@@ -98,6 +99,8 @@ void http_conn_init(struct http_conn *c, struct wr_http_server *s);
 void http_conn_answered(struct http_conn *c);
 /* The deadlines have changed. */
 void http_conn_settle(struct http_conn *c);
+/* The server is stopping: what has come is answered, and whoever is new may still say a first word. */
+void http_conn_stop(struct http_conn *c);
 /* Calls on_ready soon: the handler wants (more of) the body. */
 void http_conn_wake(struct http_conn *c);
 

@@ -245,12 +245,15 @@ void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
     s->stopping = true;
     s->stopped = stopped;
     s->stopped_arg = arg;
+    if (s->listener &&
+        !wr_listener_paused(s->listener)) /* the kernel has let them in: they are served */
+        (void)wr_listener_drain(s->listener, wr_listener_backlog(s->listener));
     wr_listener_close(&s->listener);
     s->grace.fn = on_grace;
     wr_loop_timer_arm(s->loop, &s->grace, grace_ms);
     uint32_t cursor = 0;
     for (struct wr_link *l; (l = wr_link_next(&s->group, &cursor));)
-        http_conn_settle(wr_container_of(l, struct http_conn, link));
+        http_conn_stop(wr_container_of(l, struct http_conn, link));
     maybe_free(s);
 }
 

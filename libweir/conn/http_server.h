@@ -104,7 +104,8 @@ WR_MUST int wr_http_server_open(struct wr_loop *loop, const struct wr_http_optio
 /* Closes everything now; memory goes when the last connection has, at the end of the turn. Takes NULL
  * and empties the pointer. */
 void wr_http_server_close(struct wr_http_server **server);
-/* Accepting ends, idle connections are closed, requests under way are answered with "Connection: close"; after
+/* Accepting ends, behind what the kernel had let in; what clients have sent is answered with "Connection:
+ * close", idle connections are closed, and those that are new have a second for a first request. After
  * grace_ms the rest is cut. Then stopped, once. */
 void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
                          void (*stopped)(struct wr_http_server *s, void *arg), void *arg);

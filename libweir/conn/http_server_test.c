@@ -433,6 +433,32 @@ static void test_stop(void)
     world_close(w);
 }
 
+/* What a stopping server owes to those it let in. */
+static void test_stop_in_good_faith(void)
+{
+    struct world *w = new_world();
+    bool eof;
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    turns(w);
+    wr_http_server_stop(w->server, 5000, on_stopped, w);
+    turns(w);
+    ok(!(arrived(w, &eof), eof) && !w->stopped, "new: may still say a first word");
+    send_text(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    ok(has(arrived(w, &eof), "Connection: close\r\n") && eof,
+       "which is answered, the last one");
+    is_int(w->stopped, 1, "stopped");
+    world_close(w);
+
+    w = new_world();
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", false);
+    (void)arrived(w, &eof);
+    wr_http_server_stop(w->server, 5000, on_stopped, w);
+    turns(w);
+    ok((arrived(w, &eof), eof) && w->stopped == 1, "idle: closed");
+    world_close(w);
+}
+
 /* ---- bodies that nobody reads, half reads, or reads late ------------------------------------------- */
 
 static void test_unread_bodies(void)
@@ -652,6 +678,7 @@ int main(void)
     test_later();
     test_deadlines();
     test_stop();
+    test_stop_in_good_faith();
     test_slow_reader();
     test_unread_bodies();
     test_paused_bodies();

@@ -147,6 +147,14 @@ static bool is_any_v6(const struct wr_addr *a)
     return a->kind == WR_ADDR_V6 && memcmp(a->v6, any, sizeof any) == 0;
 }
 
+/* Somebody else has opened it and chosen the length of its queue. */
+static bool listens(int fd)
+{
+    int value = 0;
+    socklen_t n = sizeof value;
+    return wr_os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &n) == 0 && value;
+}
+
 static int adopt(const struct wr_listen_options *o, int *out_fd)
 {
     int type = 0, fd = o->addr.fd;
@@ -181,7 +189,8 @@ int wr_listen_socket(const struct wr_listen_options *o, int *out_fd, unsigned *o
     }
     if (err)
         return err;
-    err = wr_os_listen(fd, (int)backlog);
+    if (o->backlog || !listens(fd))
+        err = wr_os_listen(fd, (int)backlog);
     if (err) {
         if (o->addr.kind != WR_ADDR_FD)
             (void)wr_os_close(fd);
@@ -472,7 +481,8 @@ int wr_listener_open(struct wr_loop *loop, const struct wr_listen_options *optio
     open_reserve(l);
     *out = l;
     unsigned wanted = options->backlog ? options->backlog : BACKLOG;
-    if (l->backlog < wanted)
+    bool ours = options->addr.kind != WR_ADDR_FD || options->backlog;
+    if (ours && l->backlog < wanted)
         notice(l, &(struct wr_listen_notice){
                       .kind = WR_LISTEN_BACKLOG_CLIPPED, .wanted = wanted, .got = l->backlog});
     return 0;

@@ -55,7 +55,7 @@ struct wr_listen_notice {
 
 struct wr_listen_options {
     struct wr_addr addr; /* WR_ADDR_FD with fd >= 0: adopted, options that can be set are set */
-    unsigned backlog;    /* 0: 4096 */
+    unsigned backlog;    /* 0: 4096; adopted: as it is */
     unsigned burst;      /* accepts per turn; 0: 64 */
     bool reuseport;      /* one socket per worker; the kernel spreads */
     bool exclusive;      /* EPOLLEXCLUSIVE: one shared socket, not every worker wakes */

@@ -180,10 +180,13 @@ static void test_adopt(void)
     struct wr_listen_options o = at("127.0.0.1:0");
     int fd = -1, fds[2];
     unsigned backlog;
+    o.backlog = 7;
     is_int(wr_listen_socket(&o, &fd, &backlog), 0, "a master's socket");
     o.addr = (struct wr_addr){.kind = WR_ADDR_FD, .fd = fd};
     o.manual = true;
+    o.backlog = 0;
     is_int(begin(&s, &o), 0, "adopted");
+    is_int(wr_listener_backlog(s.l), 7, "with the queue that its maker chose");
     ok(wr_listener_addr(s.l)->kind == WR_ADDR_V4 && wr_listener_addr(s.l)->port,
        "knows its address");
     int a = net_connect(wr_listener_addr(s.l)), b = net_connect(wr_listener_addr(s.l));

@@ -25,7 +25,7 @@ CASES = [  # name, status, bytes
     ("Content-Length negative", (400,), post(b"Content-Length: -1")),
     ("Content-Length in hex", (400,), post(b"Content-Length: 0x4", body=b"abcd")),
     ("Content-Length empty", (400,), post(b"Content-Length: ")),
-    ("Content-Length overflows", (400,), post(b"Content-Length: 18446744073709551617", body=b"a")),
+    ("Content-Length overflows", (400, 413), post(b"Content-Length: 18446744073709551617", body=b"a")),
     ("Content-Length with a space inside", (400,), post(b"Content-Length: 1 2")),
     ("Transfer-Encoding unknown", (400, 501), post(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n")),
     ("Transfer-Encoding chunked twice", (400,), post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n")),

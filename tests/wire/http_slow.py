@@ -36,7 +36,7 @@ ok(0.8 < took < 2.5 and out == b"", "silence after connecting: closed after %.1f
 took, out = timed(b"GET / HTTP/1.1\r\nX: ", b"a")
 ok(0.8 < took < 2.5 and b" 408 " in out, "a head that drips: 408 after %.1f s" % took, out)
 took, out = timed(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", b"a")
-ok(took < 4 and (b" 408 " in out or b" 405 " in out), "a body that drips: an answer and the end after %.1f s" % took, out)
+ok(took < 4 and out.startswith(b"HTTP/1.1 "), "a body that drips: an answer and the end after %.1f s" % took, out)
 took, out = timed(GET)
 ok(0.8 < took < 2.5 and b" 200 " in out, "idle after an answer: closed after %.1f s" % took, out)
 
