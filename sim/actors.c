@@ -30,6 +30,11 @@ unsigned crowd_size_max(const struct crowd *c)
     return c->o.size_max;
 }
 
+bool crowd_errors_allowed(const struct crowd *c)
+{
+    return c->o.errors_allowed;
+}
+
 static void bytes_append(char **p, size_t *n, size_t *room, const char *from, size_t len)
 {
     if (*n + len > *room) {

@@ -61,6 +61,8 @@ struct crowd_options {
     uint32_t tempers;              /* bits: which ones occur */
     bool
         ends_allowed; /* the server may close or reset at any moment (a worker died, memory is short) */
+    bool
+        errors_allowed; /* HTTP: 5xx and 408 are answers, too; the connection ends after them */
     bool refusal_allowed; /* connecting may fail */
     bool end_after_last;  /* the server closes behind the last answer */
 };

@@ -34,6 +34,7 @@ static inline char payload_byte(const struct client *c, unsigned k, size_t i)
     return (char)('a' + ((x >> (i % 7 * 8)) + i) % 26);
 }
 unsigned crowd_size_max(const struct crowd *c);
+bool crowd_errors_allowed(const struct crowd *c);
 void payload_fill(const struct client *c, unsigned k, char *out, size_t n);
 bool payload_check(const struct client *c, unsigned k, const char *p, size_t n);
 
