@@ -230,7 +230,7 @@ static void client_connected(struct sim_peer *peer, void *arg, int err)
     w->t.open++;
     sim_after(&c->patience, w->o.patience_ns);
     if (c->temper == SLOW_READER)
-        sim_peer_window(peer, 1 + (uint32_t)sim_rand(4000));
+        sim_peer_window(peer, 600 + (uint32_t)sim_rand(4000));
     if (c->temper == ABORTER || c->temper == VANISHER)
         sim_after(&c->mischief, sim_rand(50 * SIM_MS));
     if (c->temper != SILENT)

@@ -118,7 +118,9 @@ static void case_watch(struct sim_event *e)
     sim_look(&v);
     for (unsigned i = 0; i < c->crowd_count; i++)
         crowd_check(c->crowds[i]);
-    uint64_t patience = c->queue_may_wait ? 60 * SIM_S : 3 * SIM_S;
+    uint64_t patience = c->queue_patience_ns ? c->queue_patience_ns
+                        : c->queue_may_wait  ? 60 * SIM_S
+                                             : 3 * SIM_S;
     if (v.oldest_queued_ns > patience)
         sim_violation("I5 accept queue: %u wait, the eldest for %llu ms", v.queued,
                       (unsigned long long)(v.oldest_queued_ns / SIM_MS));

@@ -15,6 +15,7 @@
 #include "sim/case.h"
 #include "sim/scenarios.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +31,83 @@ struct serve {
     struct sim_event mischief;
     uint64_t mischief_ns;
     unsigned kills;
+    bool stops_only;
+    pid_t stopped;
+    struct sim_event relief;
     struct crowd *crowd;
 };
 
 static int on_frame(struct wr_conn *c, struct wr_view v)
 {
     return wr_conn_send_view(c, v);
+}
+
+/* Keeps the message and answers some time later: the bytes must still be those that came. */
+struct kept {
+    struct wr_bytes bytes;
+    struct wr_list link;
+};
+
+/* Of one connection, inside of it. */
+struct keeper {
+    struct wr_list waiting;
+    struct wr_timer timer;
+    struct wr_conn *conn;
+};
+
+static void keeper_due(struct wr_timer *t)
+{
+    struct keeper *k = wr_container_of(t, struct keeper, timer);
+    struct wr_list *first = wr_list_first(&k->waiting);
+    if (!first)
+        return;
+    struct kept *e = wr_container_of(first, struct kept, link);
+    wr_list_remove(&e->link);
+    if (wr_list_first(&k->waiting))
+        wr_loop_timer_arm(wr_conn_loop(k->conn), &k->timer, 1 + sim_rand(10));
+    (void)wr_conn_send_bytes(k->conn, &e->bytes);
+    wr_heap_free(wr_os_heap(), e, sizeof *e);
+}
+
+static int keep_open(struct wr_conn *c)
+{
+    struct keeper *k = wr_conn_user(c);
+    wr_list_init(&k->waiting);
+    k->timer.fn = keeper_due;
+    k->conn = c;
+    return 0;
+}
+
+static int keep_frame(struct wr_conn *c, struct wr_view v)
+{
+    struct keeper *k = wr_conn_user(c);
+    struct kept *e = wr_heap_zalloc(wr_os_heap(), sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    int r = wr_view_keep(v, &e->bytes);
+    if (r < 0) {
+        wr_heap_free(wr_os_heap(), e, sizeof *e);
+        return r;
+    }
+    wr_list_init(&e->link);
+    wr_list_add_tail(&k->waiting, &e->link);
+    if (!wr_timer_armed(&k->timer))
+        wr_loop_timer_arm(wr_conn_loop(c), &k->timer, 1 + sim_rand(10));
+    return 0;
+}
+
+static void keep_close(struct wr_conn *c, enum wr_close why, int err)
+{
+    struct keeper *k = wr_conn_user(c);
+    struct wr_list *link;
+    (void)why, (void)err;
+    wr_loop_timer_cancel(&k->timer);
+    while ((link = wr_list_first(&k->waiting))) {
+        struct kept *e = wr_container_of(link, struct kept, link);
+        wr_list_remove(&e->link);
+        wr_bytes_drop(&e->bytes);
+        wr_heap_free(wr_os_heap(), e, sizeof *e);
+    }
 }
 
 static int on_start(struct wr_service *service)
@@ -65,6 +137,8 @@ static int serve_main(void *arg)
 }
 
 static const struct wr_proto echo = {.on_frame = on_frame};
+static const struct wr_proto keep = {
+    .on_open = keep_open, .on_frame = keep_frame, .on_close = keep_close};
 static const struct wr_codec frames = WR_CODEC_LEN32(1 << 20);
 static const struct wr_codec lines = WR_CODEC_LINES(1 << 20);
 
@@ -89,6 +163,10 @@ static void serve_init(struct serve *s, struct sim_case *c, unsigned workers, bo
     o->servers[0] = (struct wr_server_options){
         .addr = "0.0.0.0:2007", .conn = {.proto = &echo, .codec = by_lines ? &lines : &frames}
     };
+    if (case_often(c, 400)) {
+        o->servers[0].conn.proto = &keep;
+        o->servers[0].conn.user_size = sizeof(struct keeper);
+    }
     if (case_often(c, 300))
         o->servers[0].listen.backlog = 1 + (unsigned)case_draw(c, 20);
     if (case_often(c, 200))
@@ -101,9 +179,11 @@ static void serve_init(struct serve *s, struct sim_case *c, unsigned workers, bo
         o->servers[0].listen.burst = 1 + (unsigned)case_draw(c, 8);
 }
 
-static struct crowd_options crowd_draw(struct sim_case *c, bool by_lines)
+static struct crowd_options crowd_draw(struct sim_case *c, const struct serve *s, bool by_lines)
 {
-    unsigned big = case_often(c, 200) ? 80 : 20;
+    unsigned big = case_often(c, 200) ? 80 : 20, tempers = (1u << TEMPERS) - 1;
+    if (s->options.servers[0].conn.proto == &keep)
+        tempers &= ~(1u << HALF_CLOSER); /* an end is a good-bye: later answers find nobody */
     return (struct crowd_options){.host = 1,
                                   .port = PORT,
                                   .speech = by_lines ? &speech_lines : &speech_frames,
@@ -114,7 +194,7 @@ static struct crowd_options crowd_draw(struct sim_case *c, bool by_lines)
                                   .spread_ns = case_draw(c, 1000) * SIM_MS,
                                   .think_ns = case_draw(c, 200) * SIM_MS,
                                   .patience_ns = 200 * SIM_S,
-                                  .tempers = (1u << TEMPERS) - 1};
+                                  .tempers = tempers};
 }
 
 /* The service's own account against the clients'. Exact when no process was killed. */
@@ -141,7 +221,7 @@ static void serve_run(struct sim_case *c)
     serve_init(&s, c, case_often(c, 500) ? 0 : 1 + (unsigned)case_draw(c, 3), by_lines);
     case_open(c, &o);
     case_start(c, "serve", serve_main, &s);
-    struct crowd_options w = crowd_draw(c, by_lines);
+    struct crowd_options w = crowd_draw(c, &s, by_lines);
     if (s.options.servers[0].max_conns || s.options.servers[0].listen.backlog)
         c->queue_may_wait = true;
     if (s.options.servers[0].max_conns) /* who is silent for 10 s must not starve the others */
@@ -155,6 +235,13 @@ static void serve_run(struct sim_case *c)
 }
 
 /* ---- workers die ------------------------------------------------------------------------------------- */
+static void worker_relief(struct sim_event *e)
+{
+    struct serve *s = wr_container_of(e, struct serve, relief);
+    sim_signal(s->stopped, SIGCONT);
+    s->stopped = 0;
+}
+
 static void worker_mischief(struct sim_event *e)
 {
     struct serve *s = wr_container_of(e, struct serve, mischief);
@@ -162,10 +249,18 @@ static void worker_mischief(struct sim_event *e)
     while (sim_child(s->c->pid, n))
         n++;
     pid_t victim = n ? sim_child(s->c->pid, (unsigned)sim_rand(n)) : 0;
-    if (victim) {
+    if (victim && s->stops_only) { /* one at a time: the others must go on serving */
+        s->stopped = victim;
+        sim_signal(victim, SIGSTOP);
+        sim_after(&s->relief, s->mischief_ns / 2);
+    } else if (victim) {
         sim_signal(victim, sim_rand(3) ? SIGKILL : SIGTERM);
         s->kills++;
         crowd_excuse(s->crowd);
+    }
+    if (s->stops_only) {
+        sim_after(e, s->mischief_ns);
+        return;
     }
     sim_after(e, 1 + sim_rand(s->mischief_ns));
 }
@@ -179,17 +274,27 @@ static void workers_run(struct sim_case *c)
     s.options.servers[0].max_conns = 0;
     case_open(c, &o);
     case_start(c, "serve", serve_main, &s);
-    struct crowd_options w = crowd_draw(c, false);
+    struct crowd_options w = crowd_draw(c, &s, false);
     w.connections = 5 + (unsigned)case_draw(c, 30);
     w.tempers &= ~(1u << SILENT | 1u << STALLER);
     case_crowd(c, &w);
     s.crowd = c->crowds[0];
     s.mischief.fn = worker_mischief;
     s.mischief_ns = (50 + case_draw(c, 2000)) * SIM_MS;
+    s.relief.fn = worker_relief;
+    s.stops_only = case_often(c, 300) && s.options.workers >= 2 &&
+                   strcmp(s.options.accept, "reuseport") != 0;
+    if (s.stops_only)
+        s.mischief_ns = 40 * SIM_S;
     sim_after(&s.mischief, case_draw(c, 1000) * SIM_MS);
     c->queue_may_wait = true;
+    if (s.stops_only)
+        c->queue_patience_ns = 10 * SIM_S;
     case_play(c);
     sim_cancel(&s.mischief);
+    sim_cancel(&s.relief);
+    if (s.stopped)
+        sim_signal(s.stopped, SIGCONT);
     (void)sim_run(sim_now() +
                   30 * SIM_S); /* all workers are back, and those told to stop are gone */
     case_rest(c, true);
@@ -214,7 +319,7 @@ static void scarce_run(struct sim_case *c)
         s.options.memory_hard = (512u + (unsigned)case_draw(c, 4096)) << 10;
     case_open(c, &o);
     case_start(c, "serve", serve_main, &s);
-    struct crowd_options w = crowd_draw(c, false);
+    struct crowd_options w = crowd_draw(c, &s, false);
     w.clients += 20;
     w.ends_allowed = w.refusal_allowed = true;
     case_crowd(c, &w);

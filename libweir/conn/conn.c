@@ -4,6 +4,7 @@
 #include "libweir/base/assert.h"
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
+#include "libweir/base/mutant.h"
 #include "libweir/conn/conn_group.h"
 #include "libweir/io/addr.h"
 
@@ -354,14 +355,16 @@ static int keep_rest(struct wr_conn *c, const struct region *r)
 /* The group's block, ours alone to write. */
 static int shared_block(struct wr_conn_group *g, struct wr_block **out)
 {
-    if (g->shared && !wr_block_writable(g->shared))
+    bool reckless = g->shared && WR_MUTANT("write-into-kept-block");
+    if (g->shared && !wr_block_writable(g->shared) && !reckless)
         wr_block_drop(&g->shared);
     if (!g->shared) {
         int rc = wr_block_take(wr_loop_blocks(g->links.loop), NULL, SHARED_BLOCK, &g->shared);
         if (rc)
             return rc;
     }
-    (void)wr_block_open(g->shared); /* what was lent from it is dead from here on */
+    if (!reckless)
+        (void)wr_block_open(g->shared); /* what was lent from it is dead from here on */
     *out = g->shared;
     return 0;
 }

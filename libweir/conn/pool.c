@@ -4,6 +4,7 @@
 #include "libweir/base/assert.h"
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
+#include "libweir/base/mutant.h"
 #include "libweir/base/rand.h"
 #include "libweir/base/slots.h"
 #include "libweir/io/loop.h"
@@ -341,6 +342,8 @@ static void reclaim(struct object *o, int err)
 {
     struct wr_conn_pool *p = o->pool;
     struct wr_conn_pool_borrower b = borrower(o, err);
+    if (WR_MUTANT("lost-lease"))
+        return;
     take_back(o);
     p->s.reclaimed++;
     end(o);

@@ -4,6 +4,7 @@
 #include "libweir/base/assert.h"
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
+#include "libweir/base/mutant.h"
 #include "libweir/io/accept_private.h"
 #include "libweir/io/board.h"
 #include "libweir/io/fdpass.h"
@@ -53,7 +54,8 @@ static bool may_take(const struct wr_accept_share *s, unsigned i)
 static void ring(struct wr_accept_share *s, unsigned i)
 {
     /* -EAGAIN: the counter is full, so the bell is ringing already */
-    (void)wr_os_eventfd_add(s->lane[i].bell, 1);
+    uint64_t ring = WR_MUTANT("full-notify-pipe") ? UINT64_MAX / 4 : 1;
+    (void)wr_os_eventfd_add(s->lane[i].bell, ring);
 }
 
 /* ---- notify ------------------------------------------------------------------------------------------
@@ -360,7 +362,7 @@ static void on_timer(struct wr_timer *t)
 static int open_lane(struct wr_accept_share *s, unsigned i)
 {
     struct accept_lane *lane = &s->lane[i];
-    int r = lane->bell = wr_os_eventfd(0, 0);
+    int r = lane->bell = wr_os_eventfd(0, WR_MUTANT("full-notify-pipe") ? WR_OS_BLOCKING : 0);
     if (r >= 0 && (i == 0 || s->o.mode == WR_ACCEPT_REUSEPORT))
         r = lane->listen_fd = s->o.listen(s->o.mode == WR_ACCEPT_REUSEPORT, s->o.arg);
     if (r >= 0 && s->o.mode == WR_ACCEPT_FDPASS)

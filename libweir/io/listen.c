@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
+#include "libweir/base/mutant.h"
 #include "libweir/io/loop.h"
 #include "libweir/io/sock.h"
 #include "libweir/os/os.h"
@@ -372,6 +373,8 @@ static unsigned accept_burst(struct wr_listener *l, unsigned max, int *out_err)
 {
     unsigned n = 0;
     *out_err = 0;
+    if (WR_MUTANT("one-accept-per-edge"))
+        max = 1;
     while (n < max && !l->closed && !l->paused) {
         struct sockaddr_storage sa;
         socklen_t len = sizeof sa;

@@ -35,6 +35,8 @@ int wr_io_open(struct wr_loop *l, struct wr_io *io, int fd, unsigned kind,
     if (err)
         return err;
     struct epoll_event ev = {.events = kind_events(kind), .data.u64 = id};
+    if (WR_MUTANT("one-accept-per-edge") && (kind & 15) == WR_IO_LISTEN)
+        ev.events |= EPOLLET;
     if (WR_MUTANT("event-for-reused-fd"))
         ev.data.u64 = BY_FD | (uint64_t)fd;
     err = wr_os_epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev);
