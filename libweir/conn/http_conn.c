@@ -2,6 +2,7 @@
 #include "libweir/conn/http_private.h"
 
 #include "libweir/base/err.h"
+#include "libweir/io/sock.h"
 
 #include <errno.h>
 
@@ -238,7 +239,7 @@ static void on_eof(struct http_conn *c)
     } else {
         req->keep_alive = false;
         if (!request_over(c))
-            wr_link_close(&c->link, WR_CLOSE_RESET, WR_E_CLOSED);
+            http_conn_abort(c, WR_E_CLOSED);
     }
 }
 
@@ -252,6 +253,8 @@ static void on_hang_up(struct http_conn *c)
     ssize_t n = wr_link_read(&c->link, scratch, WR_LOOP_SCRATCH);
     if (n > 0)
         keep_rest(c, wr_span(scratch, (size_t)n));
+    else if (n == 0)
+        c->eof = true, http_conn_abort(c, WR_E_CLOSED);
     else if (n != -EAGAIN)
         wr_link_close(&c->link, WR_CLOSE_RESET, WR_E_CLOSED);
 }
@@ -387,6 +390,30 @@ void http_conn_stop(struct http_conn *c)
     wr_link_wake_by(&c->link, phase_due(c)); /* FIRST has less time from now on */
 }
 
+/* Such an answer must not look whole when the connection ends early. */
+static bool ends_with_connection(const struct wr_http_req *req)
+{
+    return req && req->answer == ANSWER_BEGUN && req->owed == WR_HTTP_CHUNKED && !req->chunked;
+}
+
+static void cut(struct http_conn *c, enum wr_close why, int err)
+{
+    if (ends_with_connection(c->req))
+        (void)wr_sock_reset_on_close(wr_link_fd(&c->link));
+    wr_link_close(&c->link, why, err);
+}
+
+void http_conn_abort(struct http_conn *c, int err)
+{
+    if (ends_with_connection(c->req)) {
+        cut(c, WR_CLOSE_LOCAL, err);
+        return;
+    }
+    c->closing = c->dirty = true;
+    http_req_free(&c->req, WR_HTTP_ABORTED, err);
+    http_conn_settle(c);
+}
+
 void http_conn_wake(struct http_conn *c)
 {
     if (c->eating || !wr_link_is_open(&c->link))
@@ -445,7 +472,7 @@ static void out_of_time(struct http_conn *c)
         wr_link_finish(&c->link, WR_CLOSE_IDLE, WR_E_IDLE);
         return;
     case HTTP_SEND:
-        wr_link_close(&c->link, WR_CLOSE_WRITE_STALL, WR_E_WRITE_STALL);
+        cut(c, WR_CLOSE_WRITE_STALL, WR_E_WRITE_STALL);
         return;
     case HTTP_HEAD:
     case HTTP_BODY:
@@ -457,7 +484,7 @@ static void out_of_time(struct http_conn *c)
         http_req_refuse(c->req, c->phase == HTTP_HANDLE ? 503 : 408, WR_HTTP_ABORTED,
                         WR_E_DEADLINE);
     else
-        wr_link_close(&c->link, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
+        cut(c, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
 }
 
 static uint64_t on_time(struct wr_link *l, uint64_t now)

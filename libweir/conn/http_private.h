@@ -97,6 +97,9 @@ extern const struct wr_link_ops http_conn_ops;
 void http_conn_init(struct http_conn *c, struct wr_http_server *s);
 /* The answer is complete: goes on with the connection, now or (while eating) when the handler returns. */
 void http_conn_answered(struct http_conn *c);
+/* The request under way ends here, its answer missing or cut short; so does the connection, behind the
+ * answers that were given before. */
+void http_conn_abort(struct http_conn *c, int err);
 /* The deadlines have changed. */
 void http_conn_settle(struct http_conn *c);
 /* The server is stopping: what has come is answered, and whoever is new may still say a first word. */

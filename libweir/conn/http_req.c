@@ -271,7 +271,7 @@ bool http_req_feed(struct wr_http_req *req, struct wr_span *in)
             else if (req->answer == ANSWER_DONE)
                 req->keep_alive = false;
             else
-                wr_link_close(&c->link, WR_CLOSE_PROTO, WR_E_PROTO);
+                http_conn_abort(c, WR_E_PROTO);
             return true;
         }
     }
@@ -603,7 +603,7 @@ int wr_http_end(struct wr_http_req *req)
         err = put(req, WR_CHUNK_LAST.p, WR_CHUNK_LAST.n);
     else if (req->owed && req->owed != WR_HTTP_CHUNKED) {
         err = WR_E_PROTO;
-        wr_link_close(&req->conn->link, WR_CLOSE_LOCAL, err);
+        http_conn_abort(req->conn, err);
     }
     return err ? err : answered(req);
 }

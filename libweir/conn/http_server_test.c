@@ -304,6 +304,30 @@ static void test_odd_answers(void)
     world_close(w);
 }
 
+/* What was answered reaches the client, whatever becomes of the request behind it. */
+static void test_answers_before_the_end(void)
+{
+    static const char *const bad[] = {
+        "GET /short HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /stream HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab",
+        "GET /later HTTP/1.1\r\nHost: h\r\n\r\n",
+    };
+    for (size_t i = 0; i < WR_ARRAY_LEN(bad); i++) {
+        struct world *w = new_world();
+        bool eof;
+        ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+        (void)!wr_os_send(w->client, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", 28, 0);
+        (void)!wr_os_send(w->client, bad[i], strlen(bad[i]), 0);
+        (void)wr_os_shutdown(w->client, SHUT_WR);
+        turns(w);
+        ok(has(arrived(w, &eof), "/1?") && eof, "the answer before it came, %zu", i);
+        ok(stats(w).answered == 1 && stats(w).aborted == 1 && balanced(w, 0),
+           "one answered, one aborted");
+        world_close(w);
+    }
+}
+
 static void test_refusals(void)
 {
     static const char *const bad[] = {
@@ -531,7 +555,7 @@ static void test_adopt_within(void)
     ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
     if (wr_os_socketpair(AF_UNIX, SOCK_STREAM, s) != 0)
         WR_PANIC("no pair");
-    (void)!wr_os_send(s[1], "GET /other HTTP/1.1\r\nHost: other\r\n\r\n", 37, 0);
+    (void)!wr_os_send(s[1], "GET /other HTTP/1.1\r\nHost: other\r\n\r\n", 36, 0);
     w->adopt_fd = s[0];
     send_text(w, "GET /adopt HTTP/1.1\r\nHost: h\r\n\r\n", false);
     ok(wr_span_has_suffix(arrived(w, NULL), WR_LIT("\r\n\r\n/adopt")),
@@ -548,9 +572,13 @@ static void test_slow_reader(void)
     struct world *w = new_world();
     w->options.rate_window_ms = 30;
     ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
-    for (int i = 0; i < 4000; i++) /* answers that nobody reads */
-        (void)!wr_os_send(w->client, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n", 29, 0);
+    static char
+        gets[4000 * 28]; /* in one piece: a small one costs the pair's buffer much more */
+    for (size_t i = 0; i < sizeof gets; i += 28)
+        memcpy(gets + i, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n", 28);
+    is_int(wr_os_send(w->client, gets, sizeof gets, 0), sizeof gets, "4000 requests");
     turns(w);
+    is_int(stats(w).open, 1, "its answers wait");
     pass_time(w, 150);
     ok(stats(w).open == 0, "a client that does not read is cut");
     ok(balanced(w, 0), "balanced");
@@ -674,6 +702,7 @@ int main(void)
     test_requests();
     test_bodies();
     test_odd_answers();
+    test_answers_before_the_end();
     test_refusals();
     test_later();
     test_deadlines();
