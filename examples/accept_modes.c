@@ -9,6 +9,7 @@
  *     requests/s
  *     spread      the share of the least and of the most busy worker, in percent
  *     overflows   connections that found the kernel's queue full and had to knock again (whole machine)
+ *     outside     who still knocked when the time was over
  *     lost        requests without an answer
  *
  * The last column is 0 everywhere. With backlog=5 the overflows come, and cost time, but still nothing is
@@ -106,10 +107,11 @@ static void measure(const char *mode, unsigned workers, const struct crowd_plan 
     if (r.workers < workers || r.answered == 0)
         least = 0; /* somebody got nothing */
     double percent = r.answered ? 100.0 / (double)r.answered : 0;
-    printf("%-10s %7u  %-5s %7u %10.0f  %3.0f-%-3.0f %9llu %6llu\n", mode, workers,
+    printf("%-10s %7u  %-5s %7u %10.0f  %3.0f-%-3.0f %9llu %7llu %6llu\n", mode, workers,
            plan->keep_alive ? "keep" : "short", plan->clients, (double)r.answered / r.seconds,
            (double)least * percent, (double)most * percent,
-           (unsigned long long)(overflows() - before), (unsigned long long)r.lost);
+           (unsigned long long)(overflows() - before), (unsigned long long)r.outside,
+           (unsigned long long)r.lost);
     (void)fflush(stdout);
     lost += r.lost;
 }
@@ -129,7 +131,7 @@ static void try(const char *mode, unsigned workers, bool brief, unsigned run_ms)
                     &(struct crowd_plan){.port = port,
                                          .clients = brief ? few[i] : all[i],
                                          .run_ms = run_ms,
-                                         .patience_ms = 20000,
+                                         .patience_ms = 5000,
                                          .keep_alive = keep});
     (void)kill(pid, SIGTERM);
     (void)waitpid(pid, NULL, 0);
@@ -149,7 +151,7 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
-    printf("accept     workers  conns clients requests/s  spread  overflows   lost\n");
+    printf("accept     workers  conns clients requests/s  spread  overflows outside   lost\n");
     try("serial", 0, brief, run_ms);
     for (unsigned m = 0; m < 4; m++)
         for (unsigned workers = 1; workers <= 4; workers *= 2)

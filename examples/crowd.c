@@ -5,10 +5,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -79,6 +81,15 @@ static void enter(struct wr_task *task)
     if (fd >= 0)
         close(fd);
     leave(c, true);
+}
+
+/* Nobody has acknowledged its bytes, or even its SYN: the server's kernel has not let it in, and it
+ * knocks again and again. */
+static bool is_outside(const struct client *c)
+{
+    int bytes = 0;
+    return c->waiting &&
+           (!c->asked || (ioctl(wr_io_fd(&c->io), SIOCOUTQ, &bytes) == 0 && bytes));
 }
 
 static void ask(struct client *c)
@@ -177,7 +188,9 @@ int crowd_run(const struct crowd_plan *plan, struct crowd_result *out)
     }
     wr_loop_timer_arm(crowd.loop, &crowd.timer, plan->run_ms);
     rc = wr_loop_run(crowd.loop);
-    out->lost += crowd.waiting;
+    for (unsigned i = 0; i < plan->clients; i++)
+        out->outside += is_outside(&clients[i]);
+    out->lost += crowd.waiting - out->outside;
     out->seconds = (double)(crowd.last_ns > began ? crowd.last_ns - began : 1) / 1e9;
     for (unsigned i = 0; i < plan->clients; i++) {
         wr_task_cancel(&clients[i].again);

@@ -6,7 +6,8 @@
  * A crowd of HTTP clients on one loop: each asks, reads its answer, and asks again, on the same connection
  * or on a new one, until the time is over; then those that still wait are given `patience_ms`.
  *
- * 1. asked = answered + lost. Lost is: refused, cut short, or not answered in patience_ms.
+ * 1. asked = answered + lost + outside. Lost is: refused, cut short, or not answered in patience_ms.
+ *    Outside: the kernel has not let it in yet, because the queue is always full when it knocks.
  * 2. A kept connection that the server closes between two requests is opened anew, not lost.
  */
 
@@ -22,7 +23,7 @@ struct crowd_plan {
 };
 
 struct crowd_result {
-    uint64_t asked, answered, lost;
+    uint64_t asked, answered, lost, outside;
     double seconds; /* until the last answer */
     unsigned workers;
     struct {

@@ -26,7 +26,14 @@ def equal(got, want, name):
     return ok(got == want, name, "got  %r\nwant %r" % (got, want))
 
 
+CRASHES = ("Sanitizer", "runtime error:", "panic", "how=\"signal 6", "how=\"signal 11", "how=\"signal 7")
+
+
 def done():
+    for s in _started:
+        bad = [line for line in s.text().splitlines() if any(word in line for word in CRASHES)]
+        if bad:
+            ok(False, "%s %s: no process of it crashed" % (os.path.basename(s.argv[0]), " ".join(s.argv[1:])), "\n".join(bad))
     print("1..%d" % _count)
     sys.exit(1 if _failed else 0)
 
