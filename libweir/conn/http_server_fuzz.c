@@ -292,9 +292,10 @@ static void send_bytes(struct run *r, const uint8_t *p, size_t n, unsigned cut,
                        unsigned options)
 {
     unsigned state = cut;
+    size_t least = 1 + n / 64; /* every piece costs a turn */
     while (n && !r->eof) {
         state = state * 1103515245u + 12345u;
-        size_t piece = cut ? 1 + (state >> 16) % cut : n;
+        size_t piece = cut ? least + (state >> 16) % cut : n;
         ssize_t sent = wr_os_send(r->client, p, piece < n ? piece : n, 0);
         if (sent < 0 && sent != -EAGAIN)
             return;
