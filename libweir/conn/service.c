@@ -184,7 +184,7 @@ static void finish(struct wr_service *s)
     close_ports(s);
     wr_scope_cancel(&s->scope, WR_E_STOPPED);
     WR_LOG(s->log, NOTICE, "service", "stopped", "name=%s", s->options->name);
-    wr_loop_stop(s->loop);
+    service_end(s);
 }
 
 static void on_port_stopped(struct service_port *p)
@@ -238,8 +238,7 @@ static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *i
 {
     struct wr_service *s = wr_container_of(signal, struct wr_service, signals);
     if (info->ssi_signo == SIGUSR1) {
-        if (s->logger)
-            wr_logger_reopen(s->logger);
+        service_logger_reopen(s);
     } else if (info->ssi_signo == SIGHUP) {
         if (s->options->on_hup)
             s->options->on_hup(s);
@@ -295,13 +294,12 @@ void service_tear_down(struct wr_service *s)
 static int run_alone(struct wr_service *s)
 {
     sigset_t set = wr_signal_set(SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, 0);
-    int rc = service_log_memory(s, 1);
+    int rc = service_log_memory(s, SERVICE_WORKER_SEAT);
     if (rc == 0)
         rc = service_log_open(s);
     if (rc)
         return rc;
-    struct wr_logger_options lo = service_logger_options(s);
-    rc = wr_logger_open(s->loop, &lo, &s->logger);
+    rc = service_logger_start(s, NULL);
     if (rc == 0)
         rc = wr_signal_open(s->loop, &s->signals, &set, on_signal);
     if (rc)

@@ -3,6 +3,7 @@
 #include "libweir/conn/service_private.h"
 #include "libweir/io/board.h"
 #include "libweir/io/log_ring.h"
+#include "libweir/io/proc.h"
 #include "libweir/io/recorder.h"
 #include "libweir/io/shm.h"
 #include "libweir/os/os.h"
@@ -10,6 +11,8 @@
 #include <errno.h>
 
 #define LOG_TICK_MS 1000U
+#define LOGGER_STOP_MS \
+    2000U /* a logger that stands still does not keep the service from ending */
 
 int service_log_memory(struct wr_service *s, unsigned seats)
 {
@@ -68,21 +71,73 @@ unsigned service_log_level(const struct wr_service_options *o)
     return o->log_level ? o->log_level : WR_LOG_NOTICE;
 }
 
-struct wr_logger_options service_logger_options(const struct wr_service *s)
+/* ---- the reader --------------------------------------------------------------------------------- */
+
+static void on_logger_event(struct wr_procs *procs, enum wr_procs_event event, unsigned index,
+                            pid_t pid, int status, void *arg)
 {
-    return (struct wr_logger_options){
+    struct wr_service *s = arg;
+    (void)procs;
+    (void)index;
+    (void)pid;
+    (void)status;
+    if (event == WR_PROCS_STOPPED)
+        wr_loop_stop(s->loop);
+}
+
+static int start_process(struct wr_service *s, struct wr_board *board)
+{
+    return wr_procs_start(s->loop,
+                          &(struct wr_procs_options){.name = "logger",
+                                                     .workers = 1,
+                                                     .main = wr_logger_main,
+                                                     .arg = &s->logger_options,
+                                                     .board = board,
+                                                     .first_seat = SERVICE_LOGGER_SEAT,
+                                                     .seats = SERVICE_LOGGER_SEATS,
+                                                     .log = s->log,
+                                                     .log_wake_fd = -1,
+                                                     .stop_timeout_ms = LOGGER_STOP_MS,
+                                                     .on_event = on_logger_event,
+                                                     .event_arg = s},
+                          &s->loggers);
+}
+
+int service_logger_start(struct wr_service *s, struct wr_board *board)
+{
+    s->logger_options = (struct wr_logger_options){
         .shm = s->shm,
         .wake_fd = s->wake_fd,
         .sink = {{.path = s->options->log_file, .fd = 2}},
         .n_sinks = 1,
     };
+    int rc = start_process(s, board);
+    if (rc != -EDEADLK) /* a program with threads: only its loop is left to write the log */
+        return rc;
+    return wr_logger_open(s->loop, &s->logger_options, &s->logger);
 }
 
-void service_drain_log(struct wr_service *s)
+void service_logger_reopen(struct wr_service *s)
 {
-    struct wr_logger_options o = service_logger_options(s);
-    if (s->shm && !s->logger)
-        (void)!wr_logger_open(s->loop, &o, &s->logger);
+    if (s->loggers)
+        wr_procs_command(s->loggers, WR_COMMAND_REOPEN);
+    else if (s->logger)
+        wr_logger_reopen(s->logger);
+}
+
+void service_end(struct wr_service *s)
+{
+    if (s->loggers)
+        wr_procs_stop(s->loggers, true); /* the loop ends behind it */
+    else
+        wr_loop_stop(s->loop);
+}
+
+/* Writes what is left in the rings, now that no other logger does. */
+static void drain(struct wr_service *s)
+{
+    if (s->shm && s->logger_options.shm && !s->logger)
+        (void)!wr_logger_open(s->loop, &s->logger_options, &s->logger);
     if (s->logger)
         (void)wr_logger_drain(s->logger);
 }
@@ -90,9 +145,12 @@ void service_drain_log(struct wr_service *s)
 void service_log_close(struct wr_service *s)
 {
     wr_loop_timer_cancel(&s->log_tick);
-    if (!s->worker)
+    if (!s->worker) {
+        wr_procs_free(&s->loggers);
         wr_log_free(&s->log);
-    wr_logger_free(&s->logger); /* writes what is left */
+        drain(s);
+    }
+    wr_logger_free(&s->logger);
     wr_shm_free(&s->shm);
     if (s->wake_fd >= 0)
         wr_os_close(s->wake_fd);

@@ -20,18 +20,14 @@
 #include <errno.h>
 #include <sys/signalfd.h>
 
-#define LOGGER_SEAT  1U
-#define LOGGER_SEATS 2U
-#define WORKER_SEAT  3U
 #define CUT_EXTRA_MS \
     2000U /* a worker cuts by itself after the grace; the master waits so much longer */
-#define RING_SEATS(n) (WORKER_SEAT + 2 * (n))
+#define RING_SEATS(n) (SERVICE_WORKER_SEAT + 2 * (n))
 
 struct master {
     struct wr_service s;
     struct wr_board *board;
-    struct wr_procs *loggers, *workers;
-    struct wr_logger_options logger;
+    struct wr_procs *workers;
     enum wr_accept_mode mode;
     struct wr_accept_share *shares[SERVICE_PORTS];
     unsigned n_shares;
@@ -173,20 +169,8 @@ static void on_worker_event(struct wr_procs *procs, enum wr_procs_event event, u
                (int)pid, wr_exit_text(status, text, sizeof text));
     if (event == WR_PROCS_STOPPED) {
         WR_LOG(m->s.log, NOTICE, "service", "stopped", "name=%s", m->s.options->name);
-        wr_procs_stop(m->loggers, true);
+        service_end(&m->s);
     }
-}
-
-static void on_logger_event(struct wr_procs *procs, enum wr_procs_event event, unsigned index,
-                            pid_t pid, int status, void *arg)
-{
-    struct master *m = arg;
-    (void)procs;
-    (void)index;
-    (void)pid;
-    (void)status;
-    if (event == WR_PROCS_STOPPED)
-        wr_loop_stop(m->s.loop);
 }
 
 static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *info)
@@ -195,7 +179,7 @@ static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *i
     struct master *m = wr_container_of(s, struct master, s);
     switch (info->ssi_signo) {
     case SIGUSR1:
-        wr_procs_command(m->loggers, WR_COMMAND_REOPEN);
+        service_logger_reopen(s);
         break;
     case SIGHUP:
         wr_procs_command(m->workers, WR_COMMAND_USER);
@@ -213,24 +197,6 @@ static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *i
     }
 }
 
-static int start_loggers(struct master *m)
-{
-    m->logger = service_logger_options(&m->s);
-    return wr_procs_start(m->s.loop,
-                          &(struct wr_procs_options){.name = "logger",
-                                                     .workers = 1,
-                                                     .main = wr_logger_main,
-                                                     .arg = &m->logger,
-                                                     .board = m->board,
-                                                     .first_seat = LOGGER_SEAT,
-                                                     .seats = LOGGER_SEATS,
-                                                     .log = m->s.log,
-                                                     .log_wake_fd = -1,
-                                                     .on_event = on_logger_event,
-                                                     .event_arg = m},
-                          &m->loggers);
-}
-
 static int start_workers(struct master *m)
 {
     const struct wr_service_options *o = m->s.options;
@@ -243,7 +209,7 @@ static int start_workers(struct master *m)
                                    .arg = m,
                                    .shm = m->s.shm,
                                    .board = m->board,
-                                   .first_seat = WORKER_SEAT,
+                                   .first_seat = SERVICE_WORKER_SEAT,
                                    .seats = 2 * o->workers,
                                    .log = m->s.log,
                                    .log_wake_fd = m->s.wake_fd,
@@ -268,7 +234,7 @@ static int set_up(struct master *m)
         rc = service_log_open(s);
     if (rc)
         return rc;
-    rc = start_loggers(m);
+    rc = service_logger_start(s, m->board);
     if (rc)
         return service_fail(s, "logger", rc);
     rc = wr_accept_mode_parse(accept, &m->mode);
@@ -295,8 +261,7 @@ int service_run_master(const struct wr_service_options *options)
     wr_procs_free(&m.workers);
     for (unsigned i = 0; i < m.n_shares; i++)
         wr_accept_share_free(&m.shares[i]);
-    wr_procs_free(&m.loggers);
-    service_drain_log(s);
+    wr_procs_free(&s->loggers);
     wr_board_free(&m.board);
     service_tear_down(s);
     return rc || s->result ? 1 : 0;

@@ -17,12 +17,19 @@
 #include "libweir/io/signal.h"
 
 struct wr_accept;
+struct wr_board;
+struct wr_procs;
 struct wr_shm;
 struct wr_worker;
 
 #define SERVICE_LOG_RING ((size_t)64 << 10)
 #define SERVICE_EVENTS   1024U /* of a flight recorder */
 #define SERVICE_GRACE_MS 10000U
+
+/* Seats of board, log and recorder: 0 the process that owns the log, then the logger and its successor. */
+#define SERVICE_LOGGER_SEAT  1U
+#define SERVICE_LOGGER_SEATS 2U
+#define SERVICE_WORKER_SEAT  3U
 
 /* One row of options.servers or options.http, in the process that serves it. */
 struct service_port {
@@ -53,7 +60,9 @@ struct wr_service {
     unsigned index;
     /* of the process that owns the log: the only one, or the master */
     struct wr_shm *shm;
-    struct wr_logger *logger;
+    struct wr_procs *loggers; /* a pool of one, or NULL: */
+    struct wr_logger *logger; /* in this loop, where a process could not be had */
+    struct wr_logger_options logger_options;
     int wake_fd;
 };
 
@@ -82,9 +91,12 @@ WR_MUST int service_log_memory(struct wr_service *s, unsigned seats);
 WR_MUST int service_log_open(struct wr_service *s);
 void service_log_tick(struct wr_service *s);
 unsigned service_log_level(const struct wr_service_options *o);
-struct wr_logger_options service_logger_options(const struct wr_service *s);
-/* Writes what is left in the rings; no other logger runs any more. */
-void service_drain_log(struct wr_service *s);
+/* The logger: a process of its own, so that a stuck disk stops nobody; board may be NULL. */
+WR_MUST int service_logger_start(struct wr_service *s, struct wr_board *board);
+void service_logger_reopen(struct wr_service *s);
+/* Ends logger and loop. */
+void service_end(struct wr_service *s);
+/* Behind the last log line: writes what is left. */
 void service_log_close(struct wr_service *s);
 
 /* ---- service_master.c -------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 #define LINE_MAX_BYTES (WR_LOG_RECORD_MAX * 4 + 128) /* every byte may become an escape */
 #define ROUND_RECORDS  1024 /* per ring and drain: the loop stays alive */
@@ -19,6 +20,7 @@
 struct sink {
     const char *path;
     int fd; /* -1: could not be opened yet */
+    bool own, socket;
     char *buf;
     size_t at, n;  /* buf[at..n) waits to be written */
     uint64_t held; /* records in buf */
@@ -51,6 +53,33 @@ struct wr_logger {
 static int open_path(const char *path)
 {
     return wr_os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0644);
+}
+
+/* A descriptor of somebody else's may not become non-blocking: that would hit everyone who shares it.
+ * A pipe or terminal is opened anew, a socket is asked not to wait, a file never would. */
+static void borrow(struct sink *s, int fd)
+{
+    struct stat st;
+    char path[32];
+    s->fd = fd;
+    if (fd < 0 || wr_os_fstat(fd, &st) != 0)
+        return;
+    s->socket = S_ISSOCK(st.st_mode);
+    if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+        return;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own = wr_os_open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY, 0);
+    if (own < 0)
+        return;
+    s->fd = own;
+    s->own = true;
+}
+
+static ssize_t sink_write(const struct sink *s)
+{
+    const char *p = s->buf + s->at;
+    return s->socket ? wr_os_send(s->fd, p, s->n - s->at, MSG_DONTWAIT)
+                     : wr_os_write(s->fd, p, s->n - s->at);
 }
 
 static size_t room_in(const struct wr_logger *l, const struct sink *s)
@@ -137,7 +166,7 @@ static void flush_sink(struct wr_logger *l, struct sink *s)
         s->fd = fd;
     }
     while (s->at < s->n) {
-        ssize_t r = wr_os_write(s->fd, s->buf + s->at, s->n - s->at);
+        ssize_t r = sink_write(s);
         if (r <= 0) {
             sink_failed(l, s, r < 0 ? (int)r : -EIO);
             return;
@@ -304,7 +333,7 @@ static void free_logger(struct wr_logger *l)
 {
     for (unsigned i = 0; i < l->n_sinks; i++) {
         struct sink *s = &l->sink[i];
-        if (s->path && s->fd >= 0)
+        if (s->own && s->fd >= 0)
             (void)wr_os_close(s->fd);
         wr_heap_free(l->heap, s->buf, l->capacity);
     }
@@ -354,7 +383,11 @@ static int open_sinks(struct wr_logger *l, const struct wr_logger_options *o)
         if (!s->buf)
             return -ENOMEM;
         s->path = o->sink[i].path;
-        s->fd = s->path ? open_path(s->path) : o->sink[i].fd;
+        s->own = s->path != NULL;
+        if (s->path)
+            s->fd = open_path(s->path);
+        else
+            borrow(s, o->sink[i].fd);
         l->n_sinks++;
         if (s->fd < 0)
             return s->path ? s->fd : -EBADF;
