@@ -76,6 +76,20 @@ int wr_os_close(int fd)
     RETURN(r, "close(%d) = %d", fd, r);
 }
 
+int wr_os_close_except(const int *keep, unsigned n)
+{
+    sim_enter();
+    struct sim_proc *p = sim_self();
+    for (int fd = 3; fd < (int)p->fd_count; fd++) {
+        bool kept = false;
+        for (unsigned i = 0; i < n; i++)
+            kept |= keep[i] == fd;
+        if (!kept && p->fds[fd])
+            (void)sim_fd_close(p, fd);
+    }
+    RETURN(0, "close_except(%u)", n);
+}
+
 int wr_os_dup(int fd)
 {
     sim_enter();

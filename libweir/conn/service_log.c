@@ -98,6 +98,8 @@ static int start_process(struct wr_service *s, struct wr_board *board)
                                                      .log = s->log,
                                                      .log_wake_fd = -1,
                                                      .stop_timeout_ms = LOGGER_STOP_MS,
+                                                     .keep_fds = &s->wake_fd,
+                                                     .n_keep = 1,
                                                      .on_event = on_logger_event,
                                                      .event_arg = s},
                           &s->loggers);
@@ -133,6 +135,17 @@ void service_end(struct wr_service *s)
         wr_loop_stop(s->loop);
 }
 
+/* After a failed start it still runs: told to stop, it writes what it has and goes. */
+static void stop_process(struct wr_service *s)
+{
+    uint64_t end_ms = wr_loop_now_ms(s->loop) + LOGGER_STOP_MS;
+    if (s->loggers && wr_procs_alive(s->loggers))
+        wr_procs_stop(s->loggers, true);
+    while (s->loggers && wr_procs_alive(s->loggers) && wr_loop_now_ms(s->loop) < end_ms)
+        (void)wr_loop_turn(s->loop, 20);
+    wr_procs_free(&s->loggers);
+}
+
 /* Writes what is left in the rings, now that no other logger does. */
 static void drain(struct wr_service *s)
 {
@@ -146,7 +159,7 @@ void service_log_close(struct wr_service *s)
 {
     wr_loop_timer_cancel(&s->log_tick);
     if (!s->worker) {
-        wr_procs_free(&s->loggers);
+        stop_process(s);
         wr_log_free(&s->log);
         drain(s);
     }

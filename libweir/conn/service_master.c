@@ -94,11 +94,11 @@ static int worker_main(struct wr_worker *w, void *arg)
 
 /* ---- the master ------------------------------------------------------------------------------------------- */
 
-/* What of the shares a child must not hold. */
+/* What of the shares, and of the logger's channel, a worker must not hold. */
 static unsigned list_to_close(unsigned index, int out_fds[static WR_PROCS_CLOSE_MAX], void *arg)
 {
     struct master *m = arg;
-    unsigned n = 0;
+    unsigned n = wr_procs_list(m->s.loggers, out_fds, WR_PROCS_CLOSE_MAX);
     for (unsigned i = 0; i < m->n_shares; i++) {
         int more[WR_PROCS_CLOSE_MAX];
         unsigned got = wr_accept_share_list(m->shares[i], index, more);
@@ -261,8 +261,7 @@ int service_run_master(const struct wr_service_options *options)
     wr_procs_free(&m.workers);
     for (unsigned i = 0; i < m.n_shares; i++)
         wr_accept_share_free(&m.shares[i]);
-    wr_procs_free(&s->loggers);
-    wr_board_free(&m.board);
     service_tear_down(s);
+    wr_board_free(&m.board);
     return rc || s->result ? 1 : 0;
 }

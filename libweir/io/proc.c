@@ -321,6 +321,19 @@ static void on_pidfd(struct wr_io *io, uint32_t events)
 
 /* ---- birth ------------------------------------------------------------------------------------------------ */
 
+unsigned wr_procs_list(const struct wr_procs *p, int *out, unsigned max)
+{
+    unsigned n = 0;
+    if (!p)
+        return 0;
+    for (struct wr_list *l = p->children.next; l != &p->children && n + 2 <= max; l = l->next) {
+        struct child *c = wr_container_of(l, struct child, link);
+        out[n++] = wr_io_fd(&c->pidfd);
+        out[n++] = wr_io_fd(&c->control); /* -1 when closed: closing it does nothing */
+    }
+    return n;
+}
+
 /* The master's ends of all channels, this child's included: whoever holds one hides the master's death
  * from the child at its other end. */
 static int list_inherited(struct wr_procs *p, struct wr_worker *w, int own_end)
@@ -331,11 +344,7 @@ static int list_inherited(struct wr_procs *p, struct wr_worker *w, int own_end)
         return -ENOMEM;
     w->close_capacity = room;
     w->to_close[n++] = own_end;
-    for (struct wr_list *l = p->children.next; l != &p->children; l = l->next) {
-        struct child *c = wr_container_of(l, struct child, link);
-        w->to_close[n++] = wr_io_fd(&c->pidfd);
-        w->to_close[n++] = wr_io_fd(&c->control); /* -1 when closed: closing it does nothing */
-    }
+    n += wr_procs_list(p, w->to_close + n, room - n);
     if (p->o.list_to_close)
         n += p->o.list_to_close(w->index, w->to_close + n, p->o.arg);
     w->n_close = n;
@@ -408,6 +417,12 @@ static int fork_child(struct child *c)
     if (r < 0)
         return r;
     w->channel = pair[1];
+    if (p->o.keep_fds) {
+        WR_ASSERT(p->o.n_keep <= WR_PROCS_KEEP_MAX);
+        memcpy(w->keep, p->o.keep_fds, p->o.n_keep * sizeof(int));
+        w->keep[p->o.n_keep] = w->channel;
+        w->n_keep = p->o.n_keep + 1;
+    }
     r = list_inherited(p, w, pair[0]);
     if (!r)
         r = take_seat(p, w);

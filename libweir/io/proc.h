@@ -59,6 +59,7 @@ enum wr_procs_event {
 };
 
 #define WR_PROCS_CLOSE_MAX 4096
+#define WR_PROCS_KEEP_MAX  7
 
 struct wr_procs_options {
     const char *name; /* of the children, as ps shows it: "weir worker" */
@@ -92,6 +93,10 @@ struct wr_procs_options {
      * many, at most WR_PROCS_CLOSE_MAX. */
     unsigned (*list_to_close)(unsigned index, int out_fds[static WR_PROCS_CLOSE_MAX],
                               void *arg);
+    /* The other way round, for children that need little: they keep 0, 1, 2, their channel and these
+     * (up to WR_PROCS_KEEP_MAX), and close everything else. NULL: only what is listed is closed. */
+    const int *keep_fds;
+    unsigned n_keep;
 };
 
 struct wr_procs_info {
@@ -110,6 +115,9 @@ void wr_procs_stop(struct wr_procs *procs, bool graceful);
 int wr_procs_replace(struct wr_procs *procs) WR_MUST;
 /* To every child. A child whose channel is full is counted and logged, never waited for. */
 void wr_procs_command(struct wr_procs *procs, unsigned command);
+/* For another pool's list_to_close: the master's ends of this one's channels. A child that held them
+ * would hide the master's death from this pool. procs may be NULL. Returns how many. */
+unsigned wr_procs_list(const struct wr_procs *procs, int *out_fds, unsigned max);
 unsigned wr_procs_alive(const struct wr_procs *procs);
 bool wr_procs_info(const struct wr_procs *procs, unsigned index, struct wr_procs_info *out);
 /* Kills what is left and frees. Takes NULL, empties the pointer. */

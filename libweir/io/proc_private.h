@@ -25,6 +25,8 @@ struct wr_worker {
     int channel;
     unsigned n_close, close_capacity;
     int *to_close;
+    int keep[WR_PROCS_KEEP_MAX + 1]; /* its channel among them */
+    unsigned n_keep;                 /* 0: only to_close is closed */
     /* the child's */
     struct wr_log *log;
     struct wr_recorder recorder;

@@ -44,6 +44,8 @@ struct wr_log *wr_worker_log(struct wr_worker *w)
 
 static void close_inherited(const struct wr_worker *w)
 {
+    if (w->n_keep && wr_os_close_except(w->keep, w->n_keep) == 0)
+        return;
     for (unsigned i = 0; i < w->n_close; i++)
         (void)wr_os_close(w->to_close[i]);
 }

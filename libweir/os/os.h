@@ -86,7 +86,8 @@ int wr_os_pipe(int fds[2], int size_hint) WR_MUST; /* size_hint 0: the kernel's 
 /* ---- files and descriptors -------------------------------------------------------------------- */
 int wr_os_open(const char *path, int flags, mode_t mode) WR_MUST;
 int wr_os_close(int fd);
-int wr_os_dup(int fd) WR_MUST; /* lowest free number, close-on-exec */
+int wr_os_close_except(const int *keep, unsigned n); /* every other one above 2 */
+int wr_os_dup(int fd) WR_MUST;                       /* lowest free number, close-on-exec */
 int wr_os_set_nonblocking(int fd, bool on);
 ssize_t wr_os_read(int fd, void *p, size_t n) WR_MUST;
 ssize_t wr_os_write(int fd, const void *p, size_t n) WR_MUST;

@@ -104,6 +104,23 @@ int wr_os_close(int fd)
     return err == -EINTR ? 0 : err;
 }
 
+/* The gaps between the kept ones, in rising order, each in one call. */
+int wr_os_close_except(const int *keep, unsigned n)
+{
+    unsigned from = 3;
+    for (;;) {
+        unsigned next = ~0U;
+        for (unsigned i = 0; i < n; i++)
+            if (keep[i] >= (int)from && (unsigned)keep[i] < next)
+                next = (unsigned)keep[i];
+        if (next > from && close_range(from, next == ~0U ? next : next - 1, 0) != 0)
+            return -errno;
+        if (next == ~0U)
+            return 0;
+        from = next + 1;
+    }
+}
+
 int wr_os_dup(int fd)
 {
     return WR_OS_ONCE(fcntl(fd, F_DUPFD_CLOEXEC, 0));
