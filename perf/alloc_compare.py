@@ -65,15 +65,16 @@ def main():
                 spike[w].append(run([f"{perf}/{kind}_spike", "2"], preload, a.cpu))
 
     result = {"command": " ".join(sys.argv), "rounds": a.rounds, "conns_ns": {}, "spike_mib": {}}
-    print(f"{'':10} {'ns/request':>11} {'min':>7} {'/libweir':>9} {'peak MiB':>9} {'after':>7} {'2 s':>7}")
+    print("| memory of requests | ns/request | least | against libweir | pile-up, MiB | right after | after 2 s asleep |\n"
+          "|---|--:|--:|--:|--:|--:|--:|")
     base = statistics.median(conns["libweir"])
     for w in who:
         ns = statistics.median(conns[w])
         mib = {k: statistics.median(s[k] for s in spike[w]) for k in ("rss_peak", "rss_after", "rss_2s")}
         result["conns_ns"][w] = ns
         result["spike_mib"][w] = mib
-        print(f"{w:10} {ns:11.1f} {min(conns[w]):7.1f} {ns / base:9.2f} {mib['rss_peak']:9.1f} "
-              f"{mib['rss_after']:7.1f} {mib['rss_2s']:7.1f}")
+        print(f"| {w} | {ns:.1f} | {min(conns[w]):.1f} | {ns / base:.2f} | {mib['rss_peak']:.1f} | "
+              f"{mib['rss_after']:.1f} | {mib['rss_2s']:.1f} |")
     if a.json:
         with open(a.json, "w", encoding="utf-8") as f:
             json.dump(result, f, indent=1)
@@ -81,8 +82,9 @@ def main():
     if "tcmalloc" in who:
         half = base <= 0.5 * result["conns_ns"]["tcmalloc"]
         goals.append(("conns <= half of tcmalloc", half))
+    print()
     for text, met in goals:
-        print(f"{'met   ' if met else 'MISSED'} {text}")
+        print(f"- {text}: {'met' if met else '**missed**'}")
     return 0 if all(met for _, met in goals) else 1
 
 

@@ -6,10 +6,12 @@
 
 Server on core 0, generator (perf/load.c) on core 1; rounds interleaved, the order turned around every round; the figure of a
 row is the median over the rounds, its ratio the median of the rounds' ratios. Everything stays on 127.0.0.1 and ends by itself.
+Exit status 1 when a ratio is over 1.05.
 """
 import argparse, json, os, platform, signal, socket, statistics, subprocess, sys, time
 
 PORT = 18380
+GOAL = 1.05
 # name, generator mode, connections, floor's options, example and its options
 WORK = [
     ("keepalive", "keep-alive, 1 connection", "http", 1, "-m http", "hello", ""),
@@ -103,6 +105,7 @@ def main():
     if a.json:
         with open(a.json, "w") as f:
             json.dump({"command": " ".join(sys.argv), "kernel": platform.release(), "cores": os.cpu_count(), "rounds": a.rounds, "rows": rows}, f, indent=1)
+    return 0 if all(r["ratio"] <= GOAL for r in rows) else 1
 
 
-main()
+sys.exit(main())

@@ -33,7 +33,7 @@ struct conn {
     int fd;
     size_t got, want; /* of the current answer; want 0: its head has not been seen */
     uint64_t sent_ns;
-    bool waiting;
+    bool waiting, last; /* last: the server will close behind this answer */
 };
 
 #define BUCKETS (64 * 32)
@@ -116,6 +116,7 @@ static void fail_conn(struct conn *c)
 static void send_request(struct conn *c)
 {
     c->got = 0;
+    c->last = false;
     c->want = mode == ECHO || mode == FRAME ? message_n : 0;
     c->sent_ns = now_ns();
     c->waiting = true;
@@ -143,11 +144,12 @@ static void open_conn(struct conn *c)
 }
 
 /* The length of the whole answer, from its head: 0 while that has not come, -1 when it is not HTTP 200. */
-static ssize_t answer_length(const char *p, size_t n)
+static ssize_t answer_length(const char *p, size_t n, bool *out_last)
 {
     const char *end = memmem(p, n, "\r\n\r\n", 4);
     if (!end)
         return 0;
+    *out_last = memmem(p, (size_t)(end - p), ": close", 7) != NULL;
     const char *cl = memmem(p, (size_t)(end - p), "ontent-", 7);
     while (cl && strncasecmp(cl, "ontent-length:", 14) != 0)
         cl = memmem(cl + 7, (size_t)(end - cl) - 7, "ontent-", 7);
@@ -165,7 +167,7 @@ static void answered(struct conn *c)
     c->waiting = false;
     if (over)
         return;
-    if (mode == CLOSE) {
+    if (mode == CLOSE || c->last) {
         (void)close(c->fd);
         open_conn(c);
     } else {
@@ -184,7 +186,7 @@ static void on_read(struct conn *c)
         return;
     }
     if (c->want == 0) {
-        ssize_t want = answer_length(buf, (size_t)n);
+        ssize_t want = answer_length(buf, (size_t)n, &c->last);
         if (want <= 0) { /* a canned answer comes in one piece on loopback */
             fail_conn(c);
             return;
