@@ -99,11 +99,6 @@ void wr_buf_truncate(struct wr_buf *b, size_t n)
         b->len = n;
 }
 
-struct wr_span wr_buf_span(const struct wr_buf *b)
-{
-    return wr_span(b->block ? b->block->data : "", b->len);
-}
-
 char *wr_buf_data(struct wr_buf *b)
 {
     return b->block ? wr_block_open(b->block) : NULL;

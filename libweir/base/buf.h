@@ -41,7 +41,11 @@ WR_MUST int wr_buf_reserve(struct wr_buf *b, size_t n, char **out);
 void wr_buf_commit(struct wr_buf *b, size_t n);
 void wr_buf_truncate(struct wr_buf *b, size_t n); /* keeps the first n bytes */
 
-struct wr_span wr_buf_span(const struct wr_buf *b); /* until the next change */
+/* Until the next change. */
+static inline struct wr_span wr_buf_span(const struct wr_buf *b)
+{
+    return wr_span(b->block ? b->block->data : "", b->len);
+}
 char *wr_buf_data(struct wr_buf *b); /* the same, for writing in place; NULL when empty */
 /* The bytes change type and owner, the buffer is empty again. Fewer than 256 bytes are copied into a
  * small block if one is to be had. Cannot fail. */

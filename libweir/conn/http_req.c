@@ -46,6 +46,8 @@ static void count_end(struct wr_http_server *s, const struct wr_http_req *req,
 static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
 {
     struct wr_http_server *s = req->server;
+    if (!s->options.on_done)
+        return;
     if (!req->handled && !req->parse.refusal.reason)
         http_req_forget_head(req); /* half a head lies where it was read, and nobody kept it */
     enum wr_reason why = req->handled ? req->body.refusal.reason : req->parse.refusal.reason;
@@ -58,8 +60,7 @@ static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
         .body_out = req->body_out,
         .took_ms = wr_loop_now_ms(s->loop) - req->began_ms,
     };
-    if (s->options.on_done)
-        s->options.on_done(req, &done, s->options.arg);
+    s->options.on_done(req, &done, s->options.arg);
 }
 
 void http_req_free(struct wr_http_req **ref, enum wr_http_end end, int err)

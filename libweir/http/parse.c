@@ -532,8 +532,13 @@ static enum step judge_connection(struct wr_parse *p, struct cursor c)
     bool close = false, keep = false;
     uint32_t at = 0;
     for (const struct wr_field *f; (f = wr_head_next(head, WR_H_CONNECTION, &at));) {
+        /* The usual ones, alone in their field. */
         if (wr_span_ieq(f->value, WR_LIT("keep-alive"))) {
             keep = true;
+            continue;
+        }
+        if (wr_span_ieq(f->value, WR_LIT("close"))) {
+            close = true;
             continue;
         }
         int closes = wr_token_list_has(f->value, WR_LIT("close"));
