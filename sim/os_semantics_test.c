@@ -6,6 +6,7 @@
  * rests on there being none.
  */
 
+#include "libweir/io/proc_testing.h"
 #include "libweir/os/os.h"
 #include "tests/tap.h"
 
@@ -874,13 +875,17 @@ static int all_tests(void *arg)
     test_pipe();
     test_unix();
     test_rights();
-    test_processes();
-    test_limit();
-    test_signals();
-    test_exclusive();
+    bool processes = testing_has_pidfd();
+    if (processes) {
+        test_processes();
+        test_limit();
+        test_signals();
+        test_exclusive();
+    }
     test_threads();
     test_files();
-    test_memory();
+    if (processes)
+        test_memory();
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int tap_count, tap_failed;
@@ -56,6 +57,15 @@ static int tap_count, tap_failed;
                    tap_got_ ? tap_got_ : "(null)", tap_want_ ? tap_want_ : "(null)"); \
         (void)fflush(stdout);                                                         \
     } while (0)
+
+/* How much slower than usual this run is allowed to be: WEIR_SCALE in the environment, set where a tool
+ * such as valgrind runs the tests. Multiplies deadlines and bounds on time. */
+static inline unsigned tap_scale(void)
+{
+    const char *scale = getenv("WEIR_SCALE");
+    unsigned long n = scale ? strtoul(scale, NULL, 10) : 1;
+    return n > 0 && n < 1000 ? (unsigned)n : 1;
+}
 
 static inline void tap_skip(const char *reason)
 {

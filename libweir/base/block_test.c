@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "tests/mem_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 #include <stdlib.h>
@@ -170,6 +171,30 @@ static void test_shared(void)
     mem_kit_deinit(&k);
 }
 
+static int refused(const struct wr_heap *heap, void *modes)
+{
+    static const size_t sizes[] = {1, 5000, 70000, 300000, 2u << 20};
+    struct wr_block *held[WR_ARRAY_LEN(sizes)] = {0}, *small = NULL, *urgent = NULL;
+    struct mem_kit k;
+    int rc = mem_kit_init(&k, heap, modes);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < WR_ARRAY_LEN(sizes) && rc == 0; i++)
+        rc = wr_block_take(&k.blocks, &k.worker, sizes[i], &held[i]);
+    if (rc == 0)
+        rc = wr_block_take_small(&k.blocks, 100, WR_HERE, &small);
+    if (rc == 0)
+        rc = wr_block_take_urgent(&k.blocks, 1000, WR_HERE, &urgent);
+    wr_block_pool_validate(&k.blocks);
+    for (size_t i = 0; i < WR_ARRAY_LEN(sizes); i++)
+        wr_block_drop(&held[i]);
+    wr_block_drop(&small);
+    wr_block_drop(&urgent);
+    mem_kit_validate(&k);
+    mem_kit_deinit(&k);
+    return rc;
+}
+
 int main(void)
 {
     test_steps();
@@ -179,5 +204,8 @@ int main(void)
     test_sleep();
     test_reserve();
     test_shared();
+    char slabs[] = "slabs,tags", passed[] = "passthrough";
+    nth_every("blocks, slabs", refused, slabs);
+    nth_every("blocks, passed through", refused, passed);
     return tap_done();
 }

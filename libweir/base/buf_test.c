@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "tests/mem_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 #include <stdlib.h>
@@ -81,6 +82,33 @@ static void test_limit(void)
     wr_budget_deinit(&conn);
 }
 
+/* What is refused leaves the buffer as it was. */
+static int refused(const struct wr_heap *heap, void *modes)
+{
+    struct mem_kit k;
+    struct wr_buf b;
+    int rc = mem_kit_init(&k, heap, modes);
+    if (rc < 0)
+        return rc;
+    wr_buf_init(&b, &k.blocks, &k.worker);
+    for (int i = 0; i < 3000 && rc == 0; i++) {
+        size_t had = wr_buf_span(&b).n;
+        rc = wr_buf_printf(&b, "%d bottles of beer on the wall\n", i);
+        if (rc && wr_buf_span(&b).n != had)
+            rc = 1;
+    }
+    struct wr_bytes whole = wr_buf_freeze(&b);
+    if (rc == 0 && (rc = wr_buf_put(&b, "small", 5)) == 0) {
+        struct wr_bytes small = wr_buf_freeze(&b);
+        wr_bytes_drop(&small);
+    }
+    wr_bytes_drop(&whole);
+    wr_buf_deinit(&b);
+    mem_kit_validate(&k);
+    mem_kit_deinit(&k);
+    return rc;
+}
+
 int main(void)
 {
     if (mem_kit_init(&kit, wr_heap_libc(), NULL) < 0)
@@ -90,5 +118,8 @@ int main(void)
     test_limit();
     mem_kit_validate(&kit);
     mem_kit_deinit(&kit);
+    char slabs[] = "slabs", passed[] = "passthrough";
+    nth_every("buf, slabs", refused, slabs);
+    nth_every("buf, passed through", refused, passed);
     return tap_done();
 }

@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "tests/mem_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 #include <stdlib.h>
@@ -292,9 +293,64 @@ static void with(const char *modes)
     mem_kit_deinit(&kit);
 }
 
+/* Each act once, so often that slices outgrow the chain itself; what is refused leaves it sound. */
+static int acts(struct mem_kit *k, struct wr_chain *a, struct wr_chain *b)
+{
+    static char page[5000];
+    struct wr_iov iov[2];
+    struct wr_bytes taken;
+    struct wr_chain tail;
+    struct wr_span s;
+    int rc = 0;
+    for (int i = 0; i < 12 && rc >= 0; i++) {
+        struct wr_bytes bytes;
+        if ((rc = wr_bytes_copy(&k->blocks, wr_span(page, 300), &bytes)) < 0)
+            return rc;
+        rc = wr_chain_append(a, &bytes);
+        wr_bytes_drop(&bytes);
+        wr_chain_validate(a);
+    }
+    if (rc < 0 || (rc = wr_chain_append_copy(a, page, sizeof page)) < 0 ||
+        (rc = wr_chain_reserve(a, 6000, iov, 2)) < 0)
+        return rc;
+    wr_chain_commit(a, 100);
+    if ((rc = wr_chain_pullup(a, 1000, &s)) < 0 || (rc = wr_chain_move(b, a, 4000)) < 0 ||
+        (rc = wr_chain_take(b, 700, &taken)) < 0)
+        return rc;
+    wr_bytes_drop(&taken);
+    if ((rc = wr_chain_split(b, 1500, &tail)) < 0)
+        return rc;
+    wr_chain_validate(&tail);
+    wr_chain_deinit(&tail);
+    return 0;
+}
+
+static int refused(const struct wr_heap *heap, void *modes)
+{
+    struct mem_kit k;
+    struct wr_chain a, b;
+    int rc = mem_kit_init(&k, heap, modes);
+    if (rc < 0)
+        return rc;
+    wr_chain_init(&a, &k.blocks, &k.worker);
+    wr_chain_init(&b, &k.blocks, &k.worker);
+    rc = acts(&k, &a, &b);
+    wr_chain_validate(&a);
+    wr_chain_validate(&b);
+    wr_chain_deinit(&a);
+    wr_chain_deinit(&b);
+    mem_kit_validate(&k);
+    mem_kit_deinit(&k);
+    return rc;
+}
+
 int main(void)
 {
     with("slabs,poison");
     with("passthrough");
+    char slabs[] = "slabs,poison", passed[] = "passthrough";
+    nth_every("chain, slabs", refused, slabs);
+    nth_every("chain, passed through", refused, passed);
+    nth_random("chain, passed through", refused, passed, 10, 200);
     return tap_done();
 }

@@ -3,8 +3,10 @@
 
 #include "libweir/base/chain.h"
 #include "tests/mem_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static struct mem_kit kit;
@@ -144,6 +146,45 @@ static void test_idle_cost(void)
        sizeof(struct wr_arena), sizeof(struct wr_chain), sizeof(struct wr_budget));
 }
 
+static void count_up(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static int fill(struct wr_arena *a, int *deferred)
+{
+    struct wr_span out;
+    for (int i = 0; i < 40; i++)
+        if (!wr_arena_zalloc(a, (size_t)i * 37))
+            return -ENOMEM;
+    struct wr_arena_mark mark = wr_arena_mark(a);
+    int rc = wr_arena_defer(a, count_up, deferred);
+    if (rc)
+        return rc;
+    if (!wr_arena_alloc(a, 50000) || !wr_arena_printf(a, "%0900d", 7)) /* a block of its own */
+        return -ENOMEM;
+    rc = wr_arena_dup(a, WR_LIT("kept"), &out);
+    wr_arena_validate(a);
+    wr_arena_rewind(a, mark);
+    return rc ? rc : *deferred == 1 ? 0 : 1;
+}
+
+static int refused(const struct wr_heap *heap, void *modes)
+{
+    struct mem_kit k;
+    struct wr_arena a;
+    int deferred = 0, rc = mem_kit_init(&k, heap, modes);
+    if (rc < 0)
+        return rc;
+    wr_arena_init(&a, &k.arenas, &k.worker, WR_ARENA_SMALL);
+    rc = fill(&a, &deferred);
+    wr_arena_validate(&a);
+    wr_arena_deinit(&a);
+    mem_kit_validate(&k);
+    mem_kit_deinit(&k);
+    return rc;
+}
+
 int main(void)
 {
     test_chunks();
@@ -152,5 +193,8 @@ int main(void)
     test_marks("passthrough");
     test_budget();
     test_idle_cost();
+    char slabs[] = "slabs,tags", passed[] = "passthrough";
+    nth_every("arena, slabs", refused, slabs);
+    nth_every("arena, passed through", refused, passed);
     return tap_done();
 }

@@ -5,6 +5,7 @@
 #include "libweir/base/heap.h"
 #include "libweir/conn/server.h"
 #include "tests/conn_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 static const struct wr_codec lines = WR_CODEC_LINES(100);
@@ -136,9 +137,52 @@ static void test_scope_ends(void)
     conn_kit_deinit(&k);
 }
 
+/* A server, a client, an echo; whatever is refused, both end in order. */
+static int one_life(const struct wr_heap *heap, void *arg)
+{
+    struct conn_kit k;
+    struct wr_scope scope;
+    struct wr_server *server = NULL;
+    struct wr_client *client = NULL;
+    char addr[WR_ADDR_TEXT_MAX];
+    (void)arg;
+    int rc = conn_kit_init(&k, heap);
+    if (rc)
+        return rc;
+    wr_scope_init(&scope, k.loop, NULL, 0);
+    frames = opens = closes = fails = 0;
+    struct wr_server_options so = {
+        .addr = "127.0.0.1:0", .conn = {.proto = &echo_proto, .codec = &lines}
+    };
+    rc = wr_server_open(k.loop, &so, &server);
+    if (!rc) {
+        wr_addr_format(wr_listener_addr(wr_server_listener(server)), addr);
+        struct wr_client_options o = {
+            .conn = {.proto = &client_proto, .codec = &lines},
+            .target = addr,
+            .on_fail = on_fail
+        };
+        rc = wr_client_connect(&scope, k.loop, &o, &client);
+    }
+    if (!rc)
+        KIT_UNTIL(&k, 1000, frames || closes || fails);
+    if (!rc && !frames)
+        rc = -ENOMEM;
+    wr_client_close(&client);
+    wr_server_close(&server);
+    kit_turns(&k, 3);
+    if (opens != closes)
+        rc = 1;
+    wr_scope_deinit(&scope);
+    kit_turns(&k, 2);
+    conn_kit_deinit(&k);
+    return rc;
+}
+
 int main(void)
 {
     test_reconnect();
     test_scope_ends();
+    nth_every("client and server", one_life, NULL);
     return tap_done();
 }

@@ -461,6 +461,14 @@ static bool moves_enough(struct http_conn *c)
     return moved * 1000 >= (uint64_t)o->min_bytes_per_s * o->rate_window_ms;
 }
 
+/* It was answered; only the rest of a body that nobody wants does not come. */
+static void give_up_rest(struct http_conn *c)
+{
+    c->req->keep_alive = false;
+    (void)request_over(c);
+    http_conn_settle(c);
+}
+
 static void out_of_time(struct http_conn *c)
 {
     switch ((enum http_phase)c->phase) {
@@ -483,8 +491,10 @@ static void out_of_time(struct http_conn *c)
     if (c->req->answer == ANSWER_NONE)
         http_req_refuse(c->req, c->phase == HTTP_HANDLE ? 503 : 408, WR_HTTP_ABORTED,
                         WR_E_DEADLINE);
-    else
+    else if (c->req->answer == ANSWER_BEGUN)
         cut(c, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
+    else
+        give_up_rest(c);
 }
 
 static uint64_t on_time(struct wr_link *l, uint64_t now)

@@ -398,6 +398,8 @@ static void test_deadlines(void)
         {"head",             "GET / HT",                                                      " 408 ", WR_HTTP_ABORTED },
         {"body",             "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab", " 408 ",
          WR_HTTP_ABORTED                                                                                               },
+        {"an unwanted body", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab",
+         " 200 ",                                                                                      WR_HTTP_ANSWERED},
         {"handler",          "GET /later HTTP/1.1\r\nHost: h\r\n\r\n",                        " 503 ", WR_HTTP_ABORTED },
         {"between requests", "GET / HTTP/1.1\r\nHost: h\r\n\r\n",                             " 200 ", WR_HTTP_ANSWERED},
     };
@@ -570,6 +572,7 @@ static void test_adopt_within(void)
 static void test_slow_reader(void)
 {
     struct world *w = new_world();
+    w->options.output_high = 16 << 10;
     w->options.rate_window_ms = 30;
     ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
     static char
@@ -578,8 +581,9 @@ static void test_slow_reader(void)
         memcpy(gets + i, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n", 28);
     is_int(wr_os_send(w->client, gets, sizeof gets, 0), sizeof gets, "4000 requests");
     turns(w);
-    is_int(stats(w).open, 1, "its answers wait");
-    pass_time(w, 150);
+    ok(stats(w).answered < 4000, "its answers wait");
+    for (int i = 0; i < 40 && stats(w).open; i++)
+        pass_time(w, 50);
     ok(stats(w).open == 0, "a client that does not read is cut");
     ok(balanced(w, 0), "balanced");
     world_close(w);

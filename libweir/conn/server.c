@@ -21,7 +21,7 @@ struct wr_server {
     struct wr_op op; /* in the scope that the server belongs to */
     struct wr_timer stop_timer;
     uint64_t cut_ms, linger_until_ms;
-    bool stopping, cut, told_full;
+    bool stopping, told_full;
     void (*on_full)(struct wr_server *s, bool full, void *arg);
     void (*on_notice)(struct wr_server *s, const struct wr_listen_notice *n, void *arg);
     void *arg;
@@ -53,6 +53,8 @@ int wr_server_adopt(struct wr_server *s, int fd)
     int rc = wr_conn_new(&s->g, fd, &c);
     if (rc)
         s->refused++;
+    else if (s->stopping) /* too late for more than what it had sent already */
+        wr_conn_finish(c, WR_CLOSE_STOP, WR_E_STOPPED);
     if (full(s) && !s->told_full) {
         s->told_full = true;
         if (s->listener)
@@ -168,9 +170,8 @@ static void stop_tick(struct wr_timer *t)
     bool busy = !wr_link_group_idle(&s->g.links);
     bool late = wr_loop_now_ms(s->loop) >= s->cut_ms;
     bool lingers = wr_scope_pending(&s->g.links.lingering) > 0;
-    if (busy && late && !s->cut) {
+    if (busy && late) {
         uint32_t cursor = 0;
-        s->cut = true;
         for (struct wr_link *l; (l = wr_link_next(&s->g.links, &cursor));)
             wr_link_close(l, WR_CLOSE_STOP, WR_E_STOPPED);
     }

@@ -639,6 +639,26 @@ static void test_stop_cuts(void)
     rig_down(&r, "stop");
 }
 
+/* One that is handed over while the server stops is served once, and does not keep it from stopping. */
+static void test_stop_adopts(void)
+{
+    struct rig r;
+    int stopped = 0, fds[2];
+    char out[8];
+    rig_up(&r, (struct wr_conn_options){.codec = &lines});
+    wr_server_stop(r.server, 50, note_stopped, &stopped);
+    if (!kit_pair(fds) || write(fds[1], "late\n", 5) != 5)
+        exit(99);
+    r.seen.closes = 0;
+    ok(wr_server_adopt(r.server, fds[0]) == 0, "adopted while stopping");
+    is_int(kit_read(&r.k, fds[1], out, 5, 1000), 5, "what it had sent is answered");
+    KIT_UNTIL(&r.k, 2000, stopped);
+    is_int(stopped, 1, "stopped, once");
+    is_int(wr_server_stats(r.server).links.closed[WR_CLOSE_STOP], 2, "both with the reason");
+    close(fds[1]);
+    rig_down(&r, "stop");
+}
+
 /* What a connection costs that has said something and is now silent: everything counted. */
 static void test_idle_memory(void)
 {
@@ -759,6 +779,7 @@ int main(void)
     test_listen();
     test_linger();
     test_stop_cuts();
+    test_stop_adopts();
     test_idle_memory();
     test_refused_memory();
     return tap_done();

@@ -6,6 +6,7 @@
 #include "libweir/conn/service.h"
 
 #include "libweir/base/err.h"
+#include "libweir/io/proc_testing.h"
 #include "tests/tap.h"
 
 #include <arpa/inet.h>
@@ -255,6 +256,10 @@ static void test_failures(void)
 
 int main(void)
 {
+    if (!testing_has_pidfd()) {
+        skip("no pidfd here");
+        return tap_done();
+    }
     (void)snprintf(log_path, sizeof log_path, "/tmp/weir-service-test.%d.log", (int)getpid());
     counts =
         mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -7,6 +7,7 @@
 #include "libweir/io/loop.h"
 #include "libweir/io/proc_testing.h"
 #include "libweir/io/shm.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 #include <errno.h>
@@ -376,6 +377,41 @@ static void test_names(void)
     ok(wr_accept_mode_parse("thundering-herd", &mode) < 0, "no such mode");
 }
 
+/* Both sides in one process: opened, and given back whatever was refused. */
+static int both_sides(const struct wr_heap *heap, void *arg)
+{
+    const enum wr_accept_mode *mode = arg;
+    struct fixture f = {0};
+    struct wr_loop_options lo = {.heap = heap};
+    struct wr_accept_share_options o = {
+        .mode = *mode, .workers = 2, .listen = listen_on_loopback, .arg = &f};
+    struct wr_accept *a = NULL;
+    int r = wr_loop_new(&lo, &f.loop);
+    if (r < 0)
+        return r;
+    r = wr_accept_share_new(f.loop, &o, &f.share);
+    if (r == 0)
+        r = wr_accept_open(f.loop, f.share, 0, on_connection, &f, NULL, NULL, &a);
+    if (r == 0) {
+        wr_accept_share_event(f.share, WR_PROCS_READY, 0, 1);
+        (void)wr_loop_turn(f.loop, 0);
+        wr_accept_close(&a);
+    }
+    (void)wr_loop_turn(f.loop, 0);
+    wr_accept_share_free(&f.share);
+    (void)wr_loop_turn(f.loop, 0);
+    wr_loop_free(&f.loop);
+    return r;
+}
+
+static void test_refused_memory(void)
+{
+    for (unsigned i = 0; i < WR_ACCEPT_MODES; i++) {
+        enum wr_accept_mode mode = (enum wr_accept_mode)i;
+        nth_every(wr_accept_mode_name(mode), both_sides, &mode);
+    }
+}
+
 int main(void)
 {
     if (!testing_has_pidfd()) {
@@ -393,5 +429,6 @@ int main(void)
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, true);
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, false);
     test_one_takes_nothing(WR_ACCEPT_FDPASS, false);
+    test_refused_memory();
     return tap_done();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libweir/io/listen.h"
 
+#include "libweir/io/proc_testing.h"
 #include "libweir/io/sock.h"
 #include "tests/net_kit.h"
 #include "tests/nth.h"
@@ -528,8 +529,10 @@ int main(void)
         limit.rlim_cur = limit.rlim_max;
         (void)!wr_os_rlimit_set(RLIMIT_NOFILE, &limit);
     }
-    test_shortage();
-    test_no_reserve();
+    if (testing_has_pidfd()) {
+        test_shortage();
+        test_no_reserve();
+    }
     test_accept("127.0.0.1:0");
     test_accept("*:0");
     test_accept("unix:@wr-listen-test");

@@ -142,6 +142,10 @@ static void test_processes(void)
 {
     int seven = 7, fd = -1, status;
     pid_t pid = wr_os_spawn(child_exit, &seven, &fd);
+    if (pid == -ENOSYS) { /* valgrind before 3.21 */
+        skip("no pidfd here");
+        return;
+    }
     ok(pid > 0 && fd >= 0, "spawn");
     status = wait_for(pid, fd);
     ok(WIFEXITED(status) && WEXITSTATUS(status) == 7, "ends with fn's result");
