@@ -300,6 +300,12 @@ bool sim_asleep(pid_t pid)
     return true;
 }
 
+uint32_t sim_poll_now(int fd)
+{
+    struct sim_file *f = sim_fd_get(fd);
+    return f ? f->ops->poll(f) : 0;
+}
+
 int sim_fds(pid_t pid)
 {
     struct sim_proc *p = sim_proc_find(pid);

@@ -410,7 +410,7 @@ static void pool_run(struct sim_case *c)
                           .hasty = case_often(c, 600) ? (unsigned)case_draw(c, 400) : 0};
     h.options = (struct wr_conn_pool_options){.name = "sim",
                                               .max_open = 1 + (uint32_t)case_draw(c, 12),
-                                              .max_waiters = 1 + (uint32_t)case_draw(c, 60),
+                                              .max_waiters = 12 + (uint32_t)case_draw(c, 60),
                                               .wait_ms = 1000,
                                               .idle_ms = 200 + (uint32_t)case_draw(c, 20000),
                                               .leak_ms = 1000,

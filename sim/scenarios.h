@@ -9,6 +9,7 @@
 
 extern const struct scenario scenario_bare;
 extern const struct scenario scenario_log;
+extern const struct scenario scenario_loop;
 extern const struct scenario scenario_pool;
 extern const struct scenario scenario_http;
 extern const struct scenario scenario_serve;

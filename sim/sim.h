@@ -145,6 +145,7 @@ struct sim_host_view {
     uint64_t oldest_queued_ns; /* how long the eldest of the queued has waited */
 };
 void sim_look(struct sim_host_view *out);
+uint32_t sim_poll_now(int fd);       /* inside a process: what poll says of its descriptor */
 int sim_fds(pid_t pid);              /* open descriptors, -1 when there is no such process */
 const char *sim_fd_kinds(pid_t pid); /* a letter per descriptor, for people */
 bool sim_alive(pid_t pid);

@@ -16,8 +16,9 @@
 #include <time.h>
 
 const struct scenario *const scenarios[] = {
-    &scenario_bare,  &scenario_http,    &scenario_log,    &scenario_pool,
-    &scenario_serve, &scenario_workers, &scenario_scarce, NULL};
+    &scenario_bare,    &scenario_http,   &scenario_log,
+    &scenario_pool,    &scenario_loop,   &scenario_serve,
+    &scenario_workers, &scenario_scarce, NULL};
 
 struct run {
     unsigned long long from, to;
