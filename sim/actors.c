@@ -15,6 +15,7 @@ struct crowd {
     struct crowd_tally t;
     struct client *clients;
     unsigned done;
+    uint64_t excused_until;
 };
 
 /*
@@ -247,7 +248,8 @@ static void client_begin(struct client *c)
         c->temper = (enum temper)sim_rand(TEMPERS);
     while (!(w->o.tempers & (1u << c->temper)));
     c->sent = c->answered = 0;
-    c->half_closed = c->excused = false;
+    c->half_closed = false;
+    c->excused = sim_now() < w->excused_until;
     c->to_send = 1 + (unsigned)sim_rand(w->o.requests_max);
     c->token = sim_rand(UINT64_MAX);
     w->t.dialled++;
@@ -335,8 +337,10 @@ const struct crowd_tally *crowd_tally(const struct crowd *w)
     return &w->t;
 }
 
-void crowd_excuse(struct crowd *w)
+void crowd_excuse(struct crowd *w, uint64_t for_ns)
 {
+    if (sim_now() + for_ns > w->excused_until)
+        w->excused_until = sim_now() + for_ns;
     for (unsigned i = 0; i < w->o.clients; i++)
         w->clients[i].excused = true;
 }

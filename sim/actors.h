@@ -79,7 +79,7 @@ void crowd_free(struct crowd *c);
 bool crowd_done(const struct crowd *c);
 const struct crowd_tally *crowd_tally(const struct crowd *c);
 void crowd_check(const struct crowd *c); /* the balance; when nothing is open also the sum */
-/* From now on an end is excused, for connections that are open or begun until then. */
-void crowd_excuse(struct crowd *c);
+/* An end is excused for the connections that are open now or begin within this time. */
+void crowd_excuse(struct crowd *c, uint64_t for_ns);
 
 #endif

@@ -534,15 +534,35 @@ void sim_proc_end(struct sim_proc *p, int status)
         p->reaped = true;
 }
 
+/*
+ * A stop ends a wait, as in Linux: the task leaves the wait queue (so no exclusive wake is spent on it),
+ * and when it goes on epoll_wait returns early while a blocking read begins again.
+ */
+static void proc_interrupt(struct sim_proc *p)
+{
+    SIM_EACH_SAFE(&p->tasks, it, next)
+    {
+        struct sim_task *t = wr_container_of(it, struct sim_task, node);
+        if (t->state != SIM_WAITING || sim_list_empty(&t->waiter.node))
+            continue;
+        sim_list_del(&t->waiter.node);
+        sim_cancel(&t->timeout);
+        t->timed_out = true;
+        t->state = SIM_READY;
+    }
+}
+
 void sim_proc_stop(struct sim_proc *p, bool stop)
 {
     if (p->stopped == stop)
         return;
     p->stopped = stop;
-    if (stop)
+    if (stop) {
+        proc_interrupt(p);
         proc_hold(p);
-    else
+    } else {
         proc_release(p);
+    }
 }
 
 void sim_proc_free(struct sim_proc *p)

@@ -254,9 +254,11 @@ static void worker_mischief(struct sim_event *e)
         sim_signal(victim, SIGSTOP);
         sim_after(&s->relief, s->mischief_ns / 2);
     } else if (victim) {
-        sim_signal(victim, sim_rand(3) ? SIGKILL : SIGTERM);
+        bool hard = sim_rand(3) != 0;
+        sim_signal(victim, hard ? SIGKILL : SIGTERM);
         s->kills++;
-        crowd_excuse(s->crowd);
+        /* A worker that stops in order ends what it has, with a reason, within its grace. */
+        crowd_excuse(s->crowd, hard ? 0 : 4 * SIM_S);
     }
     if (s->stops_only) {
         sim_after(e, s->mischief_ns);
@@ -282,10 +284,15 @@ static void workers_run(struct sim_case *c)
     s.mischief.fn = worker_mischief;
     s.mischief_ns = (50 + case_draw(c, 2000)) * SIM_MS;
     s.relief.fn = worker_relief;
-    s.stops_only = case_often(c, 300) && s.options.workers >= 2 &&
-                   strcmp(s.options.accept, "reuseport") != 0;
-    if (s.stops_only)
+    s.stops_only =
+        case_often(c, 600) && s.options.workers >= 2 &&
+        (strcmp(s.options.accept, "notify") == 0 || strcmp(s.options.accept, "fdpass") == 0);
+    if (s.stops_only) {
         s.mischief_ns = 40 * SIM_S;
+        o.faults.short_read =
+            0; /* who comes back must get what waits in one read, before it judges */
+        sim_set_faults(&o.faults);
+    }
     sim_after(&s.mischief, case_draw(c, 1000) * SIM_MS);
     c->queue_may_wait = true;
     if (s.stops_only)
