@@ -5,6 +5,7 @@
 #include "libweir/base/heap.h"
 #include "libweir/base/rand.h"
 #include "libweir/conn/conn_group.h"
+#include "libweir/io/ports.h"
 
 #include <errno.h>
 
@@ -23,6 +24,7 @@ struct wr_client {
     struct wr_timer timer;    /* until the next attempt */
     struct wr_rand rand;
     struct wr_conn *conn;
+    struct wr_addr peer; /* whose port is to be given back */
     uint64_t up_ms;
     uint32_t backoff_ms; /* the next one */
     bool closing;
@@ -77,6 +79,14 @@ static void failed(struct wr_client *k, int err, enum wr_connect_stage stage)
         k->options.on_fail(k, err, stage, retry_ms);
 }
 
+/* Who closes first keeps the port for a while. */
+static void give_port(struct wr_client *k, bool time_wait)
+{
+    if (k->options.connect.ports)
+        wr_port_budget_give(k->options.connect.ports, &k->peer, time_wait,
+                            wr_loop_now_ms(k->loop));
+}
+
 static void on_connected(void *arg, int err, const struct wr_connected *r)
 {
     struct wr_client *k = arg;
@@ -89,11 +99,14 @@ static void on_connected(void *arg, int err, const struct wr_connected *r)
     }
     k->connected++;
     k->up_ms = wr_loop_now_ms(k->loop);
+    k->peer = r->peer;
     err = wr_conn_new(&k->g, r->fd, &c);
-    if (err)
-        failed(k, err, WR_CONNECT_CONNECT);
-    else
+    if (!err) {
         k->conn = c;
+        return;
+    }
+    give_port(k, true);
+    failed(k, err, WR_CONNECT_CONNECT);
 }
 
 static void attempt(struct wr_client *k)
@@ -108,8 +121,9 @@ static void attempt(struct wr_client *k)
 static void on_closed(struct wr_conn_group *g, struct wr_conn *c)
 {
     struct wr_client *k = client_of(g);
-    (void)c;
+    uint8_t why = wr_conn_link(c)->why;
     k->conn = NULL;
+    give_port(k, why != WR_CLOSE_PEER && why != WR_CLOSE_RESET);
     if (k->closing || !k->options.reconnect)
         return;
     if (wr_loop_now_ms(k->loop) - k->up_ms >= k->options.backoff_max_ms)

@@ -4,6 +4,7 @@
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
 #include "libweir/conn/server.h"
+#include "libweir/io/ports.h"
 #include "tests/conn_kit.h"
 #include "tests/nth.h"
 #include "tests/tap.h"
@@ -111,6 +112,55 @@ static void test_reconnect(void)
     conn_kit_deinit(&k);
 }
 
+/* Each connection takes a port of the budget and gives it back, whoever closes. */
+static void test_ports(void)
+{
+    struct conn_kit k;
+    struct wr_scope scope;
+    struct wr_port_budget *ports = NULL;
+    struct wr_client *client = NULL;
+    char addr[WR_ADDR_TEXT_MAX];
+    if (conn_kit_init(&k, wr_heap_libc()) ||
+        wr_port_budget_new(wr_heap_libc(),
+                           &(struct wr_port_budget_options){.limit = 2, .time_wait_s = -1},
+                           &ports))
+        exit(99);
+    struct wr_server *server = serve(&k, "127.0.0.1:0");
+    if (!server)
+        exit(99);
+    wr_addr_format(wr_listener_addr(wr_server_listener(server)), addr);
+    wr_scope_init(&scope, k.loop, NULL, 0);
+    frames = fails = 0;
+    struct wr_client_options o = {
+        .conn = {.proto = &client_proto, .codec = &lines},
+        .target = addr,
+        .connect = {.ports = ports                     },
+        .reconnect = true,
+        .backoff_ms = 1,
+        .backoff_max_ms = 2,
+        .on_fail = on_fail
+    };
+    is_int(wr_client_connect(&scope, k.loop, &o, &client), 0, "connecting");
+    for (int i = 1; i <= 5; i++) {
+        KIT_UNTIL(&k, 1000, frames >= i || fails);
+        uint32_t cursor = 0;
+        struct wr_conn *c = i % 2 ? wr_client_conn(client) : wr_server_next(server, &cursor);
+        if (c)
+            wr_conn_abort(c);
+    }
+    ok(frames == 5 && fails == 0, "five connections one after the other, two ports");
+    struct wr_port_use use;
+    wr_client_close(&client);
+    kit_turns(&k, 3);
+    wr_port_budget_use(ports, wr_listener_addr(wr_server_listener(server)), kit_now_ms(), &use);
+    ok(use.open == 0 && use.refused == 0, "all given back");
+    wr_server_close(&server);
+    kit_turns(&k, 3);
+    wr_scope_deinit(&scope);
+    conn_kit_deinit(&k);
+    wr_port_budget_free(&ports);
+}
+
 static void test_scope_ends(void)
 {
     struct conn_kit k;
@@ -182,6 +232,7 @@ static int one_life(const struct wr_heap *heap, void *arg)
 int main(void)
 {
     test_reconnect();
+    test_ports();
     test_scope_ends();
     nth_every("client and server", one_life, NULL);
     return tap_done();
