@@ -88,6 +88,7 @@ struct wr_http_server {
     struct wr_free_later later;
     void (*stopped)(struct wr_http_server *s, void *arg);
     void *stopped_arg;
+    uint64_t linger_until_ms; /* after a stop, once only lingering ones are left */
     bool stopping, closing, told_full;
     bool eating; /* the scratch holds what one of the connections is eating */
 };

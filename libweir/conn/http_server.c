@@ -9,6 +9,9 @@
 
 #include <errno.h>
 
+#define STOP_TICK_MS   10U   /* how often a stopping server looks who still lingers */
+#define STOP_LINGER_MS 1000U /* and how long */
+
 static void maybe_free(struct wr_http_server *s);
 
 int64_t http_server_now_s(struct wr_http_server *s)
@@ -129,6 +132,25 @@ static void free_now(struct wr_free_later *f)
     wr_heap_free(wr_loop_heap(s->loop), s, sizeof *s);
 }
 
+static void on_linger(struct wr_timer *t)
+{
+    maybe_free(wr_container_of(t, struct wr_http_server, grace));
+}
+
+/* Last answers are on their way to clients that still send. Whoever is told that all is over may end the
+ * process, and with it them: it is told a little later. */
+static bool linger_more(struct wr_http_server *s)
+{
+    uint64_t now = wr_loop_now_ms(s->loop);
+    if (s->linger_until_ms == 0)
+        s->linger_until_ms = now + STOP_LINGER_MS;
+    if (wr_scope_pending(&s->group.lingering) == 0 || now >= s->linger_until_ms)
+        return false;
+    s->grace.fn = on_linger;
+    wr_loop_timer_arm(s->loop, &s->grace, STOP_TICK_MS);
+    return true;
+}
+
 /* After close: the memory goes behind the last connection. After stop: says so. */
 static void maybe_free(struct wr_http_server *s)
 {
@@ -137,7 +159,7 @@ static void maybe_free(struct wr_http_server *s)
     if (s->closing) {
         s->closing = false;
         wr_loop_free_later(s->loop, &s->later, free_now);
-    } else if (s->stopped) {
+    } else if (s->stopped && !linger_more(s)) {
         void (*stopped)(struct wr_http_server *, void *) = s->stopped;
         s->stopped = NULL;
         wr_loop_timer_cancel(&s->grace);
@@ -245,6 +267,7 @@ void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
     s->stopping = true;
     s->stopped = stopped;
     s->stopped_arg = arg;
+    s->linger_until_ms = grace_ms ? 0 : wr_loop_now_ms(s->loop);
     if (s->listener &&
         !wr_listener_paused(s->listener)) /* the kernel has let them in: they are served */
         (void)wr_listener_drain(s->listener, wr_listener_backlog(s->listener));

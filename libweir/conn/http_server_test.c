@@ -485,6 +485,22 @@ static void test_stop_in_good_faith(void)
     world_close(w);
 }
 
+/* A process may end when it is told so: not before a client had time to read its refusal. */
+static void test_stop_lingers(void)
+{
+    struct world *w = new_world();
+    ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
+    send_text(w, "GET / HTTP/1.1\r\n\r\n and more", false);
+    is_int(stats(w).open, 0, "refused, its end lingers");
+    wr_http_server_stop(w->server, 5000, on_stopped, w);
+    pass_time(w, 30);
+    is_int(w->stopped, 0, "not stopped while it does");
+    hang_up(w);
+    pass_time(w, 50);
+    is_int(w->stopped, 1, "stopped, once");
+    world_close(w);
+}
+
 /* ---- bodies that nobody reads, half reads, or reads late ------------------------------------------- */
 
 static void test_unread_bodies(void)
@@ -711,6 +727,7 @@ int main(void)
     test_later();
     test_deadlines();
     test_stop();
+    test_stop_lingers();
     test_stop_in_good_faith();
     test_slow_reader();
     test_unread_bodies();
