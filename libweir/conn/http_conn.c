@@ -11,7 +11,7 @@
 
 /*
  * One connection: bytes come in here, whole heads go to the handler, the rest of the connection's life is
- * decided in http_conn_settle, once, when the callbacks have returned.
+ * decided in wr_http_conn_settle_, once, when the callbacks have returned.
  *
  *   phase    waits for                       deadline, then
  *   FIRST    the first byte                  first_timeout_ms, close
@@ -32,7 +32,7 @@ static uint64_t now_ms(const struct http_conn *c)
     return wr_loop_now_ms(c->server->loop);
 }
 
-void http_conn_init(struct http_conn *c, struct wr_http_server *s)
+void wr_http_conn_init_(struct http_conn *c, struct wr_http_server *s)
 {
     c->server = s;
     c->req = NULL;
@@ -49,7 +49,8 @@ void http_conn_init(struct http_conn *c, struct wr_http_server *s)
 static void refuse(struct http_conn *c)
 {
     c->dirty = true;
-    http_req_refuse(c->req, wr_reason_status(c->req->parse.refusal.reason), WR_HTTP_REFUSED, 0);
+    wr_http_req_refuse_(c->req, wr_reason_status(c->req->parse.refusal.reason), WR_HTTP_REFUSED,
+                        0);
 }
 
 /* The handler has returned. Unless the request is over with that, its head must outlive the bytes it came
@@ -60,15 +61,15 @@ static void outlive_the_bytes(struct http_conn *c)
     bool done = req && req->answer == ANSWER_DONE;
     if (!req || (done && (req->body_done || !req->keep_alive) && wr_link_is_open(&c->link)))
         return;
-    if (http_req_keep_head(req) == 0)
+    if (wr_http_req_keep_head_(req) == 0)
         return;
     c->dirty = true;
     if (req->answer == ANSWER_NONE)
-        http_req_refuse(req, 503, WR_HTTP_ABORTED, WR_E_BUDGET);
+        wr_http_req_refuse_(req, 503, WR_HTTP_ABORTED, WR_E_BUDGET);
     else if (done)
         req->keep_alive = false; /* over at once, while the bytes are here */
     if (c->req && !(done && wr_link_is_open(&c->link))) {
-        http_req_forget_head(req);
+        wr_http_req_forget_head_(req);
         wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
     }
 }
@@ -85,7 +86,7 @@ static void head_complete(struct http_conn *c)
     req->body_done = wr_body_is_done(&req->body);
     if (req->head.has_content_length && req->head.content_length > s->options.max_body) {
         c->dirty = true;
-        http_req_refuse(req, 413, WR_HTTP_REFUSED, 0);
+        wr_http_req_refuse_(req, 413, WR_HTTP_REFUSED, 0);
         return;
     }
     s->options.on_request(req, s->options.arg);
@@ -102,7 +103,7 @@ static bool eat_head(struct http_conn *c, struct wr_span *in)
             wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
             return false;
         }
-        http_req_init(c->req, c);
+        wr_http_req_init_(c->req, c);
     }
     switch (wr_parse_head(&c->req->parse, *in)) {
     case WR_PARSED_MORE:
@@ -131,7 +132,7 @@ static bool request_over(struct http_conn *c)
         return false;
     if (!req->keep_alive)
         c->closing = true;
-    http_req_free(&c->req, WR_HTTP_ANSWERED, 0);
+    wr_http_req_free_(&c->req, WR_HTTP_ANSWERED, 0);
     return true;
 }
 
@@ -149,7 +150,7 @@ static void eat(struct http_conn *c, struct wr_span *in)
     while (wr_link_is_open(&c->link) && !c->closing) {
         if (c->req && c->req->handled) {
             /* also without bytes: a body that was paused at its last piece has its end left */
-            if (!c->req->body_done && !http_req_feed(c->req, in))
+            if (!c->req->body_done && !wr_http_req_feed_(c->req, in))
                 break;
             if (!c->req) /* refused while feeding */
                 continue;
@@ -233,13 +234,13 @@ static void on_eof(struct http_conn *c)
     if (!req)
         return;
     if (!req->handled && wr_parse_is_idle(&req->parse)) {
-        http_req_free(&c->req, WR_HTTP_ABORTED, WR_E_CLOSED);
+        wr_http_req_free_(&c->req, WR_HTTP_ABORTED, WR_E_CLOSED);
     } else if (!req->handled) {
-        http_req_refuse(req, 400, WR_HTTP_REFUSED, 0);
+        wr_http_req_refuse_(req, 400, WR_HTTP_REFUSED, 0);
     } else {
         req->keep_alive = false;
         if (!request_over(c))
-            http_conn_abort(c, WR_E_CLOSED);
+            wr_http_conn_abort_(c, WR_E_CLOSED);
     }
 }
 
@@ -254,7 +255,7 @@ static void on_hang_up(struct http_conn *c)
     if (n > 0)
         keep_rest(c, wr_span(scratch, (size_t)n));
     else if (n == 0)
-        c->eof = true, http_conn_abort(c, WR_E_CLOSED);
+        c->eof = true, wr_http_conn_abort_(c, WR_E_CLOSED);
     else if (n != -EAGAIN)
         wr_link_close(&c->link, WR_CLOSE_RESET, WR_E_CLOSED);
 }
@@ -289,7 +290,7 @@ static void on_ready(struct wr_link *l)
         on_hang_up(c);
     c->full = full(c);
     c->eating = c->server->eating = false;
-    http_conn_settle(c);
+    wr_http_conn_settle_(c);
 }
 
 /* ---- where the connection stands ------------------------------------------------------------------- */
@@ -359,7 +360,7 @@ static bool over(const struct http_conn *c)
     return !c->req && (c->closing || c->eof || stopping);
 }
 
-void http_conn_settle(struct http_conn *c)
+void wr_http_conn_settle_(struct http_conn *c)
 {
     if (!wr_link_is_open(&c->link) || c->eating)
         return;
@@ -381,12 +382,12 @@ void http_conn_settle(struct http_conn *c)
     wr_link_wake_by(&c->link, phase_due(c));
 }
 
-void http_conn_stop(struct http_conn *c)
+void wr_http_conn_stop_(struct http_conn *c)
 {
     if (!wr_link_is_open(&c->link))
         return;
     if (!c->req)
-        http_conn_wake(c);
+        wr_http_conn_wake_(c);
     wr_link_wake_by(&c->link, phase_due(c)); /* FIRST has less time from now on */
 }
 
@@ -403,33 +404,33 @@ static void cut(struct http_conn *c, enum wr_close why, int err)
     wr_link_close(&c->link, why, err);
 }
 
-void http_conn_abort(struct http_conn *c, int err)
+void wr_http_conn_abort_(struct http_conn *c, int err)
 {
     if (ends_with_connection(c->req)) {
         cut(c, WR_CLOSE_LOCAL, err);
         return;
     }
     c->closing = c->dirty = true;
-    http_req_free(&c->req, WR_HTTP_ABORTED, err);
-    http_conn_settle(c);
+    wr_http_req_free_(&c->req, WR_HTTP_ABORTED, err);
+    wr_http_conn_settle_(c);
 }
 
-void http_conn_wake(struct http_conn *c)
+void wr_http_conn_wake_(struct http_conn *c)
 {
     if (c->eating || !wr_link_is_open(&c->link))
         return;
     wr_link_again(&c->link);
 }
 
-void http_conn_answered(struct http_conn *c)
+void wr_http_conn_answered_(struct http_conn *c)
 {
     if (c->eating)
         return;
     if (c->req)
         (void)request_over(c); /* or the rest of its body is to be skipped */
     if (!c->closing)
-        http_conn_wake(c);
-    http_conn_settle(c);
+        wr_http_conn_wake_(c);
+    wr_http_conn_settle_(c);
 }
 
 static void on_flushed(struct wr_link *l)
@@ -442,14 +443,14 @@ static void on_flushed(struct wr_link *l)
     bool room = wr_link_queued(l) <= c->server->options.output_high / 2;
     if (c->full && room) {
         c->full = false;
-        http_conn_wake(c);
+        wr_http_conn_wake_(c);
     }
     if (req && req->above_high && room) {
         req->above_high = false;
         if (req->on_drain)
             req->on_drain(req, req->drain_arg);
     }
-    http_conn_settle(c);
+    wr_http_conn_settle_(c);
 }
 
 /* ---- deadlines ---------------------------------------------------------------------------------------- */
@@ -466,7 +467,7 @@ static void give_up_rest(struct http_conn *c)
 {
     c->req->keep_alive = false;
     (void)request_over(c);
-    http_conn_settle(c);
+    wr_http_conn_settle_(c);
 }
 
 static void out_of_time(struct http_conn *c)
@@ -489,8 +490,8 @@ static void out_of_time(struct http_conn *c)
     }
     c->dirty = true;
     if (c->req->answer == ANSWER_NONE)
-        http_req_refuse(c->req, c->phase == HTTP_HANDLE ? 503 : 408, WR_HTTP_ABORTED,
-                        WR_E_DEADLINE);
+        wr_http_req_refuse_(c->req, c->phase == HTTP_HANDLE ? 503 : 408, WR_HTTP_ABORTED,
+                            WR_E_DEADLINE);
     else if (c->req->answer == ANSWER_BEGUN)
         cut(c, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
     else
@@ -516,15 +517,15 @@ static void on_closed(struct wr_link *l, enum wr_close why, int err)
 {
     struct http_conn *c = conn_of(l);
     if (c->req)
-        http_req_free(&c->req, WR_HTTP_ABORTED,
-                      why == WR_CLOSE_STOP   ? WR_E_STOPPED
-                      : err == WR_E_DEADLINE ? err
-                                             : WR_E_CLOSED);
+        wr_http_req_free_(&c->req, WR_HTTP_ABORTED,
+                          why == WR_CLOSE_STOP   ? WR_E_STOPPED
+                          : err == WR_E_DEADLINE ? err
+                                                 : WR_E_CLOSED);
     wr_buf_deinit(&c->in);
-    http_server_conn_gone(c->server, c);
+    wr_http_server_conn_gone_(c->server, c);
 }
 
-const struct wr_link_ops http_conn_ops = {
+const struct wr_link_ops wr_http_conn_ops_ = {
     .on_ready = on_ready,
     .on_flushed = on_flushed,
     .on_time = on_time,

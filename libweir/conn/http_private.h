@@ -94,35 +94,35 @@ struct wr_http_server {
 };
 
 /* http_conn.c */
-extern const struct wr_link_ops http_conn_ops;
-void http_conn_init(struct http_conn *c, struct wr_http_server *s);
+extern const struct wr_link_ops wr_http_conn_ops_;
+void wr_http_conn_init_(struct http_conn *c, struct wr_http_server *s);
 /* The answer is complete: goes on with the connection, now or (while eating) when the handler returns. */
-void http_conn_answered(struct http_conn *c);
+void wr_http_conn_answered_(struct http_conn *c);
 /* The request under way ends here, its answer missing or cut short; so does the connection, behind the
  * answers that were given before. */
-void http_conn_abort(struct http_conn *c, int err);
+void wr_http_conn_abort_(struct http_conn *c, int err);
 /* The deadlines have changed. */
-void http_conn_settle(struct http_conn *c);
+void wr_http_conn_settle_(struct http_conn *c);
 /* The server is stopping: what has come is answered, and whoever is new may still say a first word. */
-void http_conn_stop(struct http_conn *c);
+void wr_http_conn_stop_(struct http_conn *c);
 /* Calls on_ready soon: the handler wants (more of) the body. */
-void http_conn_wake(struct http_conn *c);
+void wr_http_conn_wake_(struct http_conn *c);
 
 /* http_req.c */
-void http_req_init(struct wr_http_req *req, struct http_conn *c);
+void wr_http_req_init_(struct wr_http_req *req, struct http_conn *c);
 /* Ends it for good: counts, tells on_done, frees. */
-void http_req_free(struct wr_http_req **req, enum wr_http_end end, int err);
+void wr_http_req_free_(struct wr_http_req **req, enum wr_http_end end, int err);
 /* Answers by itself: a refusal, 408, 413, 503; the request is gone and its connection ends behind it. */
-void http_req_refuse(struct wr_http_req *req, int status, enum wr_http_end end, int err);
+void wr_http_req_refuse_(struct wr_http_req *req, int status, enum wr_http_end end, int err);
 /* The handler has returned without finishing: what its spans point to moves to the arena. */
-WR_MUST int http_req_keep_head(struct wr_http_req *req);
+WR_MUST int wr_http_req_keep_head_(struct wr_http_req *req);
 /* Its bytes are gone: nothing of it is shown any more. */
-void http_req_forget_head(struct wr_http_req *req);
+void wr_http_req_forget_head_(struct wr_http_req *req);
 /* Pieces of the body to whoever wants them; false when it cannot go on now. */
-bool http_req_feed(struct wr_http_req *req, struct wr_span *in);
+bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in);
 
 /* http_server.c */
-void http_server_conn_gone(struct wr_http_server *s, struct http_conn *c);
-int64_t http_server_now_s(struct wr_http_server *s);
+void wr_http_server_conn_gone_(struct wr_http_server *s, struct http_conn *c);
+int64_t wr_http_server_now_s_(struct wr_http_server *s);
 
 #endif

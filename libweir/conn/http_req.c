@@ -17,7 +17,7 @@ static void skip_or_close(struct wr_http_req *req);
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-void http_req_init(struct wr_http_req *req, struct http_conn *c)
+void wr_http_req_init_(struct wr_http_req *req, struct http_conn *c)
 {
     struct wr_http_server *s = c->server;
     memset(req, 0, offsetof(struct wr_http_req, scope));
@@ -49,7 +49,8 @@ static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
     if (!s->options.on_done)
         return;
     if (!req->handled && !req->parse.refusal.reason)
-        http_req_forget_head(req); /* half a head lies where it was read, and nobody kept it */
+        wr_http_req_forget_head_(
+            req); /* half a head lies where it was read, and nobody kept it */
     enum wr_reason why = req->handled ? req->body.refusal.reason : req->parse.refusal.reason;
     struct wr_http_done done = {
         .end = end,
@@ -63,7 +64,7 @@ static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
     s->options.on_done(req, &done, s->options.arg);
 }
 
-void http_req_free(struct wr_http_req **ref, enum wr_http_end end, int err)
+void wr_http_req_free_(struct wr_http_req **ref, enum wr_http_end end, int err)
 {
     struct wr_http_req *req = *ref;
     struct wr_http_server *s = req->server;
@@ -86,12 +87,12 @@ void http_req_free(struct wr_http_req **ref, enum wr_http_end end, int err)
     wr_pool_put(&s->reqs, req);
 }
 
-void http_req_forget_head(struct wr_http_req *req)
+void wr_http_req_forget_head_(struct wr_http_req *req)
 {
     wr_head_init(&req->head, req->fields, req->server->options.limits.max_fields);
 }
 
-int http_req_keep_head(struct wr_http_req *req)
+int wr_http_req_keep_head_(struct wr_http_req *req)
 {
     struct wr_head *head = &req->head;
     if (!head->nfields && !head->target.n)
@@ -243,7 +244,7 @@ static bool wants_body(const struct wr_http_req *req)
     return (req->on_body || req->on_whole) && !req->body_paused;
 }
 
-bool http_req_feed(struct wr_http_req *req, struct wr_span *in)
+bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in)
 {
     struct http_conn *c = req->conn;
     struct wr_span piece;
@@ -255,7 +256,7 @@ bool http_req_feed(struct wr_http_req *req, struct wr_span *in)
             req->body_in += piece.n;
             if (req->body_in > req->server->options.max_body && req->answer == ANSWER_NONE) {
                 c->dirty = true;
-                http_req_refuse(req, 413, WR_HTTP_REFUSED, 0);
+                wr_http_req_refuse_(req, 413, WR_HTTP_REFUSED, 0);
                 return true;
             }
             deliver(req, piece, false);
@@ -267,12 +268,12 @@ bool http_req_feed(struct wr_http_req *req, struct wr_span *in)
         case WR_BODY_BAD:
             c->dirty = true;
             if (req->answer == ANSWER_NONE)
-                http_req_refuse(req, wr_reason_status(req->body.refusal.reason),
-                                WR_HTTP_REFUSED, 0);
+                wr_http_req_refuse_(req, wr_reason_status(req->body.refusal.reason),
+                                    WR_HTTP_REFUSED, 0);
             else if (req->answer == ANSWER_DONE)
                 req->keep_alive = false;
             else
-                http_conn_abort(c, WR_E_PROTO);
+                wr_http_conn_abort_(c, WR_E_PROTO);
             return true;
         }
     }
@@ -284,7 +285,7 @@ static void want_body(struct wr_http_req *req)
     if (req->head.expect_continue && req->body_in == 0 && req->answer == ANSWER_NONE)
         (void)put(req, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     req->head.expect_continue = false;
-    http_conn_wake(req->conn);
+    wr_http_conn_wake_(req->conn);
 }
 
 int wr_http_read_body(struct wr_http_req *req, size_t max,
@@ -327,9 +328,9 @@ void wr_http_pause_body(struct wr_http_req *req, bool pause)
 {
     req->body_paused = pause;
     if (pause)
-        http_conn_settle(req->conn); /* the silence is ours */
+        wr_http_conn_settle_(req->conn); /* the silence is ours */
     else
-        http_conn_wake(req->conn);
+        wr_http_conn_wake_(req->conn);
 }
 
 /* ---- its answer ---------------------------------------------------------------------------------------- */
@@ -356,7 +357,7 @@ static void write_head(struct wr_http_req *req, struct wr_writer *w, int status,
     struct wr_http_server *s = req->server;
     decide_keep_alive(req);
     wr_write_status(w, status, (struct wr_span){0});
-    wr_write_date(w, &s->date, http_server_now_s(s));
+    wr_write_date(w, &s->date, wr_http_server_now_s_(s));
     for (size_t i = 0; i < nfields; i++)
         wr_write_field(w, fields[i].name, fields[i].value);
     if (length != WR_HTTP_CHUNKED && status >= 200 && status != 204)
@@ -372,7 +373,7 @@ static void write_head(struct wr_http_req *req, struct wr_writer *w, int status,
 static int answered(struct wr_http_req *req)
 {
     req->answer = ANSWER_DONE;
-    http_conn_answered(req->conn);
+    wr_http_conn_answered_(req->conn);
     return 0;
 }
 
@@ -431,7 +432,7 @@ int wr_http_error(struct wr_http_req *req, int status)
     return answer_whole(req, status, &field, 1, wr_span(text, (size_t)n));
 }
 
-void http_req_refuse(struct wr_http_req *req, int status, enum wr_http_end end, int err)
+void wr_http_req_refuse_(struct wr_http_req *req, int status, enum wr_http_end end, int err)
 {
     struct http_conn *c = req->conn;
     bool outer = c->eating;
@@ -441,8 +442,8 @@ void http_req_refuse(struct wr_http_req *req, int status, enum wr_http_end end, 
     c->eating = outer;
     c->closing = c->dirty = true;
     if (c->req)
-        http_req_free(&c->req, end, err);
-    http_conn_settle(c);
+        wr_http_req_free_(&c->req, end, err);
+    wr_http_conn_settle_(c);
 }
 
 int wr_http_ready_form(struct wr_http_ready *r, char *mem, size_t n, int status,
@@ -460,8 +461,8 @@ int wr_http_reply_ready(struct wr_http_req *req, struct wr_http_ready *r)
     WR_ASSERT(req->answer == ANSWER_NONE);
     struct wr_http_server *s = req->server;
     decide_keep_alive(req);
-    struct wr_span bytes =
-        wr_ready_bytes(req->keep_alive ? &r->keep : &r->close, &s->date, http_server_now_s(s));
+    struct wr_span bytes = wr_ready_bytes(req->keep_alive ? &r->keep : &r->close, &s->date,
+                                          wr_http_server_now_s_(s));
     if (req->head.minor == 0 && req->keep_alive) {
         struct wr_span body = wr_span_sub(bytes, bytes.n - r->body_n, r->body_n);
         return wr_http_reply(req, r->status, r->type, body);
@@ -604,7 +605,7 @@ int wr_http_end(struct wr_http_req *req)
         err = put(req, WR_CHUNK_LAST.p, WR_CHUNK_LAST.n);
     else if (req->owed && req->owed != WR_HTTP_CHUNKED) {
         err = WR_E_PROTO;
-        http_conn_abort(req->conn, err);
+        wr_http_conn_abort_(req->conn, err);
     }
     return err ? err : answered(req);
 }

@@ -14,7 +14,7 @@
 
 static void maybe_free(struct wr_http_server *s);
 
-int64_t http_server_now_s(struct wr_http_server *s)
+int64_t wr_http_server_now_s_(struct wr_http_server *s)
 {
     return (int64_t)(wr_loop_wall_ns(s->loop) / 1000000000u);
 }
@@ -64,7 +64,7 @@ static int take(struct wr_http_server *s, int fd)
     struct http_conn *c = s->closing ? NULL : wr_pool_get(&s->conns);
     int err = c ? 0 : s->closing ? WR_E_STOPPED : WR_E_BUDGET;
     if (!err) {
-        http_conn_init(c, s);
+        wr_http_conn_init_(c, s);
         err = wr_link_open(&s->group, &c->link, fd);
     }
     if (err) {
@@ -94,7 +94,7 @@ int wr_http_server_adopt(struct wr_http_server *s, int fd)
     return take(s, fd);
 }
 
-void http_server_conn_gone(struct wr_http_server *s, struct http_conn *c)
+void wr_http_server_conn_gone_(struct wr_http_server *s, struct http_conn *c)
 {
     wr_pool_put(&s->conns, c);
     if (s->told_full && !s->closing && !is_full(s))
@@ -216,7 +216,7 @@ int wr_http_server_open(struct wr_loop *loop, const struct wr_http_options *opti
     fill_defaults(&s->options);
     init_memory(s);
     s->group = (struct wr_link_group){
-        .ops = &http_conn_ops,
+        .ops = &wr_http_conn_ops_,
         .hard_limit = s->options.output_hard,
         .linger_ms = s->options.linger_ms,
     };
@@ -276,7 +276,7 @@ void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
     wr_loop_timer_arm(s->loop, &s->grace, grace_ms);
     uint32_t cursor = 0;
     for (struct wr_link *l; (l = wr_link_next(&s->group, &cursor));)
-        http_conn_stop(wr_container_of(l, struct http_conn, link));
+        wr_http_conn_stop_(wr_container_of(l, struct http_conn, link));
     maybe_free(s);
 }
 

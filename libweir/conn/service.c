@@ -7,7 +7,7 @@
 
 #include <sys/signalfd.h>
 
-int service_fail(struct wr_service *s, const char *what, int err)
+int wr_service_fail_(struct wr_service *s, const char *what, int err)
 {
     s->result = 1;
     WR_LOG(s->log, CRIT, "service", "failed", "what=%s err=%s text=%s", what, wr_err_name(err),
@@ -39,7 +39,7 @@ static void list_ports(struct wr_service *s)
     }
 }
 
-const char *service_port_addr(const struct service_port *p, struct wr_listen_options *out)
+const char *wr_service_port_addr_(const struct service_port *p, struct wr_listen_options *out)
 {
     *out = p->framed ? p->framed->listen : p->http->listen;
     return p->framed ? p->framed->addr : p->http->addr;
@@ -137,15 +137,15 @@ static int open_http(struct service_port *p, bool listen)
     return wr_http_server_open(p->service->loop, &o, &p->http_server);
 }
 
-int service_port_open(struct service_port *p, bool listen)
+int wr_service_port_open_(struct service_port *p, bool listen)
 {
     struct wr_service *s = p->service;
     struct wr_listen_options unused;
     char text[WR_ADDR_TEXT_MAX];
     int rc = p->framed ? open_framed(p, listen) : open_http(p, listen);
     if (rc) {
-        const char *addr = service_port_addr(p, &unused);
-        return service_fail(s, addr ? addr : "listen", rc);
+        const char *addr = wr_service_port_addr_(p, &unused);
+        return wr_service_fail_(s, addr ? addr : "listen", rc);
     }
     if (!listen)
         return 0;
@@ -156,7 +156,7 @@ int service_port_open(struct service_port *p, bool listen)
     return 0;
 }
 
-void service_port_adopt(int fd, void *port)
+void wr_service_port_adopt_(int fd, void *port)
 {
     struct service_port *p = port;
     if (p->framed)
@@ -184,7 +184,7 @@ static void finish(struct wr_service *s)
     close_ports(s);
     wr_scope_cancel(&s->scope, WR_E_STOPPED);
     WR_LOG(s->log, NOTICE, "service", "stopped", "name=%s", s->options->name);
-    service_end(s);
+    wr_service_end_(s);
 }
 
 static void on_port_stopped(struct service_port *p)
@@ -219,7 +219,7 @@ static void stop_port(struct service_port *p, uint64_t grace_ms)
         wr_http_server_stop(p->http_server, grace_ms, on_http_stopped, p);
 }
 
-void service_stop(struct wr_service *s)
+void wr_service_stop_(struct wr_service *s)
 {
     uint64_t grace_ms = s->options->grace_ms ? s->options->grace_ms : SERVICE_GRACE_MS;
     if (s->stopping)
@@ -238,27 +238,27 @@ static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *i
 {
     struct wr_service *s = wr_container_of(signal, struct wr_service, signals);
     if (info->ssi_signo == SIGUSR1) {
-        service_logger_reopen(s);
+        wr_service_logger_reopen_(s);
     } else if (info->ssi_signo == SIGHUP) {
         if (s->options->on_hup)
             s->options->on_hup(s);
     } else {
-        service_stop(s);
+        wr_service_stop_(s);
     }
 }
 
 /* ---- serving --------------------------------------------------------------------------------------------- */
 
-int service_start(struct wr_service *s)
+int wr_service_start_(struct wr_service *s)
 {
     int rc = s->options->on_start ? s->options->on_start(s) : 0;
     if (rc < 0)
-        return service_fail(s, "on_start", rc);
+        return wr_service_fail_(s, "on_start", rc);
     s->started = true;
     return 0;
 }
 
-int service_set_up(struct wr_service *s, struct wr_loop_stats *stats)
+int wr_service_set_up_(struct wr_service *s, struct wr_loop_stats *stats)
 {
     const struct wr_service_options *o = s->options;
     size_t hard = o->memory_hard ? o->memory_hard : WR_BUDGET_NONE;
@@ -276,7 +276,7 @@ int service_set_up(struct wr_service *s, struct wr_loop_stats *stats)
     return 0;
 }
 
-void service_tear_down(struct wr_service *s)
+void wr_service_tear_down_(struct wr_service *s)
 {
     if (s->started && s->options->on_stop)
         s->options->on_stop(s);
@@ -286,7 +286,7 @@ void service_tear_down(struct wr_service *s)
     /* What was closed frees its memory at the end of a turn. */
     (void)wr_loop_turn(s->loop, 0);
     (void)wr_loop_turn(s->loop, 0);
-    service_log_close(s);
+    wr_service_log_close_(s);
     wr_loop_free(&s->loop);
     wr_budget_deinit(&s->budget);
 }
@@ -294,33 +294,33 @@ void service_tear_down(struct wr_service *s)
 static int run_alone(struct wr_service *s)
 {
     sigset_t set = wr_signal_set(SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, 0);
-    int rc = service_log_memory(s, SERVICE_WORKER_SEAT);
+    int rc = wr_service_log_memory_(s, SERVICE_WORKER_SEAT);
     if (rc == 0)
-        rc = service_log_open(s);
+        rc = wr_service_log_open_(s);
     if (rc)
         return rc;
-    rc = service_logger_start(s, NULL);
+    rc = wr_service_logger_start_(s, NULL);
     if (rc == 0)
         rc = wr_signal_open(s->loop, &s->signals, &set, on_signal);
     if (rc)
-        return service_fail(s, "set-up", rc);
+        return wr_service_fail_(s, "set-up", rc);
     for (unsigned i = 0; i < s->n_ports && rc == 0; i++)
-        rc = service_port_open(&s->ports[i], true);
+        rc = wr_service_port_open_(&s->ports[i], true);
     if (rc == 0)
-        rc = service_start(s);
+        rc = wr_service_start_(s);
     return rc ? rc : wr_loop_run(s->loop);
 }
 
 int wr_service_run(const struct wr_service_options *options)
 {
     if (options->workers)
-        return service_run_master(options);
+        return wr_service_run_master_(options);
     struct wr_service s = {.options = options};
-    if (service_set_up(&s, NULL))
+    if (wr_service_set_up_(&s, NULL))
         return 1;
     if (run_alone(&s))
         s.result = 1;
-    service_tear_down(&s);
+    wr_service_tear_down_(&s);
     return s.result;
 }
 
@@ -366,5 +366,5 @@ unsigned wr_service_worker(const struct wr_service *service)
 
 void wr_service_stop(struct wr_service *service)
 {
-    service_stop(service);
+    wr_service_stop_(service);
 }

@@ -14,7 +14,7 @@
 #define LOGGER_STOP_MS \
     2000U /* a logger that stands still does not keep the service from ending */
 
-int service_log_memory(struct wr_service *s, unsigned seats)
+int wr_service_log_memory_(struct wr_service *s, unsigned seats)
 {
     const struct wr_board_options board = {.seats = seats};
     struct wr_shm_part parts[] = {
@@ -44,13 +44,13 @@ static void on_tick(struct wr_timer *t)
     wr_loop_timer_arm(s->loop, t, LOG_TICK_MS);
 }
 
-void service_log_tick(struct wr_service *s)
+void wr_service_log_tick_(struct wr_service *s)
 {
     s->log_tick.fn = on_tick;
     wr_loop_timer_arm(s->loop, &s->log_tick, LOG_TICK_MS);
 }
 
-int service_log_open(struct wr_service *s)
+int wr_service_log_open_(struct wr_service *s)
 {
     struct wr_log_ring ring;
     size_t size;
@@ -59,14 +59,14 @@ int service_log_open(struct wr_service *s)
     if (rc)
         return rc;
     struct wr_log_options o = {
-        .ring = ring, .wake_fd = s->wake_fd, .level = service_log_level(s->options)};
+        .ring = ring, .wake_fd = s->wake_fd, .level = wr_service_log_level_(s->options)};
     rc = wr_log_new(wr_loop_heap(s->loop), &o, &s->log);
     if (rc == 0)
-        service_log_tick(s);
+        wr_service_log_tick_(s);
     return rc;
 }
 
-unsigned service_log_level(const struct wr_service_options *o)
+unsigned wr_service_log_level_(const struct wr_service_options *o)
 {
     return o->log_level ? o->log_level : WR_LOG_NOTICE;
 }
@@ -105,7 +105,7 @@ static int start_process(struct wr_service *s, struct wr_board *board)
                           &s->loggers);
 }
 
-int service_logger_start(struct wr_service *s, struct wr_board *board)
+int wr_service_logger_start_(struct wr_service *s, struct wr_board *board)
 {
     s->logger_options = (struct wr_logger_options){
         .shm = s->shm,
@@ -119,7 +119,7 @@ int service_logger_start(struct wr_service *s, struct wr_board *board)
     return wr_logger_open(s->loop, &s->logger_options, &s->logger);
 }
 
-void service_logger_reopen(struct wr_service *s)
+void wr_service_logger_reopen_(struct wr_service *s)
 {
     if (s->loggers)
         wr_procs_command(s->loggers, WR_COMMAND_REOPEN);
@@ -127,7 +127,7 @@ void service_logger_reopen(struct wr_service *s)
         wr_logger_reopen(s->logger);
 }
 
-void service_end(struct wr_service *s)
+void wr_service_end_(struct wr_service *s)
 {
     if (s->loggers)
         wr_procs_stop(s->loggers, true); /* the loop ends behind it */
@@ -155,7 +155,7 @@ static void drain(struct wr_service *s)
         (void)wr_logger_drain(s->logger);
 }
 
-void service_log_close(struct wr_service *s)
+void wr_service_log_close_(struct wr_service *s)
 {
     wr_loop_timer_cancel(&s->log_tick);
     if (!s->worker) {

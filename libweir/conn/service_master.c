@@ -39,9 +39,9 @@ static void on_worker_stop(struct wr_worker *w, enum wr_stop_reason why, void *a
 {
     struct wr_service *s = arg;
     (void)w;
-    service_stop(s);
+    wr_service_stop_(s);
     if (why == WR_STOP_NOW)
-        service_stop(s);
+        wr_service_stop_(s);
 }
 
 static void on_worker_command(struct wr_worker *w, unsigned command, void *arg)
@@ -56,12 +56,12 @@ static int open_ports(struct wr_service *s, struct master *m)
 {
     for (unsigned i = 0; i < s->n_ports; i++) {
         struct service_port *p = &s->ports[i];
-        int rc = service_port_open(p, false);
+        int rc = wr_service_port_open_(p, false);
         if (rc == 0)
-            rc = wr_accept_open(s->loop, m->shares[i], s->index, service_port_adopt, p,
+            rc = wr_accept_open(s->loop, m->shares[i], s->index, wr_service_port_adopt_, p,
                                 wr_worker_seat(s->worker), s->log, &p->accept);
         if (rc)
-            return service_fail(s, "accept", rc);
+            return wr_service_fail_(s, "accept", rc);
     }
     return 0;
 }
@@ -72,23 +72,23 @@ static int worker_main(struct wr_worker *w, void *arg)
     struct wr_service s = {.options = m->s.options, .worker = w, .index = wr_worker_index(w)};
     struct wr_worker_callbacks callbacks = {on_worker_stop, on_worker_command, &s};
     s.log = wr_worker_log(w);
-    int rc = service_set_up(&s, wr_worker_loop_stats(w));
+    int rc = wr_service_set_up_(&s, wr_worker_loop_stats(w));
     if (rc)
         return 70;
-    service_log_tick(&s);
+    wr_service_log_tick_(&s);
     rc = wr_worker_attach(w, s.loop, &callbacks);
     if (rc)
-        service_fail(&s, "attach", rc);
+        wr_service_fail_(&s, "attach", rc);
     else
         rc = open_ports(&s, m);
     if (rc == 0)
-        rc = service_start(&s);
+        rc = wr_service_start_(&s);
     if (rc == 0) {
         wr_worker_ready(w);
         rc = wr_loop_run(s.loop);
     }
     wr_worker_detach(w);
-    service_tear_down(&s);
+    wr_service_tear_down_(&s);
     return rc ? 71 : s.result;
 }
 
@@ -113,7 +113,7 @@ static unsigned list_to_close(unsigned index, int out_fds[static WR_PROCS_CLOSE_
 static int listen_on(bool reuse_port, void *arg)
 {
     struct wr_listen_options o;
-    const char *addr = service_port_addr(arg, &o);
+    const char *addr = wr_service_port_addr_(arg, &o);
     unsigned backlog;
     int fd, rc = 0;
     if (addr)
@@ -138,8 +138,8 @@ static int open_share(struct master *m, struct service_port *p)
     char text[WR_ADDR_TEXT_MAX] = "?";
     int rc = wr_accept_share_new(s->loop, &o, &m->shares[m->n_shares]);
     if (rc) {
-        const char *addr = service_port_addr(p, &unused);
-        return service_fail(s, addr ? addr : "listen", rc);
+        const char *addr = wr_service_port_addr_(p, &unused);
+        return wr_service_fail_(s, addr ? addr : "listen", rc);
     }
     if (wr_addr_of_socket(wr_accept_share_fd(m->shares[m->n_shares++], 0), &at) == 0)
         wr_addr_format(&at, text);
@@ -169,7 +169,7 @@ static void on_worker_event(struct wr_procs *procs, enum wr_procs_event event, u
                (int)pid, wr_exit_text(status, text, sizeof text));
     if (event == WR_PROCS_STOPPED) {
         WR_LOG(m->s.log, NOTICE, "service", "stopped", "name=%s", m->s.options->name);
-        service_end(&m->s);
+        wr_service_end_(&m->s);
     }
 }
 
@@ -179,7 +179,7 @@ static void on_signal(struct wr_signal *signal, const struct signalfd_siginfo *i
     struct master *m = wr_container_of(s, struct master, s);
     switch (info->ssi_signo) {
     case SIGUSR1:
-        service_logger_reopen(s);
+        wr_service_logger_reopen_(s);
         break;
     case SIGHUP:
         wr_procs_command(m->workers, WR_COMMAND_USER);
@@ -213,7 +213,7 @@ static int start_workers(struct master *m)
                                    .seats = 2 * o->workers,
                                    .log = m->s.log,
                                    .log_wake_fd = m->s.wake_fd,
-                                   .log_level = service_log_level(o),
+                                   .log_level = wr_service_log_level_(o),
                                    .stop_timeout_ms = (unsigned)grace + CUT_EXTRA_MS,
                                    .on_event = on_worker_event,
                                    .event_arg = m,
@@ -226,27 +226,27 @@ static int set_up(struct master *m)
     struct wr_service *s = &m->s;
     const char *accept = s->options->accept ? s->options->accept : "reuseport";
     unsigned seats = RING_SEATS(s->options->workers);
-    int rc = service_log_memory(s, seats);
+    int rc = wr_service_log_memory_(s, seats);
     if (rc == 0)
         rc = wr_board_new(wr_loop_heap(s->loop), s->shm,
                           &(struct wr_board_options){.seats = seats}, &m->board);
     if (rc == 0)
-        rc = service_log_open(s);
+        rc = wr_service_log_open_(s);
     if (rc)
         return rc;
-    rc = service_logger_start(s, m->board);
+    rc = wr_service_logger_start_(s, m->board);
     if (rc)
-        return service_fail(s, "logger", rc);
+        return wr_service_fail_(s, "logger", rc);
     rc = wr_accept_mode_parse(accept, &m->mode);
-    return rc ? service_fail(s, accept, rc) : open_shares(m);
+    return rc ? wr_service_fail_(s, accept, rc) : open_shares(m);
 }
 
-int service_run_master(const struct wr_service_options *options)
+int wr_service_run_master_(const struct wr_service_options *options)
 {
     sigset_t set = wr_signal_set(SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, 0);
     struct master m = {.s.options = options};
     struct wr_service *s = &m.s;
-    int rc = service_set_up(s, NULL);
+    int rc = wr_service_set_up_(s, NULL);
     if (rc)
         return 1;
     rc = set_up(&m);
@@ -255,13 +255,13 @@ int service_run_master(const struct wr_service_options *options)
     if (rc == 0)
         rc = start_workers(&m);
     if (rc)
-        service_fail(s, "start", rc);
+        wr_service_fail_(s, "start", rc);
     else
         rc = wr_loop_run(s->loop);
     wr_procs_free(&m.workers);
     for (unsigned i = 0; i < m.n_shares; i++)
         wr_accept_share_free(&m.shares[i]);
-    service_tear_down(s);
+    wr_service_tear_down_(s);
     wr_board_free(&m.board);
     return rc || s->result ? 1 : 0;
 }

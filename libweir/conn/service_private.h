@@ -67,39 +67,39 @@ struct wr_service {
 };
 
 /* Logs, remembers the failure as the service's result, passes the error on. */
-int service_fail(struct wr_service *s, const char *what, int err);
+int wr_service_fail_(struct wr_service *s, const char *what, int err);
 
 /* ---- service.c: one serving process ---------------------------------------------------------------- */
 /* Budget, loop, scope. stats may be NULL. */
-WR_MUST int service_set_up(struct wr_service *s, struct wr_loop_stats *stats);
-/* The server of a port; with its listener, or for descriptors that service_port_adopt gets. */
-WR_MUST int service_port_open(struct service_port *p, bool listen);
-void service_port_adopt(int fd, void *port);
+WR_MUST int wr_service_set_up_(struct wr_service *s, struct wr_loop_stats *stats);
+/* The server of a port; with its listener, or for descriptors that wr_service_port_adopt_ gets. */
+WR_MUST int wr_service_port_open_(struct service_port *p, bool listen);
+void wr_service_port_adopt_(int fd, void *port);
 /* Address and listener options of its row. */
-const char *service_port_addr(const struct service_port *p, struct wr_listen_options *out);
+const char *wr_service_port_addr_(const struct service_port *p, struct wr_listen_options *out);
 /* Calls on_start. */
-WR_MUST int service_start(struct wr_service *s);
+WR_MUST int wr_service_start_(struct wr_service *s);
 /* Graceful; called again: at once. Ends with the loop. */
-void service_stop(struct wr_service *s);
+void wr_service_stop_(struct wr_service *s);
 /* Closes and frees everything, also after a failed start. */
-void service_tear_down(struct wr_service *s);
+void wr_service_tear_down_(struct wr_service *s);
 
 /* ---- service_log.c ----------------------------------------------------------------------------------- */
 /* Shared memory of so many seats: board, flight recorder, log; and the eventfd that wakes the logger. */
-WR_MUST int service_log_memory(struct wr_service *s, unsigned seats);
+WR_MUST int wr_service_log_memory_(struct wr_service *s, unsigned seats);
 /* The writer's side on ring 0. */
-WR_MUST int service_log_open(struct wr_service *s);
-void service_log_tick(struct wr_service *s);
-unsigned service_log_level(const struct wr_service_options *o);
+WR_MUST int wr_service_log_open_(struct wr_service *s);
+void wr_service_log_tick_(struct wr_service *s);
+unsigned wr_service_log_level_(const struct wr_service_options *o);
 /* The logger: a process of its own, so that a stuck disk stops nobody; board may be NULL. */
-WR_MUST int service_logger_start(struct wr_service *s, struct wr_board *board);
-void service_logger_reopen(struct wr_service *s);
+WR_MUST int wr_service_logger_start_(struct wr_service *s, struct wr_board *board);
+void wr_service_logger_reopen_(struct wr_service *s);
 /* Ends logger and loop. */
-void service_end(struct wr_service *s);
+void wr_service_end_(struct wr_service *s);
 /* Behind the last log line: writes what is left. */
-void service_log_close(struct wr_service *s);
+void wr_service_log_close_(struct wr_service *s);
 
 /* ---- service_master.c -------------------------------------------------------------------------------- */
-int service_run_master(const struct wr_service_options *options);
+int wr_service_run_master_(const struct wr_service_options *options);
 
 #endif
