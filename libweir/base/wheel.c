@@ -45,6 +45,7 @@ static uint64_t *used_word(struct wr_wheel *w, ptrdiff_t slot)
 
 static void put(struct wr_wheel *w, struct wr_timer *t)
 {
+    w->opening = 0;
     struct wr_list *head = place_of(w, tick_of(w, t->due_ms));
     ptrdiff_t slot = slot_number(w, head);
     if (slot >= 0)
@@ -55,6 +56,7 @@ static void put(struct wr_wheel *w, struct wr_timer *t)
 /* The last timer to leave a slot has the slot's head on both sides: that is how its bit is found. */
 static void take(struct wr_wheel *w, struct wr_timer *t)
 {
+    w->opening = 0;
     struct wr_list *next = t->link.next;
     bool last = next == t->link.prev;
     wr_list_remove(&t->link);
@@ -214,6 +216,7 @@ static void collect(struct wr_wheel *w, uint64_t target)
         open_lists(w, far);
     }
     w->cur = target;
+    w->opening = 0;
 }
 
 size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms)
@@ -240,11 +243,13 @@ size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms)
     return n;
 }
 
-uint64_t wr_wheel_next_due(const struct wr_wheel *w)
+uint64_t wr_wheel_next_due(struct wr_wheel *w)
 {
     if (!wr_list_empty(&w->ready) || !wr_list_empty(&w->batch))
         return w->now_ms;
-    uint64_t at = next_opening(w);
+    if (!w->opening) /* asked at every turn, changed by few */
+        w->opening = next_opening(w);
+    uint64_t at = w->opening;
     return at > UINT64_MAX >> w->tick_shift ? UINT64_MAX : at << w->tick_shift;
 }
 
@@ -288,7 +293,7 @@ bool wr_wheel_validate(const struct wr_wheel *w)
             (word >> (i & 63) & 1) == wr_list_empty(&w->slot[i]))
             return false;
     }
-    return n == w->armed;
+    return n == w->armed && (!w->opening || w->opening == next_opening(w));
 }
 
 void wr_deadline_start(struct wr_deadline *d, struct wr_wheel *w, uint64_t now_ms,

@@ -49,6 +49,7 @@ struct wr_wheel {
     /* private */
     uint64_t cur; /* in ticks: everything due until here has been collected */
     uint64_t now_ms;
+    uint64_t opening; /* tick of the next list to be opened; 0: to be looked for */
     size_t armed;
     unsigned tick_shift;
     bool running;
@@ -78,7 +79,7 @@ size_t wr_wheel_advance(struct wr_wheel *w, uint64_t now_ms);
 /* When wr_wheel_advance has something to do next: never later than the first due timer, earlier only
  * when a higher level must be spread first (at most 4 times in a timer's life, and
  * once in 2^32 ticks). UINT64_MAX: never. */
-uint64_t wr_wheel_next_due(const struct wr_wheel *w);
+uint64_t wr_wheel_next_due(struct wr_wheel *w);
 
 /* The time of the latest advance (inside a fn: the current one). */
 static inline uint64_t wr_wheel_now(const struct wr_wheel *w)

@@ -63,7 +63,7 @@ static void account(struct wr_loop *l)
 }
 
 /* ---- the turn, in the order of wr_loop_turn ------------------------------------------------- */
-static int wait_ms(const struct wr_loop *l, int max_wait_ms)
+static int wait_ms(struct wr_loop *l, int max_wait_ms)
 {
     if (!wr_list_empty(&l->again) || !wr_list_empty(&l->tasks) || l->frees ||
         !wr_mpmc_empty(&l->posts))
