@@ -173,8 +173,8 @@ struct wr_http_field {
 };
 WR_MUST int wr_http_begin(struct wr_http_req *req, int status,
                           const struct wr_http_field *fields, size_t nfields, uint64_t length);
-/* 0; 1: above output_high, wait for on_drain; negative: the request is gone. More than `length` is cut off
- * there and WR_E_TOO_BIG. */
+/* 0; 1: above output_high, wait for on_drain; negative: the request is gone, except
+ * WR_E_TOO_BIG: what goes beyond `length` was cut off, end it. */
 WR_MUST int wr_http_write(struct wr_http_req *req, struct wr_span piece);
 WR_MUST int wr_http_write_bytes(struct wr_http_req *req, struct wr_bytes *take_bytes);
 WR_MUST int wr_http_write_file(struct wr_http_req *req, const struct wr_outq_file *file);

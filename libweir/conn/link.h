@@ -24,7 +24,7 @@
  *
  * 1. on_closed is called exactly once for each opened link, never from inside a call of the owner, and
  *    nothing is called after it. The owner then frees its memory with wr_loop_free_later.
- * 2. The first reason wins; it is counted in the group.
+ * 2. The first reason wins, unless finishing fails: then it is what failed. It is counted in the group.
  * 3. Queued output is bounded by hard_limit; more ends the connection (HARD_LIMIT).
  * 4. While output waits, stall_ms without a byte taken ends the connection (WRITE_STALL).
  * 5. A link is registered with epoll, and its deadlines are looked at, when it first has to wait. A
