@@ -160,16 +160,29 @@ static void on_bell(struct wr_io *io, uint32_t events)
 
 /* ---- fdpass --------------------------------------------------------------------------------------------- */
 
+/* Descriptors that this process had no numbers for are gone; the master must know that they do not lie in
+ * the channel any more, or it would take it for full for ever. */
+static void lost_in_message(struct wr_accept *a, unsigned n)
+{
+    (void)__atomic_fetch_add(&my_words(a)->taken, n, __ATOMIC_RELEASE);
+    wr_seat_count(a->seat, WR_COUNTER_ACCEPT_NO_FD, 1);
+    WR_LOG(a->log, ERROR, "accept", "fd_limit", "lost=%u fix=%s", n, wr_err_fix(WR_E_FD_LIMIT));
+}
+
 /* 1: took a message; 0: there was none. */
 static int take_message(struct wr_accept *a, int fd)
 {
     int fds[WR_FD_MAX];
     unsigned n = WR_FD_MAX;
-    char tag[8];
+    uint8_t tag[8] = {0};
     size_t n_tag = sizeof tag;
     int r = wr_fd_recv(fd, fds, &n, tag, &n_tag);
     if (r == -EAGAIN)
         return 0;
+    if (r == -EMSGSIZE) {
+        lost_in_message(a, tag[0]);
+        return 1;
+    }
     if (r < 0) {
         wr_seat_count(a->seat, WR_COUNTER_ACCEPT_ERRORS, 1);
         WR_LOG(a->log, ERROR, "accept", "channel", "err=%s", wr_err_name(r));

@@ -175,8 +175,11 @@ static bool hand_over(struct wr_accept_share *s, unsigned i, unsigned n)
     unsigned room = s->o.channel_fds - unread(s, i);
     if (n > room)
         n = room;
+    if (n > WR_FD_MAX) /* one message, whose tag says how many it carries */
+        n = WR_FD_MAX;
+    const uint8_t tag = (uint8_t)n;
     const int *fds = s->pending + s->n_pending - n;
-    int r = wr_fd_send(lane->channel[0], fds, n, WR_LIT("c"));
+    int r = wr_fd_send(lane->channel[0], fds, n, wr_span(&tag, 1));
     unsigned sent = r > 0 ? (unsigned)r : 0;
     /* What was not sent is at the end of that piece: move it over what was. */
     close_all(fds, sent);
