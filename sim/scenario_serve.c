@@ -226,6 +226,8 @@ static void serve_run(struct sim_case *c)
         c->queue_may_wait = true;
     if (s.options.servers[0].max_conns) /* who is silent for 10 s must not starve the others */
         w.tempers &= ~(1u << SILENT | 1u << STALLER | 1u << DRIBBLING | 1u << SLOW_READER);
+    /* A full house behind a short queue turns handshakes away for as long as its guests talk. */
+    w.refusal_allowed = s.options.servers[0].max_conns && s.options.servers[0].listen.backlog;
     case_crowd(c, &w);
     s.crowd = c->crowds[0];
     case_play(c);
