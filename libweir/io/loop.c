@@ -9,7 +9,9 @@
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
-/* After a pause deadlines wait for this many turns at most while there are bytes to read first. */
+/* After a pause deadlines wait: so long for peers that our full buffers had stopped, and then for this many
+ * turns at most while there are bytes to read first. */
+#define HELD_MS        250
 #define HELD_TURNS_MAX 64
 
 /* Written for readers in other threads and processes: never torn, in no particular order. */
@@ -68,7 +70,8 @@ static int wait_ms(struct wr_loop *l, int max_wait_ms)
     if (!wr_list_empty(&l->again) || !wr_list_empty(&l->tasks) || l->frees ||
         !wr_mpmc_empty(&l->posts))
         return 0;
-    uint64_t now_ms = l->mark_ns / MS, due_ms = wr_wheel_next_due(&l->wheel);
+    uint64_t now_ms = l->mark_ns / MS;
+    uint64_t due_ms = l->clock.paused ? l->held_until_ms : wr_wheel_next_due(&l->wheel);
     if (l->mem_due_ms < due_ms)
         due_ms = l->mem_due_ms;
     if (due_ms == UINT64_MAX)
@@ -86,8 +89,10 @@ static int turn_wait(struct wr_loop *l, int max_wait_ms)
     int n = wr_os_epoll_wait(l->ep, l->events, (int)l->max_events, timeout_ms);
     bool was_paused = l->clock.paused;
     wr_clock_read(&l->clock, timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms * MS);
-    if (l->clock.paused && !was_paused)
+    if (l->clock.paused && !was_paused) {
         l->stats->pauses++;
+        l->held_until_ms = wr_clock_ms(&l->clock) + HELD_MS;
+    }
     l->stats->waited_ns += l->clock.now_ns - l->mark_ns;
     l->mark_ns = l->clock.now_ns;
     return n;
@@ -121,6 +126,8 @@ static void timer_begins(struct wr_wheel *w, void (*fn)(void))
 static void turn_timers(struct wr_loop *l, int n)
 {
     if (l->clock.paused) {
+        if (wr_clock_ms(&l->clock) < l->held_until_ms)
+            return;
         bool more = (uint32_t)n == l->max_events || !wr_list_empty(&l->again);
         if (more && l->timers_held++ < HELD_TURNS_MAX)
             return;

@@ -32,6 +32,7 @@ struct wr_loop {
     struct wr_free_later *frees, **frees_end;
     struct wr_wheel wheel;
     void (*timer_fn)(void); /* the timer that is running */
+    uint64_t held_until_ms; /* no deadline is judged before, after a pause */
     unsigned timers_held;   /* turns since a pause in which deadlines were not judged */
     uint64_t mem_due_ms;
 

@@ -360,9 +360,12 @@ static void test_pause(void)
         wr_loop_timer_arm(l, &p[i].deadline, 500);
         (void)!wr_os_send(other[i], "x", 1, 0);
     }
+    struct late silent = {.deadline.fn = on_late_deadline};
+    wr_loop_timer_arm(l, &silent.deadline, 500);
     (void)wr_os_sleep_ns(1100000000);
     for (int i = 0; i < N; i++)
         (void)wr_loop_turn(l, 0);
+    ok(!silent.timed_out, "and whom our full buffers had stopped gets time to go on");
     for (int i = 0; i < N; i++) {
         late += p[i].timed_out;
         read += p[i].read;
@@ -371,6 +374,9 @@ static void test_pause(void)
     }
     ok(late == 0 && read == N, "after a pause bytes are read before deadlines are judged");
     is_int(wr_loop_stats(l)->pauses, 1, "the pause is counted");
+    for (int i = 0; i < 20 && !silent.timed_out; i++)
+        (void)wr_loop_turn(l, 400);
+    ok(silent.timed_out, "then deadlines are judged");
     wr_loop_free(&l);
 }
 
