@@ -342,9 +342,9 @@ static void reclaim(struct object *o, int err)
 {
     struct wr_conn_pool *p = o->pool;
     struct wr_conn_pool_borrower b = borrower(o, err);
-    if (WR_MUTANT("lost-lease"))
-        return;
     take_back(o);
+    if (WR_MUTANT("lost-lease")) /* counted as lent for ever */
+        return;
     p->s.reclaimed++;
     end(o);
     if (p->o.on_leak)
@@ -519,7 +519,7 @@ again:
         uint64_t held = now_ms(p) - o->since_ms;
         if (o->state != LENT)
             continue;
-        if (held >= p->o.leak_kill_ms) {
+        if (held >= p->o.leak_kill_ms && !WR_MUTANT("lost-lease")) {
             reclaim(o, WR_E_LEAKED);
             goto again;
         }
