@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """logd: the logger is stopped under load; nobody waits, what was dropped is told, and every line is accounted for."""
 import os, re, signal, time
-from crowd import children
+from crowd import logger_of
 from wire import BUILD, Server, connect, done, equal, ok
 
 log = os.path.join(BUILD, "logd-example.log")
 if os.path.exists(log):
     os.unlink(log)
 server = Server("examples/logd", "tcp://127.0.0.1:{port}", "log=" + log)
-logger = [p for p in children(server.process.pid) if open("/proc/%d/comm" % p).read().strip() == "logger"]
-equal(len(logger), 1, "there is a logger process")
+logger = logger_of(server.process.pid)
+ok(logger, "there is a logger process")
 s = connect(server.port)
 reader = s.makefile("rb")
 numbers = {}
@@ -41,11 +41,11 @@ def wait_for(condition, seconds=10):
 
 calm = put(0, 500)
 ok(wait_for(lambda: sum("line " in l for l in lines()) == 500), "500 lines are written")
-os.kill(logger[0], signal.SIGSTOP)
+os.kill(logger, signal.SIGSTOP)
 stuck = put(500, 4000)
 ok(numbers["dropped"] > 100, "logger stopped: %d of 4000 lines dropped" % numbers["dropped"], numbers)
 ok(stuck < max(100, 20 * calm), "nobody waited: slowest %.1f ms, before %.1f ms" % (stuck, calm))
-os.kill(logger[0], signal.SIGCONT)
+os.kill(logger, signal.SIGCONT)
 told = lambda: sum(int(n) for l in lines() for n in re.findall(r"log_dropped count=(\d+)", l))
 ok(wait_for(lambda: told() == numbers["dropped"]), "the log itself says how many: %d" % told(), numbers)
 put(4500, 100)

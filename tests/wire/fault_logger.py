@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """The logger stands still: who logs does not notice. Rounds with the logger running and stopped take turns."""
 import os, signal, statistics, time
-from crowd import children
+from crowd import logger_of
 from wire import BUILD, Server, connect, done, equal, ok
 
 log = os.path.join(BUILD, "fault-logger.log")
 if os.path.exists(log):
     os.unlink(log)
 server = Server("examples/logd", "tcp://127.0.0.1:{port}", "log=" + log)
-logger = [p for p in children(server.process.pid) if open("/proc/%d/comm" % p).read().strip() == "logger"][0]
+logger = logger_of(server.process.pid)
 s = connect(server.port)
 reader = s.makefile("rb")
 
@@ -35,7 +35,8 @@ for i in range(5):
     time.sleep(0.1)
 a, b = statistics.median(calm), statistics.median(stopped)
 ok(dropped > 10000, "with the logger stopped %d lines were dropped" % dropped)
-ok(b < 1.2 * a + 50, "p99 %.0f us with the logger running, %.0f us with it stopped" % (a, b), (calm, stopped))
+# Whoever waited for the logger would wait for milliseconds; perf/faults.py holds the figure itself against its goal.
+ok(b < 1.2 * a + 1000, "p99 %.0f us with the logger running, %.0f us with it stopped" % (a, b), (calm, stopped))
 s.close()
 equal(server.stop(), 0, "ends well")
 told = sum(int(word[6:]) for line in open(log) if "log_dropped" in line for word in line.split() if word.startswith("count="))
