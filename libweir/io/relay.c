@@ -346,44 +346,49 @@ static int start(struct wr_relay *r, struct wr_scope *scope, struct wr_stream *a
     return 0;
 }
 
-int wr_relay_start(struct wr_scope *scope, struct wr_stream *a, struct wr_stream *b,
-                   const struct wr_relay_options *options, wr_relay_fn *fn, void *arg,
-                   struct wr_relay **out)
+static struct wr_relay *new_relay(struct wr_scope *scope, wr_relay_fn *fn, void *arg)
 {
     struct wr_loop *loop = wr_scope_loop(scope);
     struct wr_relay *r = wr_heap_zalloc(wr_loop_heap(loop), sizeof *r);
     if (!r)
-        return -ENOMEM;
+        return NULL;
     r->loop = loop;
     r->fn = fn;
     r->arg = arg;
+    return r;
+}
+
+/* Starts it or frees it. */
+static int launch(struct wr_relay *r, struct wr_scope *scope, struct wr_stream *a,
+                  struct wr_stream *b, const struct wr_relay_options *options,
+                  struct wr_relay **out)
+{
     int err = start(r, scope, a, b, options);
     if (err)
-        wr_heap_free(wr_loop_heap(loop), r, sizeof *r);
+        wr_heap_free(wr_loop_heap(r->loop), r, sizeof *r);
     else if (out)
         *out = r;
     return err;
+}
+
+int wr_relay_start(struct wr_scope *scope, struct wr_stream *a, struct wr_stream *b,
+                   const struct wr_relay_options *options, wr_relay_fn *fn, void *arg,
+                   struct wr_relay **out)
+{
+    struct wr_relay *r = new_relay(scope, fn, arg);
+    return r ? launch(r, scope, a, b, options, out) : -ENOMEM;
 }
 
 int wr_relay_start_fds(struct wr_scope *scope, int a_fd, int b_fd,
                        const struct wr_relay_options *options, wr_relay_fn *fn, void *arg,
                        struct wr_relay **out)
 {
-    struct wr_loop *loop = wr_scope_loop(scope);
-    struct wr_relay *r = wr_heap_zalloc(wr_loop_heap(loop), sizeof *r);
+    struct wr_relay *r = new_relay(scope, fn, arg);
     if (!r)
         return -ENOMEM;
-    r->loop = loop;
-    r->fn = fn;
-    r->arg = arg;
     wr_stream_init(&r->a_own, a_fd);
     wr_stream_init(&r->b_own, b_fd);
-    int err = start(r, scope, &r->a_own, &r->b_own, options);
-    if (err)
-        wr_heap_free(wr_loop_heap(loop), r, sizeof *r);
-    else if (out)
-        *out = r;
-    return err;
+    return launch(r, scope, &r->a_own, &r->b_own, options, out);
 }
 
 const struct wr_relay_stats *wr_relay_stats(const struct wr_relay *r)
