@@ -42,9 +42,66 @@
 #include "libweir/io/listen.h"
 
 struct wr_http_server; /* opaque */
+struct wr_http_conn;   /* opaque */
 struct wr_http_req;    /* opaque */
+struct ssl_st;         /* SSL */
+struct ssl_ctx_st;     /* SSL_CTX */
 
 typedef void wr_http_handler(struct wr_http_req *req, void *arg);
+
+/*
+ * What is known when a head has come: it depends on the server and location that were chosen. All values
+ * count as they are; start from a copy of wr_http_conn_limits_default.
+ */
+enum wr_http_linger {
+    WR_HTTP_LINGER_OFF, /* close at once, whatever the client still sends */
+    WR_HTTP_LINGER_ON,  /* read on after the last answer when the client may still be sending */
+    WR_HTTP_LINGER_ALWAYS, /* always */
+};
+
+struct wr_http_conn_limits {
+    uint32_t idle_timeout_ms; /* between requests; 0: a connection serves one request */
+    uint32_t min_idle_ms;     /* a stopping server leaves an idle connection open so long */
+    uint32_t max_requests;    /* per connection */
+    uint32_t max_life_ms; /* no further request on a connection older than that; WR_FOREVER */
+    uint32_t handler_timeout_ms; /* no answer and no piece of one; WR_FOREVER */
+    uint32_t body_timeout_ms;    /* between two reads of a body; WR_FOREVER */
+    uint32_t send_timeout_ms;    /* between two writes that the client takes; WR_FOREVER */
+    uint32_t rate_window_ms;     /* every window moves ... */
+    uint32_t min_body_bytes_per_s, min_send_bytes_per_s; /* ... at least so much; 0: off */
+    uint64_t max_body;                                   /* UINT64_MAX: any */
+    enum wr_http_linger linger;
+    uint32_t linger_ms;      /* at most, in all */
+    uint32_t linger_idle_ms; /* and at most so long without a byte */
+    bool reset_on_timeout;   /* a client that was too slow gets a RST, not a FIN */
+    bool delay;              /* Nagle's algorithm (tcp_nodelay off) */
+    uint32_t notsent_lowat; /* bytes the kernel queues unsent (TCP_NOTSENT_LOWAT); 0: its own */
+};
+extern const struct wr_http_conn_limits wr_http_conn_limits_default;
+
+/* What counts before the head has come: of the listening address, or of the name that TLS told. */
+struct wr_http_head_limits {
+    struct wr_http_limits parse; /* http/message.h */
+    uint32_t first_timeout_ms;   /* accept (or handshake) to first byte */
+    uint32_t head_timeout_ms;    /* first byte to blank line */
+};
+extern const struct wr_http_head_limits wr_http_head_limits_default;
+
+/* TLS on accept. */
+struct wr_http_tls {
+    struct ssl_ctx_st
+        *ctx; /* of every connection, unless choose says otherwise; NULL: no TLS */
+    /* Per connection, behind on_conn_open and the PROXY header; NULL: this one is plain. May be NULL. */
+    struct ssl_ctx_st *(*choose)(struct wr_http_conn *conn, void *arg);
+    uint32_t handshake_timeout_ms; /* 0: 10 s */
+    uint32_t
+        max_handshakes;  /* under way at once; 0: 1024. At the limit those that take longer than
+                                      a second are ended, then accepting pauses */
+    uint32_t record_max; /* bytes of plaintext in a record; 0: 16384 */
+    bool early_data;
+    bool
+        plain_refused; /* plain HTTP is a broken connection; else its head is refused with 497 */
+};
 
 enum wr_http_end {
     WR_HTTP_ANSWERED,
@@ -69,6 +126,19 @@ struct wr_http_options {
     wr_http_handler *on_request;
     void *arg;
     void (*on_done)(struct wr_http_req *req, const struct wr_http_done *done, void *arg);
+    /* The server refuses by itself: malformed head (400, 405, 414, 417, 431, 501, 505), too slow (408), too long
+     * (413), plain HTTP on a TLS port (497). The head is shown as far as it was understood. Answer by the
+     * ordinary functions, now or later; the connection ends behind the answer. NULL: a plain text. */
+    void (*on_refuse)(struct wr_http_req *req, int status, const char *reason, void *arg);
+    /* A connection came; nothing has been read of it. And it is gone. */
+    void (*on_conn_open)(struct wr_http_conn *conn, void *arg);
+    void (*on_conn_close)(struct wr_http_conn *conn, enum wr_close why, int err, void *arg);
+    struct wr_http_tls tls;
+    bool
+        proxy_protocol; /* each connection begins with a PROXY header; without one it is ended */
+    /* In place of the single limits and timeouts below; must outlive the server. */
+    const struct wr_http_head_limits *head_limits;
+    const struct wr_http_conn_limits *conn_limits;
     struct wr_http_limits limits; /* all zero: the defaults of http/message.h */
     uint64_t max_body;            /* 0: 1 MiB; a longer one is answered 413 */
     uint32_t max_conns;           /* 0: 100,000 */
@@ -96,7 +166,13 @@ struct wr_http_stats {
     uint64_t begun, answered, refused, aborted;
     uint64_t no_memory;   /* connections and requests turned away for want of memory */
     uint64_t by_class[6]; /* answers by status / 100 */
-    uint32_t open;
+    uint64_t handshakes, handshakes_failed; /* done; ended before (shed ones included) */
+    uint64_t handshakes_shed,
+        handshake_pauses; /* over max_handshakes: ended; accepting paused */
+    uint64_t proxy_bad;   /* connections without a good PROXY header */
+    uint32_t open, handshaking;
+    uint32_t reading, writing,
+        waiting; /* open ones: in a head, with a request under way, idle */
 };
 
 WR_MUST int wr_http_server_open(struct wr_loop *loop, const struct wr_http_options *options,
@@ -114,7 +190,70 @@ int wr_http_server_adopt(struct wr_http_server *s, int fd);
 struct wr_http_stats wr_http_server_stats(const struct wr_http_server *s);
 struct wr_listener *wr_http_server_listener(struct wr_http_server *s); /* NULL without one */
 
+/* ---- the connection ------------------------------------------------------------------------------- */
+/* Two words of the application's. */
+void wr_http_conn_set_data(struct wr_http_conn *conn, void *a, void *b);
+void *wr_http_conn_data(const struct wr_http_conn *conn);
+void *wr_http_conn_data_b(const struct wr_http_conn *conn);
+struct wr_http_server *wr_http_conn_server(const struct wr_http_conn *conn);
+/* From inside a callback of OpenSSL (SNI, ALPN, sessions). */
+struct wr_http_conn *wr_http_conn_of_ssl(const struct ssl_st *ssl);
+/* Before a head's first byte has been looked at: on_conn_open, a callback of TLS, on_done. Must outlive the connection. */
+void wr_http_conn_set_head_limits(struct wr_http_conn *conn,
+                                  const struct wr_http_head_limits *limits);
+/* For the connection while it has no request; in a request use wr_http_set_limits. */
+void wr_http_conn_set_limits(struct wr_http_conn *conn,
+                             const struct wr_http_conn_limits *limits);
+uint64_t wr_http_conn_number(const struct wr_http_conn *conn); /* its id */
+uint32_t
+wr_http_conn_requests(const struct wr_http_conn *conn); /* heads so far, this one included */
+uint64_t wr_http_conn_began_ms(const struct wr_http_conn *conn); /* wr_loop_now_ms terms */
+uint64_t wr_http_conn_bytes_in(const struct wr_http_conn *conn);
+uint64_t wr_http_conn_bytes_out(const struct wr_http_conn *conn);
+int wr_http_conn_fd(const struct wr_http_conn *conn);
+struct ssl_st *wr_http_conn_ssl(const struct wr_http_conn *conn); /* NULL: plain */
+int wr_http_conn_peer(const struct wr_http_conn *conn, struct wr_addr *out_addr);
+int wr_http_conn_local(const struct wr_http_conn *conn, struct wr_addr *out_addr);
+/* Who the PROXY header says that it is; false without one, or when it named nobody. Either may be NULL. */
+bool wr_http_conn_proxy_addr(const struct wr_http_conn *conn, struct wr_addr *out_src,
+                             struct wr_addr *out_dst);
+/* The TLVs of a version 2 header (http/proxy_header.h). */
+struct wr_span wr_http_conn_proxy_tlvs(const struct wr_http_conn *conn);
+/* What it is doing, for a status page: "handshake" "first" "idle" "head" "body" "handle" "send". */
+const char *wr_http_conn_phase(const struct wr_http_conn *conn);
+/* The next deadline in wr_loop_now_ms terms, UINT64_MAX for none. */
+uint64_t wr_http_conn_due_ms(const struct wr_http_conn *conn);
+/* The request under way, or NULL. */
+struct wr_http_req *wr_http_conn_req(const struct wr_http_conn *conn);
+/* A walk over the open ones: *cursor starts at 0, NULL ends it. */
+struct wr_http_conn *wr_http_server_next_conn(const struct wr_http_server *s, uint32_t *cursor);
+/* Now; nothing more is called for its requests but on_done. */
+void wr_http_conn_abort(struct wr_http_conn *conn, bool reset);
+
 /* ---- the request ---------------------------------------------------------------------------------- */
+struct wr_http_conn *wr_http_conn(const struct wr_http_req *req);
+struct ssl_st *wr_http_ssl(const struct wr_http_req *req);
+int wr_http_local(const struct wr_http_req *req, struct wr_addr *out_addr);
+bool wr_http_proxy_addr(const struct wr_http_req *req, struct wr_addr *out_src,
+                        struct wr_addr *out_dst);
+uint64_t
+wr_http_began_ms(const struct wr_http_req *req); /* its first byte, wr_loop_now_ms terms */
+/* A word of the application's; NULL at first. */
+void wr_http_set_data(struct wr_http_req *req, void *data);
+void *wr_http_data(const struct wr_http_req *req);
+/* The first line as it came, without its end; of a refused head what there is of it. */
+struct wr_span wr_http_request_line(const struct wr_http_req *req);
+/* Bytes received: the head and what was taken of the body. */
+uint64_t wr_http_request_bytes(const struct wr_http_req *req);
+/* From here on, for the connection too, until set again. Must outlive the connection. WR_E_TOO_BIG: the body that
+ * the head announces is longer than max_body; nobody reads it, answer 413. */
+WR_MUST int wr_http_set_limits(struct wr_http_req *req,
+                               const struct wr_http_conn_limits *limits);
+/* The handler is at work: handler_timeout_ms begins again. */
+void wr_http_touch(struct wr_http_req *req);
+/* Whether the connection stays behind this answer; asked before the head is formed. */
+bool wr_http_keep_alive(struct wr_http_req *req);
+void wr_http_set_close(struct wr_http_req *req);
 const struct wr_head *wr_http_head(const struct wr_http_req *req);
 enum wr_method wr_http_method(const struct wr_http_req *req);
 struct wr_span wr_http_path(const struct wr_http_req *req); /* as sent, without the query */
@@ -181,6 +320,29 @@ WR_MUST int wr_http_write_file(struct wr_http_req *req, const struct wr_outq_fil
 /* Called when the output has fallen below half of output_high. */
 void wr_http_on_drain(struct wr_http_req *req, void (*fn)(struct wr_http_req *req, void *arg),
                       void *arg);
+/* An answer whose head the application has formed: all its bytes, blank line included, framing and Connection
+ * as wr_http_keep_alive and `length` say. length: of the body; WR_HTTP_CHUNKED: chunks are made here, and the head says so
+ * (with HTTP/1.0 it is taken as the next); WR_HTTP_UNTIL_CLOSE: the body ends with the connection. Of the answer to HEAD
+ * and of 204 and 304 no body is sent, whatever is written. */
+#define WR_HTTP_UNTIL_CLOSE (UINT64_MAX - 1)
+WR_MUST int wr_http_begin_head(struct wr_http_req *req, int status, struct wr_span head_bytes,
+                               uint64_t length);
+/* The whole of it at once; body.n is what the head promised. */
+int wr_http_reply_bytes(struct wr_http_req *req, int status, struct wr_span head_bytes,
+                        struct wr_span body);
+/* 100 or 103, complete with its blank line, before the answer. Not for HTTP/1.0: then nothing is sent. */
+WR_MUST int wr_http_interim(struct wr_http_req *req, struct wr_span head_bytes);
+/* In place of wr_http_end, of a chunked answer: field lines, each with its CRLF. */
+int wr_http_end_trailers(struct wr_http_req *req, struct wr_span lines);
+bool wr_http_chunked(const struct wr_http_req *req); /* begun, and chunks are made */
+uint64_t wr_http_queued(
+    const struct wr_http_req *req); /* bytes of the connection not yet in the kernel */
+uint64_t
+wr_http_sent(const struct wr_http_req *req);       /* of this request's answer, in the kernel */
+bool wr_http_begun(const struct wr_http_req *req); /* a head was given */
+int wr_http_status(const struct wr_http_req *req); /* of that head; 0 without one */
+/* The answer cannot be completed: the connection is ended so that nobody takes it for whole. */
+void wr_http_cut(struct wr_http_req *req);
 /* An answer shorter than its length ends the connection, so that it is never taken for whole. */
 int wr_http_end(struct wr_http_req *req);
 
