@@ -70,7 +70,17 @@ uint64_t sim_now(void)
 
 uint64_t sim_steps(void)
 {
-    return sim_world->steps;
+    return sim_world ? sim_world->steps : 0;
+}
+
+const char *sim_running(void)
+{
+    static char text[48];
+    const struct sim_task *t = sim_world ? sim_world->current : NULL;
+    if (!t)
+        return "the simulated kernel";
+    (void)snprintf(text, sizeof text, "process %d (%s)", t->proc->pid, t->proc->name);
+    return text;
 }
 
 void sim_set_faults(const struct sim_faults *faults)
@@ -621,7 +631,6 @@ void sim_open(const struct sim_options *options)
     sim_list_init(&w->flying);
     w->captured = calloc(1, CAPTURE_MAX + 1);
     WR_ASSERT(w->captured);
-    sim_memory_open();
     sim_files_open_all();
 }
 
@@ -653,7 +662,6 @@ void sim_close(void)
     sim_tcp_close_all();
     sim_udp_close_all();
     sim_files_close_all();
-    sim_memory_close();
     free(w->plan);
     free(w->ready);
     free(w->captured);

@@ -139,8 +139,8 @@ struct sim_proc {
     struct sim_file *exit_watch; /* waiters for the exit: pidfds share it */
     struct rlimit limits[RLIM_NLIMITS];
     uint64_t cpu_ns;
-    int memory_fd; /* backs the fixed range; -1 once dead */
-    char *shadow;  /* of the sanitizer, while not mapped */
+    int memory_slot; /* where its range is parked; -1 once dead */
+    void *shadow;    /* of the sanitizer, while not mapped */
     unsigned stack_depth;
     uint64_t refuse_nth, heap_calls;
     size_t heap_live, heap_peak, heap_inherited, mapped;
@@ -171,8 +171,6 @@ struct sim_world {
     struct sim_file *disk_wait;
     char *captured;
     size_t captured_n;
-    int spare_memory[64];
-    unsigned spares;
 };
 extern struct sim_world *sim_world;
 
@@ -203,13 +201,13 @@ int sim_fd_close(struct sim_proc *p, int fd);
 
 /* ---- coroutines and memory (os_sim_memory.c) ---------------------------------------------------------- */
 #define SIM_BASE       0x200000000000ull
+#define SIM_PARK       0x210000000000ull
+#define SIM_PAGE_TABLE (2ull << 20)
 #define SIM_HEAP_SIZE  (96ull << 20)
 #define SIM_STACK_SIZE (256ull << 10)
 #define SIM_STACKS     48u
 #define SIM_RANGE      (SIM_HEAP_SIZE + SIM_STACKS * SIM_STACK_SIZE)
 
-void sim_memory_open(void);
-void sim_memory_close(void);
 void sim_memory_new(struct sim_proc *p, struct sim_proc *parent); /* a copy, or empty */
 void sim_memory_drop(struct sim_proc *p);
 void sim_memory_map(struct sim_proc *p);

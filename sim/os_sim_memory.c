@@ -3,8 +3,9 @@
 /*
  * Coroutines and the memory of simulated processes.
  *
- * Every process has a memory file; the file of the running process is mapped at SIM_BASE: the heap
- * first, stacks behind it. Spawning writes the used part of the parent's range into the child's file,
+ * Every process has a range of its own: the heap first, stacks behind it. That of the running process lies
+ * at SIM_BASE, the others' are parked: a switch moves two page tables and no page (both places are aligned
+ * for that), so it costs no faults. Spawning copies the used part of the parent's range into the child's,
  * so that pointers stay good and writes stay private: fork, without a second thread of control.
  */
 
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #if WR_ASAN
 #include <sanitizer/asan_interface.h>
@@ -32,6 +32,7 @@
 #define HEAP_CLASSES 128
 #define HEAP_LIVE    0x4c495645u
 #define HEAP_DEAD    0x44454144u
+#define MARKED       256u /* bytes of a block that tell whether it is new or gone */
 
 /* At SIM_BASE, so that it is copied with the rest. */
 struct heap {
@@ -61,19 +62,17 @@ static char *stack_top(unsigned slot)
     return range(SIM_HEAP_SIZE + (uint64_t)(slot + 1) * SIM_STACK_SIZE);
 }
 
-/* ---- the sanitizer's shadow of the range ---------------------------------------------------------- */
-#if WR_ASAN
-#define SHADOW_HEAP  (SIM_HEAP_SIZE / 8)
-#define SHADOW_SLOTS 12u
-#define SHADOW_STACK (SHADOW_SLOTS * SIM_STACK_SIZE / 8)
-/* Copied with plain stores: the library's memcpy would ask for the shadow of the shadow. */
-__attribute__((no_sanitize("address", "undefined"))) WR_NOINLINE static void
-shadow_copy(volatile uint64_t *to, const volatile uint64_t *from, size_t bytes)
+/* Plain stores: the C library's memcpy would look into the shadow, also for the shadow itself. */
+#define NO_SANITIZER __attribute__((no_sanitize("address", "undefined"))) WR_NOINLINE
+NO_SANITIZER static void words_copy(volatile uint64_t *to, const volatile uint64_t *from,
+                                    size_t bytes)
 {
     for (size_t i = 0; i < bytes / 8; i++)
         to[i] = from[i];
 }
 
+/* ---- the sanitizer's shadow of the range ---------------------------------------------------------- */
+#if WR_ASAN
 static uint64_t *shadow_of(const char *p)
 {
     size_t scale, offset;
@@ -82,117 +81,144 @@ static uint64_t *shadow_of(const char *p)
 }
 
 struct shadow {
-    uint64_t heap_bytes;
+    size_t room, heap_bytes, stack_bytes;
     uint64_t words[];
 };
 
-static struct shadow *shadow_save(void)
+/* Of what is mapped, into to's buffer: the used heap, and the stacks that p's tasks have. */
+static void shadow_save(struct sim_proc *to, const struct sim_proc *p)
 {
     size_t heap_bytes = ((size_t)heap_here()->brk / 8 + 63) & ~(size_t)63;
-    struct shadow *s = malloc(sizeof *s + heap_bytes + SHADOW_STACK);
+    unsigned slots = p->stack_depth + 1;
+    for (struct sim_list *it = p->tasks.next; it != &p->tasks; it = it->next) {
+        unsigned slot = wr_container_of(it, struct sim_task, node)->stack_slot;
+        slots = slot >= slots ? slot + 1 : slots;
+    }
+    size_t stack_bytes = slots * (SIM_STACK_SIZE / 8);
+    struct shadow *s = to->shadow;
+    if (!s || s->room < heap_bytes + stack_bytes) {
+        free(s);
+        s = malloc(sizeof *s + heap_bytes + stack_bytes);
+        WR_ASSERT(s);
+        s->room = heap_bytes + stack_bytes;
+        to->shadow = s;
+    }
     s->heap_bytes = heap_bytes;
-    shadow_copy(s->words, shadow_of(range(0)), heap_bytes);
-    shadow_copy(s->words + heap_bytes / 8, shadow_of(range(SIM_HEAP_SIZE)), SHADOW_STACK);
-    return s;
+    s->stack_bytes = stack_bytes;
+    words_copy(s->words, shadow_of(range(0)), heap_bytes);
+    words_copy(s->words + heap_bytes / 8, shadow_of(range(SIM_HEAP_SIZE)), stack_bytes);
 }
 
-static void shadow_load(struct shadow *s)
+static void shadow_load(const struct shadow *s)
 {
-    shadow_copy(shadow_of(range(0)), s->words, s->heap_bytes);
-    shadow_copy(shadow_of(range(SIM_HEAP_SIZE)), s->words + s->heap_bytes / 8, SHADOW_STACK);
-    free(s);
+    words_copy(shadow_of(range(0)), s->words, s->heap_bytes);
+    words_copy(shadow_of(range(SIM_HEAP_SIZE)), s->words + s->heap_bytes / 8, s->stack_bytes);
 }
 #endif
 
-void sim_memory_open(void)
+/* ---- where the ranges lie --------------------------------------------------------------------------- */
+_Static_assert(SIM_BASE % SIM_PAGE_TABLE == 0 && SIM_PARK % SIM_PAGE_TABLE == 0 &&
+                   SIM_RANGE % SIM_PAGE_TABLE == 0,
+               "whole page tables move");
+
+static char *parking(const struct sim_proc *p)
 {
-    void *p = mmap(range(0), SIM_RANGE, PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    WR_ASSERT(p == range(0));
+    return (char *)(uintptr_t)(SIM_PARK + (uint64_t)p->memory_slot * SIM_RANGE); // NOLINT
 }
 
-void sim_memory_close(void)
+static void range_move(char *from, char *to)
 {
-    while (sim_world->spares > 0)
-        close(sim_world->spare_memory[--sim_world->spares]);
-    munmap(range(0), SIM_RANGE);
+    void *at = mremap(from, SIM_RANGE, SIM_RANGE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    WR_ASSERT(at == to);
 }
 
 void sim_memory_map(struct sim_proc *p)
 {
-    if (sim_world->mapped == p)
+    struct sim_proc *before = sim_world->mapped;
+    if (before == p)
         return;
+    if (before) {
 #if WR_ASAN
-    if (sim_world->mapped && sim_world->mapped->memory_fd >= 0) {
-        free(sim_world->mapped->shadow);
-        sim_world->mapped->shadow = (char *)shadow_save();
-    }
-    __asan_unpoison_memory_region(range(0), sizeof(struct heap));
+        shadow_save(before, before);
 #endif
-    void *at = mmap(range(0), SIM_RANGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                    p->memory_fd, 0);
-    WR_ASSERT(at == range(0));
+        range_move(range(0), parking(before));
+    }
+    range_move(parking(p), range(0));
     sim_world->mapped = p;
 #if WR_ASAN
     if (p->shadow)
-        shadow_load((struct shadow *)(void *)p->shadow);
+        shadow_load(p->shadow);
     else
         __asan_unpoison_memory_region(range(0), SIM_RANGE);
-    p->shadow = NULL;
 #endif
 }
 
-static void copy_range(int to_fd, const char *from, size_t n)
+NO_SANITIZER static bool page_is_blank(const uint64_t *words)
 {
-    off_t at = (off_t)((uintptr_t)from - SIM_BASE);
-    while (n > 0) {
-        ssize_t r =
-            syscall(SYS_pwrite64, to_fd, from, n, at); /* not intercepted by sanitizers */
-        WR_ASSERT(r > 0);
-        from += r;
-        at += r;
-        n -= (size_t)r;
+    uint64_t any = 0;
+    for (size_t i = 0; i < 4096 / sizeof *words && !any; i += 8)
+        any = words[i] | words[i + 1] | words[i + 2] | words[i + 3] | words[i + 4] |
+              words[i + 5] | words[i + 6] | words[i + 7];
+    return !any;
+}
+
+/* Whole pages; those that nobody has written stay unwritten in the copy. */
+NO_SANITIZER static void copy_range(struct sim_proc *to, const char *from, const char *end)
+{
+    uintptr_t at = (uintptr_t)from & ~(uintptr_t)4095;
+    for (; at < (uintptr_t)end; at += 4096) {
+        const uint64_t *page = (const uint64_t *)at; // NOLINT
+        if (!page_is_blank(page))
+            words_copy((uint64_t *)(void *)(parking(to) + (at - SIM_BASE)), page, 4096);
     }
 }
 
+static unsigned slot_free(void)
+{
+    uint64_t used = 0;
+    for (struct sim_list *it = sim_world->procs.next; it != &sim_world->procs; it = it->next) {
+        int slot = wr_container_of(it, struct sim_proc, node)->memory_slot;
+        if (slot >= 0)
+            used |= 1ull << slot;
+    }
+    WR_ASSERT(~used != 0);
+    return (unsigned)__builtin_ctzll(~used);
+}
+
+/* p is not yet among the processes. */
 void sim_memory_new(struct sim_proc *p, struct sim_proc *parent)
 {
-    if (sim_world->spares > 0)
-        p->memory_fd = sim_world->spare_memory[--sim_world->spares];
-    else
-        p->memory_fd = memfd_create("weir-sim", MFD_CLOEXEC);
-    WR_ASSERT(p->memory_fd >= 0 && ftruncate(p->memory_fd, (off_t)SIM_RANGE) == 0);
+    p->memory_slot = (int)slot_free();
+    void *at = mmap(parking(p), SIM_RANGE, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    WR_ASSERT(at == parking(p));
     if (!parent) {
-        struct heap fresh = {.brk = (sizeof fresh + 63) & ~63ull};
-        WR_ASSERT(pwrite(p->memory_fd, &fresh, sizeof fresh, 0) == (ssize_t)sizeof fresh);
+        *(struct heap *)at = (struct heap){.brk = (sizeof(struct heap) + 63) & ~63ull};
         return;
     }
     p->stack_depth = parent->stack_depth + 1;
     WR_ASSERT(sim_world->mapped == parent && p->stack_depth < SIM_STACKS);
-    copy_range(p->memory_fd, range(0), heap_here()->brk);
+    copy_range(p, range(0), range(heap_here()->brk));
     for (unsigned s = 0; s <= parent->stack_depth; s++) {
         /* The parent's own frames end here; those of its ancestors were copied whole. */
         char *low = s == parent->stack_depth ? (char *)__builtin_frame_address(0) - 256
                                              : stack_top(s) - SIM_STACK_SIZE;
-        copy_range(p->memory_fd, low, (size_t)(stack_top(s) - low));
+        copy_range(p, low, stack_top(s));
     }
 #if WR_ASAN
-    p->shadow = (char *)shadow_save();
+    shadow_save(p, parent);
 #endif
 }
 
 void sim_memory_drop(struct sim_proc *p)
 {
-    if (p->memory_fd < 0)
+    if (p->memory_slot < 0)
         return;
+    char *at = sim_world->mapped == p ? range(0) : parking(p);
     if (sim_world->mapped == p)
         sim_world->mapped = NULL;
-    if (sim_world->spares < WR_ARRAY_LEN(sim_world->spare_memory) &&
-        ftruncate(p->memory_fd, 0) == 0)
-        sim_world->spare_memory[sim_world->spares++] = p->memory_fd;
-    else
-        close(p->memory_fd);
-    p->memory_fd = -1;
+    munmap(at, SIM_RANGE);
+    p->memory_slot = -1;
     free(p->shadow);
     p->shadow = NULL;
 }
@@ -397,7 +423,7 @@ static void *heap_take(size_t n, size_t align)
 #if WR_ASAN
     __asan_poison_memory_region(user + n, size - sizeof *tag - n);
 #else
-    memset(user, 0xa5, n < 256 ? n : 256);
+    memset(user, 0xa5, n < MARKED ? n : MARKED);
 #endif
     return user;
 }
@@ -429,7 +455,7 @@ static void heap_free(void *ctx, void *user, size_t n)
     unsigned c = heap_class(tag->size + sizeof *tag + (WR_ASAN ? 16 : 0), &size);
     tag->state = HEAP_DEAD;
 #if !WR_ASAN
-    memset(user, 0xdd, tag->size < 256 ? tag->size : 256);
+    memset(user, 0xdd, tag->size < MARKED ? tag->size : MARKED);
 #endif
     struct heap *h = heap_here();
 #if WR_ASAN
@@ -493,8 +519,10 @@ void *wr_os_map(size_t n)
         if (!p)
             return NULL;
         sim_self()->heap_live -= n; /* counted as mapped, not as heap */
+        memset(p, 0, MARKED);       /* the rest is as the real kernel gave it */
+    } else {
+        memset(p, 0, n);
     }
-    memset(p, 0, n);
     sim_self()->mapped += n;
     return p;
 }

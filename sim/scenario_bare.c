@@ -63,6 +63,8 @@ static void conn_ready(struct bare *b, struct bare_conn *c)
         c->n = (size_t)r;
         if (WR_MUTANT("bare-lost-byte") && sim_rand(5000) == 0)
             c->n--;
+        while (WR_MUTANT("bare-endless-loop"))
+            ;
         if (hasty) {
             ssize_t sent = wr_os_send(c->fd, c->bytes, c->n, 0);
             c->at = sent > 0 ? (size_t)sent : 0;

@@ -76,8 +76,9 @@ enum sim_end {
 };
 enum sim_end sim_run(uint64_t until_ns);
 
-uint64_t sim_now(void); /* nanoseconds since the world began */
-uint64_t sim_steps(void);
+uint64_t sim_now(void);        /* nanoseconds since the world began */
+uint64_t sim_steps(void);      /* 0 when no world is open; may be asked in a signal handler, */
+const char *sim_running(void); /* as may this: the process that runs now, for people */
 uint64_t sim_rand(uint64_t n); /* 0..n-1 */
 bool sim_chance(unsigned per_thousand);
 

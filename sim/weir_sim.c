@@ -12,9 +12,11 @@
 
 #include "libweir/base/compiler.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,12 +34,15 @@ struct run {
     const char *scenario, *mutant;
     bool trace, find; /* find: success is a violation */
     double seconds;
+    unsigned stuck_seconds;
 };
 
 static const char usage[] =
     "usage: weir-sim [--seed N | --seeds A..B] [--scenario NAME] [--trace] [--list]\n"
     "                [--mutant NAME] [--find]   exit 0 when a violation was found, else 1\n"
-    "                [--seconds N]              stop after N seconds of real time\n";
+    "                [--seconds N]              stop after N seconds of real time\n"
+    "                [--stuck N]                a run makes no step for N seconds of CPU: "
+    "violation\n";
 
 static const struct scenario *scenario_find(const char *name)
 {
@@ -84,6 +89,8 @@ static int arguments(int argc, char **argv, struct run *r)
             r->mutant = v;
         else if (strcmp(a, "--seconds") == 0)
             r->seconds = strtod(v, NULL);
+        else if (strcmp(a, "--stuck") == 0)
+            r->stuck_seconds = (unsigned)strtoul(v, NULL, 10);
         else
             return -1;
     }
@@ -99,9 +106,54 @@ static void found_by_sanitizer(void)
 }
 #endif
 
+/* ---- simulated code that loops without a system call ------------------------------------------------- */
+/* Nothing else could end such a run: simulated time stands still, and so does the count of steps. */
+static struct {
+    const struct run *run;
+    const struct sim_case *now; /* NULL between two runs */
+    uint64_t seed, steps;
+    unsigned ticks; /* seconds of CPU since the last step */
+} watchdog;
+
+static void watchdog_tick(int sig)
+{
+    (void)sig;
+    const struct sim_case *c = watchdog.now;
+    if (!c)
+        return;
+    if (c->seed != watchdog.seed || sim_steps() != watchdog.steps) {
+        watchdog.seed = c->seed;
+        watchdog.steps = sim_steps();
+        watchdog.ticks = 0;
+        return;
+    }
+    if (++watchdog.ticks < watchdog.run->stuck_seconds)
+        return;
+    char text[256];
+    int n =
+        snprintf(text, sizeof text,
+                 "seed %llu scenario %s step %llu: invariant I9 stuck: %s loops for %u s of "
+                 "CPU without a system call\n",
+                 (unsigned long long)c->seed, c->scenario->name,
+                 (unsigned long long)watchdog.steps, sim_running(), watchdog.ticks);
+    _exit(write(1, text, (size_t)n) == n && watchdog.run->find ? 0 : 1);
+}
+
+static void watchdog_start(const struct run *r)
+{
+    static char
+        stack[64 << 10]; /* the interrupted one may be a simulated one, and nearly used up */
+    struct sigaction a = {.sa_handler = watchdog_tick, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct itimerval each = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
+    watchdog.run = r;
+    if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL) != 0 ||
+        sigaction(SIGVTALRM, &a, NULL) != 0 || setitimer(ITIMER_VIRTUAL, &each, NULL) != 0)
+        perror("weir-sim: watchdog");
+}
+
 int main(int argc, char **argv)
 {
-    struct run r = {.from = 1, .to = 100, .seconds = 1e9};
+    struct run r = {.from = 1, .to = 100, .seconds = 1e9, .stuck_seconds = 10};
     int a = arguments(argc, argv, &r);
     if (a != 0) {
         if (a < 0)
@@ -112,6 +164,7 @@ int main(int argc, char **argv)
     if (r.find)
         __sanitizer_set_death_callback(found_by_sanitizer);
 #endif
+    watchdog_start(&r);
     unsigned count = 0;
     while (scenarios[count])
         count++;
@@ -123,7 +176,9 @@ int main(int argc, char **argv)
                              .seed = seed,
                              .mutant = r.mutant,
                              .trace = r.trace};
+        watchdog.now = &c;
         bool clean = case_run(&c);
+        watchdog.now = NULL;
         seeds++;
         answers += c.answers;
         simulated += c.simulated_ns / SIM_S;
