@@ -20,7 +20,8 @@
  *    of its generation, which lives until its last connection has closed.
  * 3. A body filter gives pieces on in order, keeps those it cannot give on yet, and passes `last` on
  *    exactly once. web_send never waits: above the high mark it returns 1 and on_drain comes.
- * 4. Spans in pieces are valid until the call returns: the sink copies or references what it keeps.
+ * 4. Pieces, and spans in them, are valid until the call returns: who keeps something copies the piece and
+ *    copies or references its bytes. What a piece owns (bytes, file) moves to whoever is called.
  * 5. A subrequest is a request whose answer goes into its parent's, in the order of their making.
  *
  * One loop, one thread. Modules include this header, conf.h and the library, and never each other.
