@@ -124,6 +124,42 @@ int wr_os_rlimit_set(int what, const struct rlimit *in) WR_MUST;
 int wr_os_set_affinity(unsigned cpu);
 int wr_os_cpu_count(void);
 
+/* ---- what a master does for its processes (not in the simulator) ------------------------------- */
+int wr_os_setsid(void) WR_MUST;
+int wr_os_chdir(const char *path) WR_MUST;
+int wr_os_dup_to(int fd, int to) WR_MUST; /* not close-on-exec: for 0, 1, 2 */
+int wr_os_set_cloexec(int fd, bool on) WR_MUST;
+/* Replaces this process; returns only when it failed. */
+int wr_os_exec(const char *path, char *const argv[], char *const envp[]) WR_MUST;
+char **wr_os_environ(void);
+ssize_t wr_os_readlink(const char *path, char *out, size_t n) WR_MUST; /* not terminated */
+int wr_os_chmod(const char *path, mode_t mode) WR_MUST;
+int wr_os_chown(const char *path, uid_t uid, gid_t gid) WR_MUST;
+uid_t wr_os_uid(void); /* effective */
+/* By name, from the system's tables; either may be NULL. WR_E_NOT_FOUND. */
+int wr_os_find_user(const char *user, uid_t *out_uid, gid_t *out_gid) WR_MUST;
+int wr_os_find_group(const char *group, gid_t *out_gid) WR_MUST;
+/* Group, the user's further groups, user; for good. */
+int wr_os_become(const char *user, uid_t uid, gid_t gid) WR_MUST;
+int wr_os_set_priority(int nice) WR_MUST;
+/* mask: n words of 64 processors. */
+int wr_os_set_affinity_mask(const uint64_t *mask, unsigned n) WR_MUST;
+int wr_os_set_dumpable(bool on) WR_MUST;
+
+/* ---- a process that gives up rights ---------------------------------------------------------------- */
+struct sock_filter;
+int wr_os_no_new_privs(void) WR_MUST;
+int wr_os_drop_capabilities(
+    void) WR_MUST;            /* all of them, the bounding set too where that is allowed */
+int wr_os_landlock_abi(void); /* 0: the kernel has none */
+int wr_os_landlock_new(uint64_t fs_rights, uint64_t net_rights, uint64_t scopes) WR_MUST;
+int wr_os_landlock_allow_path(int ruleset, const char *path, uint64_t rights) WR_MUST;
+int wr_os_landlock_allow_port(int ruleset, uint16_t port, uint64_t rights) WR_MUST;
+int wr_os_landlock_enter(int ruleset) WR_MUST;
+int wr_os_seccomp(const struct sock_filter *filter, unsigned short n) WR_MUST;
+/* Any system call by its number: for the self-test of the sandbox. */
+long wr_os_syscall(long number, long a, long b, long c, long d, long e, long f);
+
 struct wr_os_thread; /* opaque, one word */
 int wr_os_thread_start(void (*fn)(void *arg), void *arg, struct wr_os_thread **out) WR_MUST;
 int wr_os_thread_join(struct wr_os_thread *t);
