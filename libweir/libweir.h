@@ -68,6 +68,7 @@
 #include "libweir/io/log.h"
 #include "libweir/io/logger.h"
 #include "libweir/io/loop.h"
+#include "libweir/io/net.h"
 #include "libweir/io/outq.h"
 #include "libweir/io/pages.h"
 #include "libweir/io/ports.h"
