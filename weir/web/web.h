@@ -78,6 +78,7 @@ struct web_location {
     web_phase_fn *handler;                  /* instead of the content phase; NULL: the phase */
     web_phase_fn *const *phase[WEB_PHASES]; /* what applies here; each list ends with NULL */
     int (*const *head_filters)(struct web_req *r); /* likewise */
+    int (*const *logs)(struct web_req *r);         /* likewise: when a request has ended */
     const struct web_server *server;
     bool exact, no_regex, named, internal, auto_redirect, is_if, limit_except;
     const struct conf_node *node; /* for explain; NULL for a server's own */
@@ -90,6 +91,7 @@ struct web_server {
     const struct web_location *outer;       /* the settings outside all locations */
     struct wr_span name;                    /* first name, as $server_name says it */
     web_phase_fn *const *phase[WEB_PHASES]; /* POST_READ and SERVER_REWRITE */
+    struct web_generation *generation;
     const struct conf_node *node;
     void *private;
 };
@@ -105,10 +107,15 @@ struct web_conn {
     const struct web_server *server; /* by SNI, else the default of the address */
     uint64_t number;                 /* $connection */
     uint64_t began_ms;
-    struct wr_addr peer, local;             /* as the kernel says */
-    struct wr_addr proxy_peer, proxy_local; /* as PROXY protocol says; family NONE without */
+    struct wr_http_conn *http;
+    struct wr_addr peer; /* as the kernel says */
+    struct wr_addr
+        local; /* likewise, but NONE until web_local was called: it is a system call */
+    struct wr_addr proxy_peer, proxy_local; /* as PROXY protocol says; NONE without */
     bool tls, proxy_protocol;
 };
+/* It lives as long as the request: an idle connection has none. */
+const struct wr_addr *web_local(struct web_req *r);
 
 /* ---- the answer in the making --------------------------------------------------------------------------- */
 
@@ -189,8 +196,9 @@ struct web_filter {
     /* Takes in (NULL: go on with what is held). 0: all given on; 1: clogged or holding back;
      * negative: the request cannot go on. */
     int (*body)(struct web_filter *f, struct web_req *r, struct web_piece *in);
-    struct web_filter *next; /* NULL: the sink */
+    struct web_filter *next; /* NULL: the parent's answer, or the sink */
     bool holds;              /* has what it was given and has not given on */
+    bool in_main;            /* of the main chain; set by pushing */
 };
 /* From head filters: at the end of the chain so far, or before all others (ranges). main_only filters
  * work on what leaves the main request, subrequests included, and lie behind the others. */
@@ -256,16 +264,20 @@ struct web_req {
     uint8_t subrequests_depth;
     bool internal, head_sent, header_only, uri_changed, valid_location, no_keepalive, logged,
         error_page, expect_tested, discard_body, counted, waiting, access_granted, limit_dry;
-    uint16_t access_code;                        /* `satisfy any`: what the last refusal was */
+    uint16_t err_status;  /* error_page: what the client is told; 0: none */
+    uint16_t access_code; /* `satisfy any`: what the last refusal was */
     uint8_t limit_req_status, limit_conn_status; /* $limit_req_status, $limit_conn_status */
     uint64_t limit_rate, limit_rate_after;       /* bytes a second; 0: as configured */
+    uint64_t head_bytes, body_bytes;             /* of the answer, as given to the connection */
     struct web_piece *postponed;                 /* request.c */
     void *private;                               /* request.c */
 };
 
 /* ---- doing ---------------------------------------------------------------------------------------------- */
 
-/* Goes on with the phases (or r->resume) after WEB_LATER, with what the function would have returned. */
+/* Goes on with the phases (or r->resume) after WEB_LATER, with what the function would have returned.
+ * Like web_finish it may be the request's end: nothing of it is touched behind either, unless in a function
+ * that the request called. The request ends by itself behind the piece marked last. */
 void web_resume(struct web_req *r, int rc);
 /* Ends the request: rc is a status (an error page is made, or the redirect sent), WEB_DONE (complete), or
  * WEB_ERROR. */
@@ -278,9 +290,11 @@ WR_MUST int web_send(struct web_req *r, struct web_piece *pieces);
 int web_reply(struct web_req *r, int status, struct wr_span type, struct wr_span body);
 /* 301, 302 ...: what a handler returns. */
 int web_redirect(struct web_req *r, int status, struct wr_span location);
-/* Another URI, server and location again from WEB_REWRITE. args with p == NULL: none. What a handler returns. */
+/* Another URI: location again, from WEB_SERVER_REWRITE. args with p == NULL: none. What a handler returns. */
 int web_internal_redirect(struct web_req *r, struct wr_span uri, struct wr_span args);
 int web_named_location(struct web_req *r, struct wr_span name); /* "@name" */
+/* Of the location that r->uri has now; the engine's, and of rewrite's inner locations (`if`). */
+void web_set_location(struct web_req *r, const struct web_location *location);
 /* 0 and the subrequest, which runs when the caller has returned; or negative. */
 WR_MUST int web_subrequest(struct web_req *r, const struct web_sub_options *options,
                            struct web_req **out_sub);
@@ -299,7 +313,10 @@ int web_absolute(struct web_req *r, struct wr_span path, struct wr_span *out);
 struct wr_span web_field(const struct web_req *r,
                          struct wr_span name); /* of the request; p == NULL */
 
+/* $bytes_sent: what the kernel took when the request was cut short. */
+uint64_t web_bytes_sent(const struct web_req *r);
 struct wr_loop *web_loop(const struct web_req *r);
+struct web_worker *web_worker_of(const struct web_req *r);
 struct wr_log *web_log(const struct web_req *r);
 /* One line of the error log in nginx's shape, with client, server, request, host behind it. level:
  * enum wr_log_level. Written when error_log says so here. err: -errno to be named, or 0. */
