@@ -248,6 +248,54 @@ int wr_os_stat(const char *path, struct stat *out)
     return 0;
 }
 
+/* The simulated disk is flat: no directories, links or watches. */
+int wr_os_openat2(int dirfd, const char *path, int flags, uint64_t resolve)
+{
+    (void)dirfd, (void)path, (void)flags, (void)resolve;
+    return -ENOSYS;
+}
+
+int wr_os_statat(int dirfd, const char *path, struct stat *out, int flags)
+{
+    (void)flags;
+    return dirfd == AT_FDCWD ? wr_os_stat(path, out) : -ENOSYS;
+}
+
+ssize_t wr_os_getdents(int fd, void *p, size_t n)
+{
+    (void)fd, (void)p, (void)n;
+    return -ENOSYS;
+}
+
+int wr_os_fs_type(int fd, uint64_t *out)
+{
+    (void)fd, (void)out;
+    return -ENOSYS;
+}
+
+int wr_os_read_ahead(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+int wr_os_inotify(void)
+{
+    return -ENOSYS;
+}
+
+int wr_os_inotify_add(int fd, const char *path, uint32_t mask)
+{
+    (void)fd, (void)path, (void)mask;
+    return -ENOSYS;
+}
+
+int wr_os_inotify_remove(int fd, int watch)
+{
+    (void)fd, (void)watch;
+    return -ENOSYS;
+}
+
 int wr_os_ftruncate(int fd, off_t n)
 {
     sim_enter();

@@ -122,7 +122,8 @@ enum {
     WR_IO_LISTEN = 2, /* listening sockets: level-triggered */
     WR_IO_READ = 3,   /* eventfd, signalfd, pidfd, pipes: level-triggered, reading only */
     WR_IO_EXCLUSIVE =
-        16 /* with LISTEN: the kernel wakes one of the loops that share the socket */
+        16,          /* with LISTEN: the kernel wakes one of the loops that share the socket */
+    WR_IO_FIRST = 32 /* with READ, one of a loop: called before all others of its turn */
 };
 
 /* Zeroed memory is a closed one. events are EPOLL* bits. */

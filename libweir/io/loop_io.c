@@ -44,6 +44,8 @@ int wr_io_open(struct wr_loop *l, struct wr_io *io, int fd, unsigned kind,
         (void)wr_slots_remove(&l->ios, id);
         return err;
     }
+    if (kind & WR_IO_FIRST)
+        l->first_id = id;
     *io = (struct wr_io){.fn = fn, .loop = l, .id = id, .fd = fd, .kind = (uint16_t)kind};
     wr_list_init(&io->again);
     return 0;
@@ -52,6 +54,8 @@ int wr_io_open(struct wr_loop *l, struct wr_io *io, int fd, unsigned kind,
 static int forget(struct wr_io *io)
 {
     (void)wr_slots_remove(&io->loop->ios, io->id);
+    if (io->loop->first_id == io->id)
+        io->loop->first_id = 0;
     wr_list_remove(&io->again);
     io->loop = NULL;
     io->left = 0;

@@ -630,6 +630,39 @@ static void test_fork(void)
     wr_loop_free(&l);
 }
 
+/* ---- first ---------------------------------------------------------------------------------- */
+struct ranked {
+    struct wr_io io;
+    unsigned *count, rank;
+};
+
+static void on_ranked(struct wr_io *io, uint32_t events)
+{
+    struct ranked *r = wr_container_of(io, struct ranked, io);
+    (void)events;
+    r->rank = ++*r->count;
+}
+
+/* Five are ready, the last one wants to be called before the others; room is how many the kernel may name. */
+static void test_first(uint32_t room)
+{
+    struct wr_loop *l = make(&(struct wr_loop_options){.max_events = room});
+    struct ranked r[5] = {0};
+    unsigned count = 0;
+    for (int i = 0; i < 5; i++) {
+        r[i].count = &count;
+        unsigned kind = i == 4 ? WR_IO_READ | WR_IO_FIRST : WR_IO_READ;
+        if (wr_io_open(l, &r[i].io, wr_os_eventfd(1, 0), kind, on_ranked))
+            WR_PANIC("no io");
+    }
+    (void)wr_loop_turn(l, 0);
+    is_int(r[4].rank, 1, "first of all");
+    is_int(count, room < 5 ? room + 1 : 5, "and each once");
+    for (int i = 0; i < 5; i++)
+        wr_io_close(&r[i].io);
+    wr_loop_free(&l);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct wr_loop *l;
@@ -670,6 +703,8 @@ static int all_tests(void *arg)
     test_wakes();
     test_stats();
     test_slow_timers();
+    test_first(512);
+    test_first(2);
     (void)nth_every("loop", scenario, NULL);
     return 0;
 }

@@ -101,6 +101,17 @@ int wr_os_ftruncate(int fd, off_t n) WR_MUST;
 int wr_os_fsync(int fd);
 int wr_os_rename(const char *from, const char *to) WR_MUST;
 int wr_os_unlink(const char *path);
+/* resolve: RESOLVE_* of openat2(2), 0 for none. dirfd: AT_FDCWD. -ENOSYS where the kernel lacks it. */
+int wr_os_openat2(int dirfd, const char *path, int flags, uint64_t resolve) WR_MUST;
+int wr_os_statat(int dirfd, const char *path, struct stat *out,
+                 int flags) WR_MUST; /* AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH */
+/* Records of getdents64(2): their bytes, 0 at the end. */
+ssize_t wr_os_getdents(int fd, void *p, size_t n) WR_MUST;
+int wr_os_fs_type(int fd, uint64_t *out) WR_MUST; /* a number of statfs(2) */
+int wr_os_read_ahead(int fd);                     /* it will be read from front to back */
+int wr_os_inotify(void) WR_MUST;                  /* non-blocking */
+int wr_os_inotify_add(int fd, const char *path, uint32_t mask) WR_MUST; /* a watch */
+int wr_os_inotify_remove(int fd, int watch);
 
 /* ---- processes, signals, threads --------------------------------------------------------------- */
 /* Runs fn(arg) in a new process and ends that process with its result. The child has the parent's

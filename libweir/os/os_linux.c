@@ -6,10 +6,15 @@
 #include "libweir/base/heap.h"
 #include "libweir/os/os.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* ---- time, randomness, memory -------------------------------------------------------------- */
@@ -193,4 +198,49 @@ int wr_os_rename(const char *from, const char *to)
 int wr_os_unlink(const char *path)
 {
     return WR_OS_ONCE(unlink(path));
+}
+
+int wr_os_openat2(int dirfd, const char *path, int flags, uint64_t resolve)
+{
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve};
+    return (int)WR_OS_RETRY(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+}
+
+int wr_os_statat(int dirfd, const char *path, struct stat *out, int flags)
+{
+    return WR_OS_ONCE(fstatat(dirfd, path, out, flags));
+}
+
+ssize_t wr_os_getdents(int fd, void *p, size_t n)
+{
+    return WR_OS_ONCE(getdents64(fd, p, n));
+}
+
+int wr_os_fs_type(int fd, uint64_t *out)
+{
+    struct statfs s;
+    int err = WR_OS_RETRY(fstatfs(fd, &s));
+    if (!err)
+        *out = (uint64_t)s.f_type;
+    return err;
+}
+
+int wr_os_read_ahead(int fd)
+{
+    return -posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
+int wr_os_inotify(void)
+{
+    return WR_OS_ONCE(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+}
+
+int wr_os_inotify_add(int fd, const char *path, uint32_t mask)
+{
+    return WR_OS_ONCE(inotify_add_watch(fd, path, mask));
+}
+
+int wr_os_inotify_remove(int fd, int watch)
+{
+    return WR_OS_ONCE(inotify_rm_watch(fd, watch));
 }
