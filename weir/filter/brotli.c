@@ -10,8 +10,8 @@
 #include "libweir/base/err.h"
 #include "weir/filter/compress.h"
 
-#include <errno.h>
 #include <brotli/encode.h>
+#include <errno.h>
 
 struct brotli_location {
     struct compress_conf common;
