@@ -210,7 +210,7 @@ static void client_writable(struct sim_peer *peer, void *arg)
 {
     struct client *c = arg;
     (void)peer;
-    if (c->out_n > 0 && c->temper != DRIBBLING)
+    if (c->out_n > 0 && (c->temper != DRIBBLING || !c->next.place))
         client_flush(c);
 }
 

@@ -183,6 +183,12 @@ void tcp_embryo_reset(struct sim_tcp *c)
     c->closed = true; /* nobody owns it: the arrival that brought the reset frees it */
 }
 
+/* Timers of a real kernel never keep step: those who were turned away together do not come back so. */
+static uint64_t about(uint64_t ns)
+{
+    return ns + sim_rand(ns / 8);
+}
+
 static void embryo_give_up(struct sim_tcp *c)
 {
     sim_list_del(&c->in_queue);
@@ -204,7 +210,7 @@ static void embryo_step(struct sim_tcp *c)
         embryo_give_up(c);
         return;
     }
-    sim_after(&c->handshake, waits ? SIM_S : SIM_S << c->tries);
+    sim_after(&c->handshake, about(waits ? SIM_S : SIM_S << c->tries));
 }
 
 static void client_open(struct sim_tcp *t, struct sim_tcp *l)
@@ -258,7 +264,7 @@ static void syn_step(struct sim_tcp *t)
         connect_failed(t, ETIMEDOUT);
         return;
     }
-    sim_after(&t->handshake, SIM_S << (t->tries - 1));
+    sim_after(&t->handshake, about(SIM_S << (t->tries - 1)));
 }
 
 void tcp_handshake(struct sim_event *e)
