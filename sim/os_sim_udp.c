@@ -79,7 +79,7 @@ static void udp_landed(struct sim_event *e)
 }
 
 static void udp_fly(const struct sim_inet *from, const struct sim_inet *to, const void *bytes,
-                    size_t n)
+                    size_t n, uint64_t delay_ns)
 {
     struct flying *d = calloc(1, sizeof *d + n);
     WR_ASSERT(d);
@@ -89,13 +89,14 @@ static void udp_fly(const struct sim_inet *from, const struct sim_inet *to, cons
     d->n = n;
     memcpy(d->data, bytes, n);
     sim_list_add(&sim_world->flying, &d->e.node);
-    sim_after(&d->e, sim_latency(to));
+    sim_after(&d->e, delay_ns + sim_latency(to));
 }
 
-void sim_datagram_send(const struct sim_inet *from, const struct sim_inet *to,
-                       const void *bytes, size_t n)
+void sim_datagram_send(uint32_t from_host, uint16_t from_port, const struct sim_inet *to,
+                       const void *bytes, size_t n, uint64_t delay_ns)
 {
-    udp_fly(from, to, bytes, n);
+    struct sim_inet from = sim_inet_host(from_host, from_port);
+    udp_fly(&from, to, bytes, n, delay_ns);
 }
 
 static uint32_t udp_poll(struct sim_file *f)
@@ -167,7 +168,7 @@ static ssize_t udp_send(struct sim_file *f, const struct msghdr *h, int flags)
     char *bytes = malloc(n + 1);
     WR_ASSERT(bytes);
     sim_iov_get(h->msg_iov, h->msg_iovlen, 0, bytes, n);
-    udp_fly(&u->local, &to, bytes, n);
+    udp_fly(&u->local, &to, bytes, n, 0);
     free(bytes);
     return (ssize_t)n;
 }

@@ -132,8 +132,9 @@ struct sim_inet;
 typedef void sim_datagram_fn(void *arg, const struct sim_inet *from, const void *bytes,
                              size_t n);
 void sim_datagram_serve(uint32_t host, uint16_t port, sim_datagram_fn *fn, void *arg);
-void sim_datagram_send(const struct sim_inet *from, const struct sim_inet *to,
-                       const void *bytes, size_t n);
+/* From a host's port, delay_ns from now and the way: for services, which answer when they like. */
+void sim_datagram_send(uint32_t from_host, uint16_t from_port, const struct sim_inet *to,
+                       const void *bytes, size_t n, uint64_t delay_ns);
 
 /* ---- looking at the machine ------------------------------------------------------------------------ */
 struct sim_host_view {

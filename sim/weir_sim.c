@@ -25,9 +25,8 @@
 #endif
 
 const struct scenario *const scenarios[] = {
-    &scenario_bare,    &scenario_http,   &scenario_log,
-    &scenario_pool,    &scenario_loop,   &scenario_serve,
-    &scenario_workers, &scenario_scarce, NULL};
+    &scenario_bare,  &scenario_http,    &scenario_log,    &scenario_pool,    &scenario_loop,
+    &scenario_serve, &scenario_workers, &scenario_scarce, &scenario_resolve, NULL};
 
 struct run {
     unsigned long long from, to;

@@ -16,8 +16,8 @@
  *    counted.
  * 2. fn is called exactly once for a call that returned 0, never before the call returned.
  * 3. A cancelled scope takes its callers away; the question itself goes on for the cache.
- * 4. Memory is bounded: max_entries in the cache (least recently used goes first), max_flights questions
- *    at once (over it: WR_E_QUEUE_FULL).
+ * 4. Memory is bounded: max_entries in the cache (least recently used goes first; one that is being asked
+ *    for stays), max_flights questions at once (over either: WR_E_QUEUE_FULL).
  * 5. The files are read again when their modification time or size changes; they are looked at, at most,
  *    once a second.
  * 6. Negative answers are kept as their SOA says, at most negative_max_s.

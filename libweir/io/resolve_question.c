@@ -139,9 +139,12 @@ void wr_question_ask(struct wr_resolver *r, struct wr_span name, uint16_t type,
     w->question = q;
     w->stale = w->fresh = false;
     w->ready = !q;
-    w->err = q ? 0 : -ENOMEM;
-    if (!q)
+    w->err = 0;
+    if (!q) { /* every entry is being asked for, or memory is short */
+        bool full = r->stats.entries >= r->options.max_entries;
+        w->err = full ? (int)WR_E_QUEUE_FULL : -ENOMEM;
         return;
+    }
     wr_list_add_tail(&q->waits, &w->link);
     if (q->verdict != WR_DNS_SERVFAIL && wr_loop_now_ms(r->loop) < q->expires_ms) {
         if (q->verdict == WR_DNS_OK)
