@@ -153,23 +153,26 @@ void sim_memory_map(struct sim_proc *p)
 #endif
 }
 
-NO_SANITIZER static bool page_is_blank(const uint64_t *words)
+NO_SANITIZER static bool blank(const uint64_t *words, size_t bytes)
 {
     uint64_t any = 0;
-    for (size_t i = 0; i < 4096 / sizeof *words && !any; i += 8)
-        any = words[i] | words[i + 1] | words[i + 2] | words[i + 3] | words[i + 4] |
-              words[i + 5] | words[i + 6] | words[i + 7];
+    for (size_t i = 0; i < bytes / sizeof *words && !any; i++)
+        any = words[i];
     return !any;
 }
 
-/* Whole pages; those that nobody has written stay unwritten in the copy. */
-NO_SANITIZER static void copy_range(struct sim_proc *to, const char *from, const char *end)
+/* Page by page; what nobody has written stays unwritten in the copy. Both are multiples of 8. */
+static void copy_range(struct sim_proc *to, const char *from, const char *end)
 {
-    uintptr_t at = (uintptr_t)from & ~(uintptr_t)4095;
-    for (; at < (uintptr_t)end; at += 4096) {
-        const uint64_t *page = (const uint64_t *)at; // NOLINT
-        if (!page_is_blank(page))
-            words_copy((uint64_t *)(void *)(parking(to) + (at - SIM_BASE)), page, 4096);
+    while (from < end) {
+        size_t n = 4096 - ((uintptr_t)from & 4095);
+        if (n > (size_t)(end - from))
+            n = (size_t)(end - from);
+        const uint64_t *words = (const uint64_t *)(const void *)from;
+        if (!blank(words, n))
+            words_copy((uint64_t *)(void *)(parking(to) + ((uintptr_t)from - SIM_BASE)), words,
+                       n);
+        from += n;
     }
 }
 
@@ -201,7 +204,7 @@ void sim_memory_new(struct sim_proc *p, struct sim_proc *parent)
     copy_range(p, range(0), range(heap_here()->brk));
     for (unsigned s = 0; s <= parent->stack_depth; s++) {
         /* The parent's own frames end here; those of its ancestors were copied whole. */
-        char *low = s == parent->stack_depth ? (char *)__builtin_frame_address(0) - 256
+        char *low = s == parent->stack_depth ? (char *)__builtin_frame_address(0)
                                              : stack_top(s) - SIM_STACK_SIZE;
         copy_range(p, low, stack_top(s));
     }
