@@ -14,7 +14,8 @@
  * "nearest known word" read the same rows.
  *
  * 1. Nothing here opens a file or prints: bytes come through conf_source, messages leave through it.
- * 2. Every mistake names file, line and column; loading goes no further than the first one.
+ * 2. Every mistake names file, line and column; loading goes no further than the first one. A mistake of
+ *    grammar waits in the tree for its turn, so that the first one in the file is the one reported.
  * 3. Rows that name the same field (allow, deny) are inherited together: all of them or none.
  * 4. Structs are zeroed before their first directive. Everything lies in the arena of the load, which is
  *    the configuration's generation: it is dropped as a whole.
@@ -36,6 +37,7 @@ struct conf_file {
     const char *name; /* as messages say it */
     struct wr_span text;
     struct conf_file *next;
+    bool one_line; /* a text of the command line: messages name no line */
 };
 
 struct conf_word {
@@ -50,8 +52,12 @@ struct conf_node {
     const struct conf_word
         *words; /* words[0] is the name; '$' sequences are left as they are */
     uint32_t nwords;
-    uint32_t end_line; /* of ';' or '}' */
+    uint32_t line; /* of the ';' or '{' behind the words: what messages say, as nginx does */
+    uint32_t end_line; /* of the ';' or '}' */
     bool block;
+    const char
+        *error; /* not a directive: here the grammar broke; conf_fail says this instead */
+    const char *hint;
 };
 
 static inline struct wr_span conf_arg(const struct conf_node *node, uint32_t i)
@@ -72,13 +78,14 @@ enum conf_severity {
 };
 
 struct conf_source {
-    /* The whole file, in the arena. path is absolute or relative to the prefix as nginx takes it. */
+    /* The whole file, in the arena; path stands behind load->base already. Negative: -errno. */
     int (*read)(void *ctx, const char *path, struct wr_arena *arena, struct wr_span *out_text);
     /* Paths that match a pattern of include, sorted; none is 0. */
     int (*glob)(void *ctx, const char *pattern, struct wr_arena *arena,
                 const char ***out_paths);
-    /* One message without its newline: `unknown directive "lisen", did you mean "listen"? in FILE:3:5` */
-    void (*say)(void *ctx, enum conf_severity severity, const char *text);
+    /* One message without newlines: `unknown directive "lisen" in FILE:3`, and what belongs on a line of its own
+     * below: `column 5; did you mean "listen"?`, or NULL. */
+    void (*say)(void *ctx, enum conf_severity severity, const char *text, const char *hint);
     void *ctx;
 };
 
@@ -191,11 +198,15 @@ struct conf_load {
     const struct conf_source *source;
     const struct conf_module *const *modules; /* index = the module's number */
     uint32_t nmodules;
-    struct conf_file *files; /* all that were read, in order */
+    struct conf_file *files; /* all that were read, in order, each once */
     void *user;              /* the program's */
+    const char *base; /* put before relative paths of include: "/etc/weir/"; NULL: nothing */
+    struct conf_scope
+        *scope; /* where directives are being applied: the parent of a block's own scope */
+    uint32_t errors, warnings; /* said so far */
     /* private */
-    struct conf_scope *scope; /* where directives are being applied */
-    uint32_t errors, depth;
+    uint32_t nfiles, includes;
+    const struct conf_node *broken; /* the first mistake of grammar */
 };
 
 /* One block's worth of structs. */
@@ -205,8 +216,10 @@ struct conf_scope {
     const struct conf_node *node; /* the block; NULL for the file itself */
     void **at[CONF_LEVELS]; /* [level][module]; shared with the parent where not its own */
     void *user;             /* the block's owner: server, location */
+    struct conf_scope *first_child, *next; /* inner blocks in order, for walks */
     /* private */
-    struct conf_scope *first_child, *last_child, *next;
+    struct conf_load *load;
+    struct conf_scope *last_child;
     uint64_t **set[CONF_LEVELS]; /* [level][module]: a bit per row */
     uint32_t own;                /* levels that this scope made, as bits */
     bool settled;
@@ -216,7 +229,8 @@ void conf_load_init(struct conf_load *load, struct wr_arena *arena,
                     const struct conf_source *source, const struct conf_module *const *modules,
                     uint32_t nmodules);
 
-/* Reads a file and all it includes. The tree's nodes are siblings without a parent. */
+/* Reads a file and all it includes. The tree's nodes are siblings without a parent. Negative: it cannot be read,
+ * or no memory, said. A mistake of grammar becomes the last node: conf_apply will stop there. */
 WR_MUST int conf_parse_file(struct conf_load *load, const char *path,
                             struct conf_node **out_nodes);
 /* The same from memory (-g, tests, `weir serve`). */
@@ -236,10 +250,15 @@ WR_MUST int conf_scope_settle(struct conf_load *load, struct conf_scope *scope);
 bool conf_scope_has(const struct conf_scope *scope, enum conf_level level, uint32_t module,
                     size_t offset);
 
-/* Says `text in FILE:LINE:COLUMN` and returns WR_E_SYNTAX. word: which one is meant (0: the name). */
+/* Says `text in FILE:LINE`, below it the column, and returns WR_E_SYNTAX. word: which one is meant (0: the name).
+ * node NULL: the place is unknown. */
 WR_PRINTF(4, 5)
 int conf_fail(struct conf_load *load, const struct conf_node *node, uint32_t word,
               const char *fmt, ...);
+/* The same; hint, what to do about it, follows the column: "did you mean \"listen\"?" */
+WR_PRINTF(5, 6)
+int conf_fail_hint(struct conf_load *load, const struct conf_node *node, uint32_t word,
+                   const char *hint, const char *fmt, ...);
 WR_PRINTF(4, 5)
 void conf_warn(struct conf_load *load, const struct conf_node *node, uint32_t word,
                const char *fmt, ...);
@@ -247,7 +266,11 @@ void conf_warn(struct conf_load *load, const struct conf_node *node, uint32_t wo
 /* The row of a name that may stand in a context; NULL. *out_module may be NULL. */
 const struct conf_row *conf_row_find(const struct conf_load *load, struct wr_span name,
                                      uint32_t context, uint32_t *out_module);
-/* The known name nearest to a misspelt one, or NULL. */
+/* The known name nearest to a misspelt one, first of those that may stand in the context, or NULL. */
 const char *conf_nearest(const struct conf_load *load, struct wr_span name, uint32_t context);
+/* What a directive of nginx belongs to that weir has not got ("the proxy"), or NULL. */
+const char *conf_known(struct wr_span name);
+/* "http, server, if in location"; out is NUL-terminated and cut where it has no room. */
+void conf_contexts_text(uint32_t contexts, char *out, size_t n);
 
 #endif
