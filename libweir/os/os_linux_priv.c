@@ -198,13 +198,15 @@ int wr_os_landlock_enter(int ruleset)
 
 int wr_os_seccomp(const struct sock_filter *filter, unsigned short n)
 {
-    /* The kernel reads it only; its type is older than const. */
+    /* The kernel reads it only; its type is older than const. No code of strangers runs here, so the processor
+     * may go on speculating. */
     union {
         const struct sock_filter *in;
         struct sock_filter *out;
     } code = {.in = filter};
     struct sock_fprog program = {.len = n, .filter = code.out};
-    return (int)WR_OS_ONCE(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+    return (int)WR_OS_ONCE(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                   SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program));
 }
 
 long wr_os_syscall(long number, long a, long b, long c, long d, long e, long f)

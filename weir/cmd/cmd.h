@@ -23,6 +23,7 @@ struct cmd {
 };
 
 int cmd_errors(int argc, char **argv);
+int cmd_selftest(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

@@ -8,10 +8,11 @@
 static int cmd_help(int argc, char **argv);
 
 static const struct cmd commands[] = {
-    {"errors",  "[NAME|CODE]", "what an error code means, where it happens and what to do",
-     cmd_errors                                                                                        },
-    {"help",    "",            "this list",                                                 cmd_help   },
-    {"version", "",            "the version of the program and the library",                cmd_version},
+    {"errors",   "[NAME|CODE]", "what an error code means, where it happens and what to do",
+     cmd_errors                                                                                          },
+    {"help",     "",            "this list",                                                 cmd_help    },
+    {"selftest", "sandbox",     "tries what the sandbox of the workers must refuse",         cmd_selftest},
+    {"version",  "",            "the version of the program and the library",                cmd_version },
 };
 
 static void print_usage(FILE *to)
@@ -35,10 +36,11 @@ static int cmd_help(int argc, char **argv)
 static const char *command_name(const char *word)
 {
     static const char *const alias[][2] = {
-        {"--help",    "help"   },
-        {"-h",        "help"   },
-        {"--version", "version"},
-        {"-v",        "version"}
+        {"--help",     "help"    },
+        {"-h",         "help"    },
+        {"--selftest", "selftest"},
+        {"--version",  "version" },
+        {"-v",         "version" }
     };
     for (size_t i = 0; i < WR_ARRAY_LEN(alias); i++)
         if (strcmp(word, alias[i][0]) == 0)
