@@ -22,17 +22,17 @@
  *   SEND     the client to take the answer   min_bytes_per_s in every window, cut
  */
 
-static struct http_conn *conn_of(struct wr_link *l)
+static struct wr_http_conn *conn_of(struct wr_link *l)
 {
-    return wr_container_of(l, struct http_conn, link);
+    return wr_container_of(l, struct wr_http_conn, link);
 }
 
-static uint64_t now_ms(const struct http_conn *c)
+static uint64_t now_ms(const struct wr_http_conn *c)
 {
     return wr_loop_now_ms(c->server->loop);
 }
 
-void wr_http_conn_init_(struct http_conn *c, struct wr_http_server *s)
+void wr_http_conn_init_(struct wr_http_conn *c, struct wr_http_server *s)
 {
     c->server = s;
     c->req = NULL;
@@ -46,7 +46,7 @@ void wr_http_conn_init_(struct http_conn *c, struct wr_http_server *s)
 
 /* ---- bytes to requests -------------------------------------------------------------------------- */
 
-static void refuse(struct http_conn *c)
+static void refuse(struct wr_http_conn *c)
 {
     c->dirty = true;
     wr_http_req_refuse_(c->req, wr_reason_status(c->req->parse.refusal.reason), WR_HTTP_REFUSED,
@@ -55,7 +55,7 @@ static void refuse(struct http_conn *c)
 
 /* The handler has returned. Unless the request is over with that, its head must outlive the bytes it came
  * in, if only for on_done. */
-static void outlive_the_bytes(struct http_conn *c)
+static void outlive_the_bytes(struct wr_http_conn *c)
 {
     struct wr_http_req *req = c->req;
     bool done = req && req->answer == ANSWER_DONE;
@@ -74,7 +74,7 @@ static void outlive_the_bytes(struct http_conn *c)
     }
 }
 
-static void head_complete(struct http_conn *c)
+static void head_complete(struct wr_http_conn *c)
 {
     struct wr_http_req *req = c->req;
     struct wr_http_server *s = c->server;
@@ -94,7 +94,7 @@ static void head_complete(struct http_conn *c)
 }
 
 /* False when the head goes on behind these bytes: they must be kept and shown again. */
-static bool eat_head(struct http_conn *c, struct wr_span *in)
+static bool eat_head(struct wr_http_conn *c, struct wr_span *in)
 {
     if (!c->req) {
         c->req = wr_pool_get(&c->server->reqs);
@@ -121,7 +121,7 @@ static bool eat_head(struct http_conn *c, struct wr_span *in)
 }
 
 /* The request under way is over when its answer and its body are: makes room for the next. */
-static bool request_over(struct http_conn *c)
+static bool request_over(struct wr_http_conn *c)
 {
     struct wr_http_req *req = c->req;
     if (req->answer != ANSWER_DONE)
@@ -137,7 +137,7 @@ static bool request_over(struct http_conn *c)
 }
 
 /* Who pipelines more than it reads waits: the next request is begun when its answer has room. */
-static bool full(const struct http_conn *c)
+static bool full(const struct wr_http_conn *c)
 {
     return (!c->req || !c->req->handled) &&
            wr_link_queued(&c->link) > c->server->options.output_high;
@@ -145,7 +145,7 @@ static bool full(const struct http_conn *c)
 
 /* Eats from the front of *in what can be eaten now. What is left belongs to an unfinished head, to a
  * later request, or to a body that nobody wants yet. */
-static void eat(struct http_conn *c, struct wr_span *in)
+static void eat(struct wr_http_conn *c, struct wr_span *in)
 {
     while (wr_link_is_open(&c->link) && !c->closing) {
         if (c->req && c->req->handled) {
@@ -164,7 +164,7 @@ static void eat(struct http_conn *c, struct wr_span *in)
 }
 
 /* What was not eaten must survive the scratch: the only copy a byte may see on its way in. */
-static void keep_rest(struct http_conn *c, struct wr_span rest)
+static void keep_rest(struct wr_http_conn *c, struct wr_span rest)
 {
     if (rest.n == 0 || !wr_link_is_open(&c->link) || c->closing)
         return;
@@ -174,7 +174,7 @@ static void keep_rest(struct http_conn *c, struct wr_span rest)
     }
 }
 
-static void eat_kept(struct http_conn *c)
+static void eat_kept(struct wr_http_conn *c)
 {
     struct wr_span in = wr_buf_span(&c->in);
     size_t had = in.n;
@@ -190,7 +190,7 @@ static void eat_kept(struct http_conn *c)
 }
 
 /* Wants bytes: between requests, within a head, or for a body that somebody reads or skips. */
-static bool hungry(const struct http_conn *c)
+static bool hungry(const struct wr_http_conn *c)
 {
     const struct wr_http_req *req = c->req;
     if (!wr_link_is_open(&c->link) || c->closing || c->eof || full(c))
@@ -202,7 +202,7 @@ static bool hungry(const struct http_conn *c)
     return req->answer == ANSWER_DONE || req->on_body || req->on_whole;
 }
 
-static ssize_t read_some(struct http_conn *c)
+static ssize_t read_some(struct wr_http_conn *c)
 {
     struct wr_span kept = wr_buf_span(&c->in);
     if (kept.n == 0) {
@@ -227,7 +227,7 @@ static ssize_t read_some(struct http_conn *c)
 }
 
 /* The peer sends no more. Between requests that is the end; a request under way is still answered. */
-static void on_eof(struct http_conn *c)
+static void on_eof(struct wr_http_conn *c)
 {
     struct wr_http_req *req = c->req;
     c->eof = true;
@@ -246,7 +246,7 @@ static void on_eof(struct http_conn *c)
 
 /* A handler is at work and the peer has said that it sends no more. Behind what it had still sent that
  * means that it left, unless half-closed clients are wanted. */
-static void on_hang_up(struct http_conn *c)
+static void on_hang_up(struct wr_http_conn *c)
 {
     if (c->server->options.serve_half_closed || c->eof || wr_buf_span(&c->in).n)
         return;
@@ -262,7 +262,7 @@ static void on_hang_up(struct http_conn *c)
 
 static void on_ready(struct wr_link *l)
 {
-    struct http_conn *c = conn_of(l);
+    struct wr_http_conn *c = conn_of(l);
     size_t got = 0;
     c->eating = c->server->eating = true;
     c->looked = c->server->stopping;
@@ -296,7 +296,7 @@ static void on_ready(struct wr_link *l)
 /* ---- where the connection stands ------------------------------------------------------------------- */
 
 /* Output counts only once a flush has left some of it behind: what was put in this turn is on its way. */
-static enum http_phase phase_of(const struct http_conn *c)
+static enum http_phase phase_of(const struct wr_http_conn *c)
 {
     const struct wr_http_req *req = c->req;
     if (c->clogged || (!req && c->closing))
@@ -308,12 +308,12 @@ static enum http_phase phase_of(const struct http_conn *c)
     return hungry(c) ? HTTP_BODY : HTTP_HANDLE;
 }
 
-static uint64_t window_counter(const struct http_conn *c)
+static uint64_t window_counter(const struct wr_http_conn *c)
 {
     return c->phase == HTTP_SEND ? c->link.stream.bytes_out : c->link.stream.bytes_in;
 }
 
-static uint64_t phase_due(const struct http_conn *c)
+static uint64_t phase_due(const struct wr_http_conn *c)
 {
     const struct wr_http_options *o = &c->server->options;
     switch ((enum http_phase)c->phase) {
@@ -336,7 +336,7 @@ static uint64_t phase_due(const struct http_conn *c)
 
 /* Nothing more is wanted of the peer. When the answer is out: a plain close, unless bytes may come that
  * would turn it into a RST and take our answer with them. */
-static void end(struct http_conn *c)
+static void end(struct wr_http_conn *c)
 {
     enum wr_close why = c->server->stopping ? WR_CLOSE_STOP
                         : c->eof            ? WR_CLOSE_PEER
@@ -354,13 +354,13 @@ static void end(struct http_conn *c)
 
 /* Between requests a stopping server closes, but not before it has read what was sent in good faith: a
  * request that lies in the socket is answered, not reset. */
-static bool over(const struct http_conn *c)
+static bool over(const struct wr_http_conn *c)
 {
     bool stopping = c->looked && c->requests && wr_buf_span(&c->in).n == 0;
     return !c->req && (c->closing || c->eof || stopping);
 }
 
-void wr_http_conn_settle_(struct http_conn *c)
+void wr_http_conn_settle_(struct wr_http_conn *c)
 {
     if (!wr_link_is_open(&c->link) || c->eating)
         return;
@@ -382,7 +382,7 @@ void wr_http_conn_settle_(struct http_conn *c)
     wr_link_wake_by(&c->link, phase_due(c));
 }
 
-void wr_http_conn_stop_(struct http_conn *c)
+void wr_http_conn_stop_(struct wr_http_conn *c)
 {
     if (!wr_link_is_open(&c->link))
         return;
@@ -397,14 +397,14 @@ static bool ends_with_connection(const struct wr_http_req *req)
     return req && req->answer == ANSWER_BEGUN && req->owed == WR_HTTP_CHUNKED && !req->chunked;
 }
 
-static void cut(struct http_conn *c, enum wr_close why, int err)
+static void cut(struct wr_http_conn *c, enum wr_close why, int err)
 {
     if (ends_with_connection(c->req))
         (void)wr_sock_reset_on_close(wr_link_fd(&c->link));
     wr_link_close(&c->link, why, err);
 }
 
-void wr_http_conn_abort_(struct http_conn *c, int err)
+void wr_http_conn_abort_(struct wr_http_conn *c, int err)
 {
     if (ends_with_connection(c->req)) {
         cut(c, WR_CLOSE_LOCAL, err);
@@ -415,14 +415,14 @@ void wr_http_conn_abort_(struct http_conn *c, int err)
     wr_http_conn_settle_(c);
 }
 
-void wr_http_conn_wake_(struct http_conn *c)
+void wr_http_conn_wake_(struct wr_http_conn *c)
 {
     if (c->eating || !wr_link_is_open(&c->link))
         return;
     wr_link_again(&c->link);
 }
 
-void wr_http_conn_answered_(struct http_conn *c)
+void wr_http_conn_answered_(struct wr_http_conn *c)
 {
     if (c->eating)
         return;
@@ -435,7 +435,7 @@ void wr_http_conn_answered_(struct http_conn *c)
 
 static void on_flushed(struct wr_link *l)
 {
-    struct http_conn *c = conn_of(l);
+    struct wr_http_conn *c = conn_of(l);
     struct wr_http_req *req = c->req;
     if (!wr_link_is_open(l))
         return;
@@ -455,7 +455,7 @@ static void on_flushed(struct wr_link *l)
 
 /* ---- deadlines ---------------------------------------------------------------------------------------- */
 
-static bool moves_enough(struct http_conn *c)
+static bool moves_enough(struct wr_http_conn *c)
 {
     const struct wr_http_options *o = &c->server->options;
     uint64_t moved = window_counter(c) - c->window_bytes;
@@ -463,14 +463,14 @@ static bool moves_enough(struct http_conn *c)
 }
 
 /* It was answered; only the rest of a body that nobody wants does not come. */
-static void give_up_rest(struct http_conn *c)
+static void give_up_rest(struct wr_http_conn *c)
 {
     c->req->keep_alive = false;
     (void)request_over(c);
     wr_http_conn_settle_(c);
 }
 
-static void out_of_time(struct http_conn *c)
+static void out_of_time(struct wr_http_conn *c)
 {
     switch ((enum http_phase)c->phase) {
     case HTTP_FIRST:
@@ -500,7 +500,7 @@ static void out_of_time(struct http_conn *c)
 
 static uint64_t on_time(struct wr_link *l, uint64_t now)
 {
-    struct http_conn *c = conn_of(l);
+    struct wr_http_conn *c = conn_of(l);
     uint64_t due = phase_due(c);
     if (now < due)
         return due;
@@ -515,7 +515,7 @@ static uint64_t on_time(struct wr_link *l, uint64_t now)
 
 static void on_closed(struct wr_link *l, enum wr_close why, int err)
 {
-    struct http_conn *c = conn_of(l);
+    struct wr_http_conn *c = conn_of(l);
     if (c->req)
         wr_http_req_free_(&c->req, WR_HTTP_ABORTED,
                           why == WR_CLOSE_STOP   ? WR_E_STOPPED

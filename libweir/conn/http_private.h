@@ -22,7 +22,7 @@ enum http_phase {
     HTTP_SEND,   /* waiting for the client to take what it asked for */
 };
 
-struct http_conn {
+struct wr_http_conn {
     struct wr_link link; /* first */
     struct wr_http_server *server;
     struct wr_http_req *req;           /* under way, or NULL */
@@ -47,7 +47,7 @@ enum http_answer {
 };
 
 struct wr_http_req {
-    struct http_conn *conn;
+    struct wr_http_conn *conn;
     struct wr_http_server *server;
     uint64_t began_ms;
     const char *head_at; /* where the head's first byte lies */
@@ -95,21 +95,21 @@ struct wr_http_server {
 
 /* http_conn.c */
 extern const struct wr_link_ops wr_http_conn_ops_;
-void wr_http_conn_init_(struct http_conn *c, struct wr_http_server *s);
+void wr_http_conn_init_(struct wr_http_conn *c, struct wr_http_server *s);
 /* The answer is complete: goes on with the connection, now or (while eating) when the handler returns. */
-void wr_http_conn_answered_(struct http_conn *c);
+void wr_http_conn_answered_(struct wr_http_conn *c);
 /* The request under way ends here, its answer missing or cut short; so does the connection, behind the
  * answers that were given before. */
-void wr_http_conn_abort_(struct http_conn *c, int err);
+void wr_http_conn_abort_(struct wr_http_conn *c, int err);
 /* The deadlines have changed. */
-void wr_http_conn_settle_(struct http_conn *c);
+void wr_http_conn_settle_(struct wr_http_conn *c);
 /* The server is stopping: what has come is answered, and whoever is new may still say a first word. */
-void wr_http_conn_stop_(struct http_conn *c);
+void wr_http_conn_stop_(struct wr_http_conn *c);
 /* Calls on_ready soon: the handler wants (more of) the body. */
-void wr_http_conn_wake_(struct http_conn *c);
+void wr_http_conn_wake_(struct wr_http_conn *c);
 
 /* http_req.c */
-void wr_http_req_init_(struct wr_http_req *req, struct http_conn *c);
+void wr_http_req_init_(struct wr_http_req *req, struct wr_http_conn *c);
 /* Ends it for good: counts, tells on_done, frees. */
 void wr_http_req_free_(struct wr_http_req **req, enum wr_http_end end, int err);
 /* Answers by itself: a refusal, 408, 413, 503; the request is gone and its connection ends behind it. */
@@ -122,7 +122,7 @@ void wr_http_req_forget_head_(struct wr_http_req *req);
 bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in);
 
 /* http_server.c */
-void wr_http_server_conn_gone_(struct wr_http_server *s, struct http_conn *c);
+void wr_http_server_conn_gone_(struct wr_http_server *s, struct wr_http_conn *c);
 int64_t wr_http_server_now_s_(struct wr_http_server *s);
 
 #endif

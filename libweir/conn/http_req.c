@@ -17,7 +17,7 @@ static void skip_or_close(struct wr_http_req *req);
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-void wr_http_req_init_(struct wr_http_req *req, struct http_conn *c)
+void wr_http_req_init_(struct wr_http_req *req, struct wr_http_conn *c)
 {
     struct wr_http_server *s = c->server;
     memset(req, 0, offsetof(struct wr_http_req, scope));
@@ -246,7 +246,7 @@ static bool wants_body(const struct wr_http_req *req)
 
 bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in)
 {
-    struct http_conn *c = req->conn;
+    struct wr_http_conn *c = req->conn;
     struct wr_span piece;
     while (c->req == req && !req->body_done && wants_body(req) && wr_link_is_open(&c->link)) {
         switch (wr_body_next(&req->body, in, &piece)) {
@@ -343,7 +343,7 @@ static bool bodyless(const struct wr_http_req *req, int status)
 /* A client that waits for 100 and gets an answer instead may or may not send its body. */
 static void decide_keep_alive(struct wr_http_req *req)
 {
-    struct http_conn *c = req->conn;
+    struct wr_http_conn *c = req->conn;
     if (c->eof || req->server->stopping || (req->head.expect_continue && !req->body_done))
         req->keep_alive = false;
     if (req->head.body == WR_BODY_LENGTH && !req->body_done &&
@@ -434,7 +434,7 @@ int wr_http_error(struct wr_http_req *req, int status)
 
 void wr_http_req_refuse_(struct wr_http_req *req, int status, enum wr_http_end end, int err)
 {
-    struct http_conn *c = req->conn;
+    struct wr_http_conn *c = req->conn;
     bool outer = c->eating;
     req->keep_alive = false;
     c->eating = true; /* nothing goes on in this connection */
@@ -533,7 +533,7 @@ static int piece_out(struct wr_http_req *req, uint64_t n, int err)
         err = put(req, WR_CHUNK_END.p, WR_CHUNK_END.n);
     if (err)
         return err;
-    struct http_conn *c = req->conn;
+    struct wr_http_conn *c = req->conn;
     req->body_out += n;
     c->last_ms = c->phase == HTTP_HANDLE ? wr_loop_now_ms(req->server->loop) : c->last_ms;
     req->above_high = wr_link_queued(&c->link) > req->server->options.output_high;

@@ -61,7 +61,7 @@ static void tell_full(struct wr_http_server *s, bool full)
 
 static int take(struct wr_http_server *s, int fd)
 {
-    struct http_conn *c = s->closing ? NULL : wr_pool_get(&s->conns);
+    struct wr_http_conn *c = s->closing ? NULL : wr_pool_get(&s->conns);
     int err = c ? 0 : s->closing ? WR_E_STOPPED : WR_E_BUDGET;
     if (!err) {
         wr_http_conn_init_(c, s);
@@ -94,7 +94,7 @@ int wr_http_server_adopt(struct wr_http_server *s, int fd)
     return take(s, fd);
 }
 
-void wr_http_server_conn_gone_(struct wr_http_server *s, struct http_conn *c)
+void wr_http_server_conn_gone_(struct wr_http_server *s, struct wr_http_conn *c)
 {
     wr_pool_put(&s->conns, c);
     if (s->told_full && !s->closing && !is_full(s))
@@ -112,7 +112,7 @@ static void init_memory(struct wr_http_server *s)
     struct wr_budget *budget = wr_loop_budget(s->loop);
     size_t fields = s->options.limits.max_fields * sizeof(struct wr_field);
     s->mem = blocks->mem;
-    wr_pool_init(&s->conns, s->mem, budget, "http_conn", sizeof(struct http_conn));
+    wr_pool_init(&s->conns, s->mem, budget, "http_conn", sizeof(struct wr_http_conn));
     wr_pool_init(&s->reqs, s->mem, budget, "http_req", sizeof(struct wr_http_req) + fields);
     wr_arena_source_init(&s->arenas, s->mem, budget, blocks);
 }
@@ -276,7 +276,7 @@ void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
     wr_loop_timer_arm(s->loop, &s->grace, grace_ms);
     uint32_t cursor = 0;
     for (struct wr_link *l; (l = wr_link_next(&s->group, &cursor));)
-        wr_http_conn_stop_(wr_container_of(l, struct http_conn, link));
+        wr_http_conn_stop_(wr_container_of(l, struct wr_http_conn, link));
     maybe_free(s);
 }
 

@@ -137,7 +137,7 @@ static void look_at_time(struct wr_link *l)
     struct wr_link_group *g = l->group;
     uint64_t now = wr_loop_now_ms(g->loop);
     if (l->waiting) {
-        uint64_t stall = limit_at(l->sent_ms, g->stall_ms);
+        uint64_t stall = limit_at(l->sent_ms, l->stall_ms);
         if (stall <= now) {
             wr_link_close(l, WR_CLOSE_WRITE_STALL, WR_E_WRITE_STALL);
             return;
@@ -166,7 +166,7 @@ static void on_turn_end(struct wr_task *t);
 
 int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd)
 {
-    *l = (struct wr_link){.group = g};
+    *l = (struct wr_link){.group = g, .stall_ms = g->stall_ms, .linger_ms = g->linger_ms};
     int rc = wr_slots_add(&g->links, l, &l->id);
     if (rc)
         return rc;
@@ -177,6 +177,29 @@ int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd)
     g->stats.opened++;
     wr_loop_at_turn_end(g->loop, &l->task);
     return 0;
+}
+
+int wr_link_start_tls(struct wr_link *l, struct ssl_ctx_st *ctx,
+                      const struct wr_tls_options *options, struct wr_span seen)
+{
+    bool hang_up = l->stream.hang_up;
+    WR_ASSERT(l->state == WR_LINK_OPEN && !wr_link_queued(l));
+    int err = wr_tls_stream_init(&l->stream, l->stream.fd, ctx, l->group->loop, options, seen);
+    l->stream.hang_up = hang_up;
+    return err;
+}
+
+void wr_link_set_stall(struct wr_link *l, uint32_t stall_ms)
+{
+    l->stall_ms = stall_ms;
+    if (l->waiting)
+        wr_link_wake_by(l, limit_at(l->sent_ms, stall_ms));
+}
+
+void wr_link_set_linger(struct wr_link *l, uint32_t linger_ms, uint32_t idle_ms)
+{
+    l->linger_ms = linger_ms;
+    l->linger_idle_ms = idle_ms;
 }
 
 /* The link leaves the world; only on_closed is left to come. The descriptor is gone already. */
@@ -203,6 +226,8 @@ void wr_link_close(struct wr_link *l, enum wr_close why, int err)
     /* A close would let the kernel go on sending what it has to a peer that does not take it. */
     if (wr_link_queued(l))
         (void)wr_sock_reset_on_close(l->stream.fd);
+    else
+        wr_stream_bye(&l->stream);
     if (l->registered) {
         wr_io_close(&l->io);
         wr_stream_deinit(&l->stream);
@@ -229,10 +254,11 @@ static void finished(struct wr_link *l)
 {
     struct wr_link_group *g = l->group;
     bool linger = !l->stream.eof;
+    wr_stream_bye(&l->stream);
     int fd = l->registered ? wr_io_detach(&l->io) : l->stream.fd;
     if (linger) {
         wr_stream_deinit(&l->stream);
-        (void)wr_linger(&g->lingering, fd, 0, g->linger_ms);
+        (void)wr_linger_for(&g->lingering, fd, 0, l->linger_ms, l->linger_idle_ms);
     } else {
         l->stream.fd = fd;
         wr_stream_close(&l->stream);
@@ -373,6 +399,8 @@ static void write_gathered(struct wr_link *l)
     ssize_t put = l->stream.writable ? wr_stream_write(&l->stream, p, l->gathered) : -EAGAIN;
     if (put == (ssize_t)l->gathered) {
         l->gathered = 0;
+        if (l->stream.held)
+            wr_loop_at_turn_end(l->group->loop, &l->task);
         if (l->state == WR_LINK_OPEN && l->group->ops->on_flushed)
             l->group->ops->on_flushed(l);
         return;
@@ -402,11 +430,30 @@ void wr_link_ready(struct wr_link *l)
     if (gather)
         g->gathering = l;
     g->ops->on_ready(l);
-    if (!gather)
+    if (!gather) {
+        if (l->stream.held)
+            wr_loop_at_turn_end(g->loop, &l->task);
         return;
+    }
     g->gathering = NULL;
     if (l->gathered)
         write_gathered(l);
+    else if (l->stream.held) /* of a handshake */
+        wr_loop_at_turn_end(g->loop, &l->task);
+}
+
+/* What the stream holds goes first, then the queue. A state of wr_outq_flush, or the error. */
+static int flush_some(struct wr_link *l, uint64_t *out_sent)
+{
+    uint32_t held = l->stream.held;
+    int rc = wr_stream_flush(&l->stream);
+    if (!rc && l->out)
+        rc = wr_outq_flush(l->out, &l->stream, WR_IO_TURN_BYTES, out_sent);
+    if (held > l->stream.held)
+        *out_sent += held - l->stream.held;
+    if (rc == -EAGAIN || (rc == WR_OUTQ_DONE && l->stream.held))
+        return WR_OUTQ_FULL;
+    return rc;
 }
 
 /* Writes what the socket takes now. False: the link has been closed. */
@@ -419,7 +466,7 @@ static bool flush(struct wr_link *l)
     }
     int rc = WR_OUTQ_FULL;
     if (l->stream.writable)
-        rc = wr_outq_flush(l->out, &l->stream, WR_IO_TURN_BYTES, &sent);
+        rc = flush_some(l, &sent);
     if (rc < 0) {
         wr_link_close(l, wr_close_of(rc), rc);
         return false;
@@ -430,7 +477,7 @@ static bool flush(struct wr_link *l)
     if (rc == WR_OUTQ_DONE)
         drop_queue(l);
     if (rc == WR_OUTQ_FULL)
-        wr_link_wake_by(l, limit_at(l->sent_ms, l->group->stall_ms));
+        wr_link_wake_by(l, limit_at(l->sent_ms, l->stall_ms));
     if (rc == WR_OUTQ_AGAIN)
         l->again_out = true;
     if (l->state == WR_LINK_OPEN && l->group->ops->on_flushed)

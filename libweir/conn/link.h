@@ -43,6 +43,7 @@
 #include "libweir/io/outq.h"
 #include "libweir/io/scope.h"
 #include "libweir/io/stream.h"
+#include "libweir/io/tls.h"
 
 enum wr_close {
 #define X(name, text, meaning) WR_CLOSE_##name,
@@ -116,6 +117,8 @@ struct wr_link {
     uint64_t sent_ms;    /* when output last moved, or began to wait */
     struct wr_outq *out; /* NULL: nothing is queued */
     uint32_t gathered;   /* bytes in the group's memory; 0 when there is a queue */
+    uint32_t stall_ms;   /* as the group's, until wr_link_set_stall */
+    uint32_t linger_ms, linger_idle_ms;
     int err;
     uint8_t state, why;
     bool paused : 1, again : 1, again_out : 1, waiting : 1, registered : 1;
@@ -137,6 +140,15 @@ struct wr_link *wr_link_next(const struct wr_link_group *g, uint32_t *cursor);
  * you are set up, or wait. On failure fd is still the caller's. */
 WR_MUST int wr_link_open(struct wr_link_group *g, struct wr_link *l, int fd);
 
+/* From here on the bytes are TLS (io/tls.h). Nothing has been written yet; `seen` are bytes read already. */
+WR_MUST int wr_link_start_tls(struct wr_link *l, struct ssl_ctx_st *ctx,
+                              const struct wr_tls_options *options, struct wr_span seen);
+
+/* For this link alone, at any time: stall_ms; how long it lingers at most, and without a byte (0: no bound
+ * but the first). */
+void wr_link_set_stall(struct wr_link *l, uint32_t stall_ms);
+void wr_link_set_linger(struct wr_link *l, uint32_t linger_ms, uint32_t idle_ms);
+
 /* Calls on_ready now, as an event would. Not from inside a call of this link's owner. */
 void wr_link_ready(struct wr_link *l);
 
@@ -155,7 +167,7 @@ WR_MUST int wr_link_put_chain(struct wr_link *l, struct wr_chain *take_chain);
 WR_MUST int wr_link_put_file(struct wr_link *l, const struct wr_outq_file *file);
 static inline uint64_t wr_link_queued(const struct wr_link *l)
 {
-    return (l->out ? wr_outq_queued(l->out) : 0) + l->gathered;
+    return (l->out ? wr_outq_queued(l->out) : 0) + l->gathered + l->stream.held;
 }
 static inline bool wr_link_is_open(const struct wr_link *l)
 {

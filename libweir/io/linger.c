@@ -14,7 +14,8 @@ struct lingering {
     struct wr_timer timer;
     struct wr_op op;
     struct wr_loop *loop;
-    unsigned left;
+    uint64_t until_ms;
+    unsigned left, idle_ms;
 };
 
 static void finish(struct lingering *l)
@@ -37,6 +38,14 @@ static void on_timeout(struct wr_timer *t)
     finish(wr_container_of(t, struct lingering, timer));
 }
 
+/* Until the end of all, or of a silence, whichever comes first. */
+static void arm(struct lingering *l)
+{
+    uint64_t now = wr_loop_now_ms(l->loop);
+    uint64_t left = l->until_ms > now ? l->until_ms - now : 0;
+    wr_loop_timer_arm(l->loop, &l->timer, l->idle_ms && l->idle_ms < left ? l->idle_ms : left);
+}
+
 static void on_readable(struct wr_io *io, uint32_t events)
 {
     struct lingering *l = wr_container_of(io, struct lingering, io);
@@ -46,8 +55,11 @@ static void on_readable(struct wr_io *io, uint32_t events)
     for (;;) {
         size_t want = l->left < WR_LOOP_SCRATCH ? l->left : WR_LOOP_SCRATCH;
         ssize_t n = want ? wr_os_recv(wr_io_fd(io), scratch, want, 0) : 0;
-        if (n == -EAGAIN)
+        if (n == -EAGAIN) {
+            if (l->idle_ms)
+                arm(l);
             return;
+        }
         if (n <= 0)
             break; /* the peer's FIN, an error, or the bound */
         l->left -= (unsigned)n;
@@ -70,6 +82,12 @@ static int begin(struct lingering *l, struct wr_scope *scope, int fd)
 
 int wr_linger(struct wr_scope *scope, int fd, unsigned max_bytes, unsigned timeout_ms)
 {
+    return wr_linger_for(scope, fd, max_bytes, timeout_ms, 0);
+}
+
+int wr_linger_for(struct wr_scope *scope, int fd, unsigned max_bytes, unsigned timeout_ms,
+                  unsigned idle_ms)
+{
     struct wr_loop *loop = wr_scope_loop(scope);
     struct lingering *l = wr_heap_zalloc(wr_loop_heap(loop), sizeof *l);
     if (!l) {
@@ -78,6 +96,8 @@ int wr_linger(struct wr_scope *scope, int fd, unsigned max_bytes, unsigned timeo
     }
     l->loop = loop;
     l->left = max_bytes ? max_bytes : WR_LINGER_MAX_BYTES;
+    l->idle_ms = idle_ms;
+    l->until_ms = wr_loop_now_ms(loop) + (timeout_ms ? timeout_ms : WR_LINGER_TIMEOUT_MS);
     l->timer.fn = on_timeout;
     int err = begin(l, scope, fd);
     if (err) {
@@ -85,6 +105,6 @@ int wr_linger(struct wr_scope *scope, int fd, unsigned max_bytes, unsigned timeo
         wr_heap_free(wr_loop_heap(loop), l, sizeof *l);
         return err;
     }
-    wr_loop_timer_arm(loop, &l->timer, timeout_ms ? timeout_ms : WR_LINGER_TIMEOUT_MS);
+    arm(l);
     return 0;
 }

@@ -24,8 +24,11 @@ struct wr_scope;
 #define WR_LINGER_MAX_BYTES  (256u << 10)
 #define WR_LINGER_TIMEOUT_MS 5000u
 
-/* 0 for max_bytes or timeout_ms: the defaults above. The result says whether it lingers; the
+/* 0 for max_bytes or timeout_ms: the defaults above. idle_ms: it is over when so long no byte came; 0: only
+ * timeout_ms counts. The result says whether it lingers; the
  * descriptor is taken care of in any case. */
+int wr_linger_for(struct wr_scope *scope, int fd, unsigned max_bytes, unsigned timeout_ms,
+                  unsigned idle_ms);
 int wr_linger(struct wr_scope *scope, int fd, unsigned max_bytes, unsigned timeout_ms);
 
 #endif

@@ -62,7 +62,7 @@ static int plain_shutdown(struct wr_stream *s)
     return wr_sock_shutdown_write(s->fd);
 }
 
-static const struct wr_stream_ops plain_ops = {
+const struct wr_stream_ops wr_stream_plain_ops_ = {
     .name = "plain",
     .readv = plain_readv,
     .writev = plain_writev,
@@ -73,7 +73,9 @@ static const struct wr_stream_ops plain_ops = {
 
 void wr_stream_init(struct wr_stream *s, int fd)
 {
-    *s = (struct wr_stream){.ops = &plain_ops, .fd = fd, .readable = true, .writable = true};
+    *s = (struct wr_stream){
+        .ops = &wr_stream_plain_ops_, .fd = fd, .readable = true, .writable = true};
+    s->in_ready = s->out_ready = true;
 }
 
 /* ---- for all ---------------------------------------------------------------------------------------- */
@@ -83,9 +85,9 @@ void wr_stream_events(struct wr_stream *s, uint32_t events)
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         s->hang_up = true;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        s->readable = true;
+        s->readable = s->in_ready = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        s->writable = true;
+        s->writable = s->out_ready = true;
 }
 
 ssize_t wr_stream_readv(struct wr_stream *s, const struct iovec *v, int n)
@@ -151,6 +153,17 @@ ssize_t wr_stream_sendfile(struct wr_stream *s, int file_fd, uint64_t offset, si
     return put;
 }
 
+int wr_stream_flush(struct wr_stream *s)
+{
+    return s->held ? s->ops->flush(s) : 0;
+}
+
+void wr_stream_bye(struct wr_stream *s)
+{
+    if (s->ops->bye && !s->wrote_fin && !s->eof)
+        s->ops->bye(s);
+}
+
 int wr_stream_shutdown(struct wr_stream *s)
 {
     if (s->wrote_fin)
@@ -166,7 +179,9 @@ void wr_stream_deinit(struct wr_stream *s)
     if (s->ops && s->ops->deinit)
         s->ops->deinit(s);
     s->ops = NULL;
+    s->impl = NULL;
     s->fd = -1;
+    s->held = 0;
     s->readable = s->writable = false;
 }
 

@@ -13,7 +13,9 @@
  *
  * 1. Results: > 0 bytes, 0 the peer's FIN (reads only), -EAGAIN dry or full, else the error.
  * 2. While readable (writable) is true the owner must come back without waiting for an edge.
- * 3. The stream does not own the registration with the loop; wr_stream_close closes the descriptor
+ * 3. What a stream holds back (wr_stream.held: records of TLS) counts as written; the owner calls
+ *    wr_stream_flush when it may be written again.
+ * 4. The stream does not own the registration with the loop; wr_stream_close closes the descriptor
  *    unless the owner closes it through wr_io_close and only deinits.
  *
  * Owner loop only.
@@ -36,15 +38,21 @@ struct wr_stream_ops {
     ssize_t (*sendfile)(struct wr_stream *s, int file_fd, uint64_t offset,
                         size_t n);        /* or NULL */
     int (*shutdown)(struct wr_stream *s); /* 0, -EAGAIN: call again when writable */
-    void (*deinit)(struct wr_stream *s);  /* or NULL; does not close fd */
+    int (*flush)(struct wr_stream *s);    /* or NULL: nothing is ever held */
+    void (*bye)(struct wr_stream *s); /* or NULL: last words before a close, if they go now */
+    void (*deinit)(struct wr_stream *s); /* or NULL; does not close fd */
     bool plain; /* fd carries the bytes themselves: splice is allowed */
 };
 
 struct wr_stream {
     const struct wr_stream_ops *ops;
+    void *impl; /* of the ops */
     int fd;
+    uint32_t held; /* bytes taken by writev (and their wrapping) that the kernel has not */
     bool readable, writable;
-    bool hang_up; /* RDHUP, HUP or ERR was announced: only 0 or an error ends reading */
+    bool in_ready,
+        out_ready; /* of what lies below: the socket as the last edge or call left it */
+    bool hang_up;  /* RDHUP, HUP or ERR was announced: only 0 or an error ends reading */
     bool eof, wrote_fin;
     uint64_t bytes_in, bytes_out;
 };
@@ -71,10 +79,19 @@ WR_MUST ssize_t wr_stream_write_chain(struct wr_stream *s, struct wr_chain *chai
 /* -EOPNOTSUPP when this stream cannot: read the file and write. */
 WR_MUST ssize_t wr_stream_sendfile(struct wr_stream *s, int file_fd, uint64_t offset, size_t n);
 
+/* What is held goes out: 0, -EAGAIN: some is left, come back when writable; or the error. */
+WR_MUST int wr_stream_flush(struct wr_stream *s);
+
+/* Before a close without FIN and linger: TLS says close_notify if the socket takes it at once. */
+void wr_stream_bye(struct wr_stream *s);
+
 /* FIN (TLS: close_notify before it). Reading goes on. */
 WR_MUST int wr_stream_shutdown(struct wr_stream *s);
 
 void wr_stream_deinit(struct wr_stream *s); /* leaves the descriptor alone; s->fd becomes -1 */
 void wr_stream_close(struct wr_stream *s);  /* and closes it, for descriptors not in a loop */
+
+extern const struct wr_stream_ops
+    wr_stream_plain_ops_; /* for streams that turn out to be plain */
 
 #endif
