@@ -112,6 +112,25 @@ void wr_os_exit(int status)
     sim_task_leave();
 }
 
+int wr_os_hostname(char *out, size_t n)
+{
+    (void)snprintf(out, n, "simulated");
+    return 0;
+}
+
+void wr_os_calendar(int64_t s, bool utc, struct tm *out)
+{
+    time_t t = (time_t)s;
+    (void)utc;
+    if (!gmtime_r(&t, out))
+        *out = (struct tm){.tm_mday = 1, .tm_year = 70, .tm_zone = "UTC"};
+}
+
+int wr_os_realpath(const char *path, char out[static 4096])
+{
+    return snprintf(out, 4096, "%s", path) < 4096 ? 0 : -ENAMETOOLONG;
+}
+
 pid_t wr_os_getpid(void)
 {
     return sim_self()->pid;

@@ -119,6 +119,10 @@ int wr_os_inotify_remove(int fd, int watch);
 pid_t wr_os_spawn(int (*fn)(void *arg), void *arg, int *out_pidfd) WR_MUST;
 WR_NORETURN void wr_os_exit(int status);
 pid_t wr_os_getpid(void);
+int wr_os_hostname(char *out, size_t n) WR_MUST; /* terminated */
+/* Seconds since 1970 as a calendar has them: in the machine's time zone, or in UTC. */
+void wr_os_calendar(int64_t s, bool utc, struct tm *out);
+int wr_os_realpath(const char *path, char out[static 4096]) WR_MUST;
 int wr_os_thread_count(void); /* threads of this process; -errno when unknown */
 /* 1 and *out_status (as waitpid's) when the process has ended, 0 while it runs. Never waits. */
 int wr_os_reap(pid_t pid, int *out_status) WR_MUST;

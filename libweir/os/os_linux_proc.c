@@ -51,6 +51,26 @@ WR_NORETURN void wr_os_exit(int status)
     _exit(status);
 }
 
+int wr_os_hostname(char *out, size_t n)
+{
+    if (gethostname(out, n) < 0)
+        return -errno;
+    out[n - 1] = '\0';
+    return 0;
+}
+
+void wr_os_calendar(int64_t s, bool utc, struct tm *out)
+{
+    time_t t = (time_t)s;
+    if (!(utc ? gmtime_r(&t, out) : localtime_r(&t, out)))
+        *out = (struct tm){.tm_mday = 1, .tm_year = 70, .tm_zone = "UTC"};
+}
+
+int wr_os_realpath(const char *path, char out[static 4096])
+{
+    return realpath(path, out) ? 0 : -errno;
+}
+
 pid_t wr_os_getpid(void)
 {
     return getpid();

@@ -329,6 +329,9 @@ enum {
     WEB_VAR_NO_CACHE = 1,
     WEB_VAR_CHANGEABLE = 2, /* set, map, geo ... may define it again */
     WEB_VAR_PREFIX = 4,     /* arg_, http_, cookie_ ...: name is the beginning */
+    WEB_VAR_WEAK = 8,       /* gives way to any other row of that name */
+    WEB_VAR_FIELD =
+        16, /* with PREFIX: of field names; once bound, data is enum wr_header + 1 */
 };
 
 struct web_var { /* a row; static in modules, in the arena when defined by set, map ... */
