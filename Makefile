@@ -21,6 +21,10 @@ sim: all                        ## the simulator over SEEDS=5000 seeds
 bench: test-deps all            ## the figures of docs/benchmarks.md, against the peers, side by side
 	@perf/run
 
+bench-peers: deps all           ## the server beside nginx, h2o, lighttpd, haproxy, caddy: CPU per request, memory
+	@tools/install_deps peers
+	@perf/peers/peers.py all
+
 fuzz: test-deps                 ## every fuzz target for SECS=60 seconds each; findings land in build-fuzz/
 	@tools/run_fuzz $(SECS)
 
@@ -49,4 +53,4 @@ deps:
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all run test sim bench fuzz valgrind install format clean help deps test-deps
+.PHONY: all run test sim bench bench-peers fuzz valgrind install format clean help deps test-deps
