@@ -237,6 +237,10 @@ WR_MUST int conf_parse_file(struct conf_load *load, const char *path,
 WR_MUST int conf_parse_text(struct conf_load *load, const char *name, struct wr_span text,
                             struct conf_node **out_nodes);
 
+/* A path behind the directory of the configuration file (load->base), unless it is absolute or begins with a
+ * variable: where nginx looks for includes, certificates, password files. NUL-terminated. */
+WR_MUST int conf_path(const struct conf_load *load, struct wr_span path, struct wr_span *out);
+
 /* A scope for a block: levels (bits 1 << CONF_AT_x) get structs of their own, the others are the parent's. */
 WR_MUST int conf_scope_new(struct conf_load *load, struct conf_scope *parent,
                            const struct conf_node *node, uint32_t context, uint32_t levels,

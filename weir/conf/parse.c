@@ -86,11 +86,16 @@ static int add_word(struct parser *p, const struct conf_word *word)
 
 static int parse(struct parser *p);
 
-static const char *full_path(struct conf_load *load, struct wr_span path)
+int conf_path(const struct conf_load *load, struct wr_span path, struct wr_span *out)
 {
-    if (!load->base || (path.n && path.p[0] == '/'))
-        return wr_arena_strndup(load->arena, path.p, path.n);
-    return wr_arena_printf(load->arena, "%s%.*s", load->base, WR_SPANF(path));
+    const char *base = load->base ? load->base : "";
+    if (path.n && (path.p[0] == '/' || path.p[0] == '$'))
+        base = "";
+    char *p = wr_arena_printf(load->arena, "%s%.*s", base, WR_SPANF(path));
+    if (!p)
+        return -ENOMEM;
+    *out = wr_span_str(p);
+    return 0;
 }
 
 static struct conf_file *find_file(struct conf_load *load, const char *path)
@@ -135,7 +140,7 @@ static int read_file(struct conf_load *load, const char *path, struct conf_file 
 
 static const char *read_call(int err)
 {
-    return err == -EISDIR ? "read" : "open";
+    return err == -EISDIR ? "pread" : "open";
 }
 
 static int include_file(struct parser *p, const struct conf_word *word, const char *path)
@@ -168,11 +173,12 @@ static int include(struct parser *p)
 {
     const struct conf_word word = p->words[1];
     const struct conf_source *source = p->load->source;
-    const char *path = full_path(p->load, word.text);
+    struct wr_span full;
     p->words = NULL;
     p->nwords = p->room = 0;
-    if (!path)
+    if (conf_path(p->load, word.text, &full))
         return -ENOMEM;
+    const char *path = full.p;
     if (!strpbrk(path, "*?["))
         return include_file(p, &word, path);
     const char **paths = NULL;
