@@ -14,18 +14,15 @@
  * decided in wr_http_conn_settle_, once, when the callbacks have returned.
  *
  *   phase    waits for                       deadline, then
+ *   PROXY    the PROXY header                first_timeout_ms, close
+ *   SHAKE    the handshake of TLS            handshake_timeout_ms, close
  *   FIRST    the first byte                  first_timeout_ms, close
  *   IDLE     the next request                idle_timeout_ms, close
  *   HEAD     the rest of a head              head_timeout_ms in all, 408
- *   BODY     bytes of a body                 min_bytes_per_s in every window, 408
+ *   BODY     bytes of a body                 body_timeout_ms without one, or too slow, 408
  *   HANDLE   the handler                     handler_timeout_ms without a piece, 503 or cut
- *   SEND     the client to take the answer   min_bytes_per_s in every window, cut
+ *   SEND     the client to take the answer   send_timeout_ms without a byte, or too slow, cut
  */
-
-static struct wr_http_conn *conn_of(struct wr_link *l)
-{
-    return wr_container_of(l, struct wr_http_conn, link);
-}
 
 static uint64_t now_ms(const struct wr_http_conn *c)
 {
@@ -37,21 +34,37 @@ void wr_http_conn_init_(struct wr_http_conn *c, struct wr_http_server *s)
     c->server = s;
     c->req = NULL;
     wr_buf_init(&c->in, wr_loop_blocks(s->loop), wr_loop_budget(s->loop));
-    c->last_ms = wr_loop_now_ms(s->loop);
+    c->limits = &s->limits;
+    c->head_limits = &s->head;
+    c->proxy = NULL;
+    c->data[0] = c->data[1] = NULL;
+    c->began_ms = c->last_ms = c->moved_ms = wr_loop_now_ms(s->loop);
+    c->notsent_lowat = 0;
+    c->shaking = c->plain = false;
+    c->delay = s->options.listen.delay;
     c->window_bytes = 0;
     c->requests = c->phase_requests = 0;
     c->phase = HTTP_FIRST;
     c->eating = c->closing = c->dirty = c->eof = c->clogged = c->full = c->looked = false;
 }
 
-/* ---- bytes to requests -------------------------------------------------------------------------- */
+static bool request_over(struct wr_http_conn *c);
 
-static void refuse(struct wr_http_conn *c)
+/* An answer that did not go out with the others of this turn is waited for, if its end is to be known. What is
+ * gathered goes out in one send as good as always. */
+static bool unsent(const struct wr_http_conn *c)
 {
-    c->dirty = true;
-    wr_http_req_refuse_(c->req, wr_reason_status(c->req->parse.refusal.reason), WR_HTTP_REFUSED,
-                        0);
+    return c->server->options.done_when_sent && c->link.out && wr_link_is_open(&c->link);
 }
+
+static void free_req(struct wr_http_conn *c)
+{
+    if (!c->req->keep_alive)
+        c->closing = true;
+    wr_http_req_free_(&c->req, c->req->refused ? WR_HTTP_REFUSED : WR_HTTP_ANSWERED, 0);
+}
+
+/* ---- bytes to requests -------------------------------------------------------------------------- */
 
 /* The handler has returned. Unless the request is over with that, its head must outlive the bytes it came
  * in, if only for on_done. */
@@ -59,7 +72,8 @@ static void outlive_the_bytes(struct wr_http_conn *c)
 {
     struct wr_http_req *req = c->req;
     bool done = req && req->answer == ANSWER_DONE;
-    if (!req || (done && (req->body_done || !req->keep_alive) && wr_link_is_open(&c->link)))
+    if (!req || (done && (req->body_done || !req->keep_alive) && wr_link_is_open(&c->link) &&
+                 !unsent(c)))
         return;
     if (wr_http_req_keep_head_(req) == 0)
         return;
@@ -71,7 +85,56 @@ static void outlive_the_bytes(struct wr_http_conn *c)
     if (c->req && !(done && wr_link_is_open(&c->link))) {
         wr_http_req_forget_head_(req);
         wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
+    } else if (c->req) {
+        free_req(c);
     }
+}
+
+/* The application answers, if it wants to; the request takes no more bytes. */
+static void ask_to_refuse(struct wr_http_conn *c, int status, const char *reason)
+{
+    struct wr_http_req *req = c->req;
+    bool outer = c->eating, fresh = !req->head_kept;
+    c->requests += !req->handled;
+    req->refused = req->handled = true;
+    req->refusal = reason;
+    req->keep_alive = false;
+    req->body_done = true;
+    req->on_body = NULL;
+    req->on_whole = NULL;
+    c->eating = true;
+    c->server->options.on_refuse(req, status, reason, c->server->options.arg);
+    if (fresh)
+        outlive_the_bytes(c);
+    c->eating = outer;
+    if (!outer && c->req && c->req->answer == ANSWER_DONE)
+        (void)request_over(c);
+    wr_http_conn_settle_(c);
+}
+
+void wr_http_conn_refuse_(struct wr_http_conn *c, int status, const char *reason,
+                          enum wr_http_end how, int err)
+{
+    c->dirty = true;
+    if (c->server->options.on_refuse && !c->req->refused && wr_link_is_open(&c->link))
+        ask_to_refuse(c, status, reason);
+    else
+        wr_http_req_refuse_(c->req, status, how, err);
+}
+
+static const char *const plain_on_tls = "plain HTTP on a TLS port";
+
+static void refuse(struct wr_http_conn *c, struct wr_span in)
+{
+    const struct wr_refusal *r = &c->req->parse.refusal;
+    c->req->head_at = in.p;
+    c->req->head_n =
+        in.n < c->head_limits->parse.max_head ? in.n : c->head_limits->parse.max_head;
+    if (c->plain)
+        wr_http_conn_refuse_(c, 497, plain_on_tls, WR_HTTP_REFUSED, 0);
+    else
+        wr_http_conn_refuse_(c, wr_reason_status(r->reason), wr_reason_text(r->reason),
+                             WR_HTTP_REFUSED, 0);
 }
 
 static void head_complete(struct wr_http_conn *c)
@@ -80,17 +143,36 @@ static void head_complete(struct wr_http_conn *c)
     struct wr_http_server *s = c->server;
     c->requests++;
     req->handled = true;
-    req->keep_alive =
-        req->head.keep_alive && !s->stopping && c->requests < s->options.max_requests;
-    wr_body_init_head(&req->body, &req->head, &s->options.limits);
+    req->keep_alive = req->head.keep_alive && !s->stopping;
+    if (WR_UNLIKELY(c->plain)) {
+        wr_http_conn_refuse_(c, 497, plain_on_tls, WR_HTTP_REFUSED, 0);
+        return;
+    }
+    wr_body_init_head(&req->body, &req->head, &c->head_limits->parse);
     req->body_done = wr_body_is_done(&req->body);
-    if (req->head.has_content_length && req->head.content_length > s->options.max_body) {
-        c->dirty = true;
-        wr_http_req_refuse_(req, 413, WR_HTTP_REFUSED, 0);
+    if (req->head.has_content_length && req->head.content_length > s->limits.max_body) {
+        wr_http_conn_refuse_(c, 413, "the body is longer than allowed", WR_HTTP_REFUSED, 0);
         return;
     }
     s->options.on_request(req, s->options.arg);
     outlive_the_bytes(c);
+}
+
+/* Most heads have few fields; for one with more the table grows, once, and the head is read again. */
+static enum wr_parsed parse_head(struct wr_http_req *req, struct wr_span in)
+{
+    const struct wr_http_limits *limits = &req->conn->head_limits->parse;
+    enum wr_parsed r = wr_parse_head(&req->parse, in);
+    if (WR_LIKELY(r != WR_PARSED_BAD) || req->parse.refusal.reason != WR_BAD_FIELDS_MANY ||
+        req->head.fields_cap >= limits->max_fields)
+        return r;
+    struct wr_field *table =
+        wr_arena_alloc(&req->arena, limits->max_fields * sizeof(struct wr_field));
+    if (!table)
+        return r;
+    wr_head_init(&req->head, table, limits->max_fields);
+    wr_parse_init_request(&req->parse, &req->head, limits);
+    return wr_parse_head(&req->parse, in);
 }
 
 /* False when the head goes on behind these bytes: they must be kept and shown again. */
@@ -105,14 +187,15 @@ static bool eat_head(struct wr_http_conn *c, struct wr_span *in)
         }
         wr_http_req_init_(c->req, c);
     }
-    switch (wr_parse_head(&c->req->parse, *in)) {
+    switch (parse_head(c->req, *in)) {
     case WR_PARSED_MORE:
         return false;
     case WR_PARSED_BAD:
-        refuse(c);
+        refuse(c, *in);
         return true;
     case WR_PARSED_DONE:
         c->req->head_at = in->p;
+        c->req->head_n = c->req->head.size;
         *in = wr_span_sub(*in, c->req->head.size, in->n);
         head_complete(c);
         return true;
@@ -124,15 +207,13 @@ static bool eat_head(struct wr_http_conn *c, struct wr_span *in)
 static bool request_over(struct wr_http_conn *c)
 {
     struct wr_http_req *req = c->req;
-    if (req->answer != ANSWER_DONE)
+    if (req->answer != ANSWER_DONE || unsent(c))
         return false;
     if (!req->body_done && !req->keep_alive)
         c->dirty = true;
     else if (!req->body_done)
         return false;
-    if (!req->keep_alive)
-        c->closing = true;
-    wr_http_req_free_(&c->req, WR_HTTP_ANSWERED, 0);
+    free_req(c);
     return true;
 }
 
@@ -166,7 +247,7 @@ static void eat(struct wr_http_conn *c, struct wr_span *in)
 /* What was not eaten must survive the scratch: the only copy a byte may see on its way in. */
 static void keep_rest(struct wr_http_conn *c, struct wr_span rest)
 {
-    if (rest.n == 0 || !wr_link_is_open(&c->link) || c->closing)
+    if (rest.n == 0 || !wr_link_is_open(&c->link) || c->closing || (c->req && c->req->refused))
         return;
     if (wr_buf_put_span(&c->in, rest) != 0) {
         c->server->stats.no_memory++;
@@ -202,7 +283,7 @@ static bool hungry(const struct wr_http_conn *c)
     return req->answer == ANSWER_DONE || req->on_body || req->on_whole;
 }
 
-static ssize_t read_some(struct wr_http_conn *c)
+static ssize_t read_more(struct wr_http_conn *c)
 {
     struct wr_span kept = wr_buf_span(&c->in);
     if (kept.n == 0) {
@@ -226,6 +307,31 @@ static ssize_t read_some(struct wr_http_conn *c)
     return n;
 }
 
+static ssize_t read_some(struct wr_http_conn *c)
+{
+    if (WR_LIKELY(!c->shaking)) {
+        ssize_t n = read_more(c);
+        if (n > 0)
+            c->moved_ms = now_ms(c);
+        return n;
+    }
+    uint64_t before = wr_tls_wire_in(&c->link.stream);
+    ssize_t n = read_more(c);
+    if (wr_link_is_open(&c->link))
+        wr_http_front_look_(c, before);
+    return n;
+}
+
+/* What there is of a head that does not come whole. */
+static void show_half(struct wr_http_conn *c)
+{
+    struct wr_span in = wr_buf_span(&c->in);
+    (void)!wr_parse_head(&c->req->parse,
+                         in); /* the spans follow the bytes to where they lie now */
+    c->req->head_at = in.p;
+    c->req->head_n = in.n;
+}
+
 /* The peer sends no more. Between requests that is the end; a request under way is still answered. */
 static void on_eof(struct wr_http_conn *c)
 {
@@ -236,10 +342,11 @@ static void on_eof(struct wr_http_conn *c)
     if (!req->handled && wr_parse_is_idle(&req->parse)) {
         wr_http_req_free_(&c->req, WR_HTTP_ABORTED, WR_E_CLOSED);
     } else if (!req->handled) {
-        wr_http_req_refuse_(req, 400, WR_HTTP_REFUSED, 0);
+        show_half(c);
+        wr_http_conn_refuse_(c, 400, wr_reason_text(WR_BAD_TRUNCATED), WR_HTTP_REFUSED, 0);
     } else {
         req->keep_alive = false;
-        if (!request_over(c))
+        if (!request_over(c) && req->answer != ANSWER_DONE && !req->refused)
             wr_http_conn_abort_(c, WR_E_CLOSED);
     }
 }
@@ -248,7 +355,8 @@ static void on_eof(struct wr_http_conn *c)
  * means that it left, unless half-closed clients are wanted. */
 static void on_hang_up(struct wr_http_conn *c)
 {
-    if (c->server->options.serve_half_closed || c->eof || wr_buf_span(&c->in).n)
+    bool answered = c->req->answer == ANSWER_DONE || c->req->refused;
+    if (c->server->options.serve_half_closed || c->eof || answered || wr_buf_span(&c->in).n)
         return;
     char *scratch = wr_loop_scratch(c->server->loop);
     ssize_t n = wr_link_read(&c->link, scratch, WR_LOOP_SCRATCH);
@@ -262,8 +370,14 @@ static void on_hang_up(struct wr_http_conn *c)
 
 static void on_ready(struct wr_link *l)
 {
-    struct wr_http_conn *c = conn_of(l);
+    struct wr_http_conn *c = http_conn_of(l);
     size_t got = 0;
+    if (WR_UNLIKELY(c->phase <= HTTP_SHAKE)) {
+        if (c->phase == HTTP_PROXY && !wr_http_front_proxy_(c))
+            return;
+        if (c->shaking && wr_http_front_postpone_(c))
+            return;
+    }
     c->eating = c->server->eating = true;
     c->looked = c->server->stopping;
     if (wr_buf_span(&c->in).n || c->req)
@@ -299,7 +413,9 @@ static void on_ready(struct wr_link *l)
 static enum http_phase phase_of(const struct wr_http_conn *c)
 {
     const struct wr_http_req *req = c->req;
-    if (c->clogged || (!req && c->closing))
+    if (!req && (c->shaking || c->phase == HTTP_PROXY) && !c->closing)
+        return c->shaking ? HTTP_SHAKE : HTTP_PROXY;
+    if (c->clogged || (!req && c->closing) || (req && req->answer == ANSWER_DONE && unsent(c)))
         return HTTP_SEND;
     if (!req)
         return c->requests ? HTTP_IDLE : HTTP_FIRST;
@@ -313,25 +429,55 @@ static uint64_t window_counter(const struct wr_http_conn *c)
     return c->phase == HTTP_SEND ? c->link.stream.bytes_out : c->link.stream.bytes_in;
 }
 
-static uint64_t phase_due(const struct wr_http_conn *c)
+static uint32_t min_rate(const struct wr_http_conn *c)
 {
-    const struct wr_http_options *o = &c->server->options;
+    return c->phase == HTTP_SEND ? c->limits->min_send_bytes_per_s
+                                 : c->limits->min_body_bytes_per_s;
+}
+
+static uint64_t window_due(const struct wr_http_conn *c)
+{
+    return min_rate(c) ? http_until(c->last_ms, c->limits->rate_window_ms) : UINT64_MAX;
+}
+
+/* Of a body: the end of a silence, counted from its first moment or the last byte. */
+static uint64_t silence_due(const struct wr_http_conn *c)
+{
+    if (c->phase != HTTP_BODY)
+        return UINT64_MAX; /* the link knows how long output stands still */
+    return http_until(c->moved_ms, c->limits->body_timeout_ms);
+}
+
+static uint32_t idle_ms(const struct wr_http_conn *c)
+{
+    const struct wr_http_conn_limits *o = c->limits;
+    bool stopping = c->server->stopping && o->min_idle_ms < o->idle_timeout_ms;
+    return stopping ? o->min_idle_ms : o->idle_timeout_ms;
+}
+
+uint64_t wr_http_conn_due_(const struct wr_http_conn *c)
+{
+    const struct wr_http_head_limits *head = c->head_limits;
     switch ((enum http_phase)c->phase) {
+    case HTTP_SHAKE:
+        return http_until(c->began_ms, c->server->options.tls.handshake_timeout_ms);
+    case HTTP_PROXY:
     case HTTP_FIRST:
-        if (c->server->stopping && o->first_timeout_ms > STOP_FIRST_MS)
+        if (c->server->stopping && head->first_timeout_ms > STOP_FIRST_MS)
             return c->last_ms + STOP_FIRST_MS;
-        return c->last_ms + o->first_timeout_ms;
+        return http_until(c->last_ms, head->first_timeout_ms);
     case HTTP_IDLE:
-        return c->last_ms + o->idle_timeout_ms;
+        return http_until(c->last_ms, idle_ms(c));
     case HTTP_HEAD:
-        return c->last_ms + o->head_timeout_ms;
+        return http_until(c->last_ms, head->head_timeout_ms);
     case HTTP_HANDLE:
-        return c->last_ms + o->handler_timeout_ms;
+        return http_until(c->last_ms, c->limits->handler_timeout_ms);
     case HTTP_BODY:
     case HTTP_SEND:
-        return c->last_ms + o->rate_window_ms;
+        break;
     }
-    return UINT64_MAX;
+    uint64_t window = window_due(c), silence = silence_due(c);
+    return window < silence ? window : silence;
 }
 
 /* Nothing more is wanted of the peer. When the answer is out: a plain close, unless bytes may come that
@@ -346,7 +492,8 @@ static void end(struct wr_http_conn *c)
     wr_buf_deinit(&c->in);
     if (wr_link_queued(&c->link))
         return; /* on_flushed comes back */
-    if (c->dirty)
+    bool linger = c->dirty || c->limits->linger == WR_HTTP_LINGER_ALWAYS;
+    if (linger && c->limits->linger != WR_HTTP_LINGER_OFF)
         wr_link_finish(&c->link, why, 0);
     else
         wr_link_close(&c->link, why, 0);
@@ -357,6 +504,8 @@ static void end(struct wr_http_conn *c)
 static bool over(const struct wr_http_conn *c)
 {
     bool stopping = c->looked && c->requests && wr_buf_span(&c->in).n == 0;
+    if (stopping && c->limits->min_idle_ms) /* on_time ends it */
+        stopping = c->phase == HTTP_IDLE && now_ms(c) >= c->last_ms + c->limits->min_idle_ms;
     return !c->req && (c->closing || c->eof || stopping);
 }
 
@@ -377,9 +526,9 @@ void wr_http_conn_settle_(struct wr_http_conn *c)
         return;
     c->phase = (uint8_t)phase;
     c->phase_requests = c->requests;
-    c->last_ms = now_ms(c);
+    c->last_ms = c->moved_ms = now_ms(c);
     c->window_bytes = window_counter(c);
-    wr_link_wake_by(&c->link, phase_due(c));
+    wr_link_wake_by(&c->link, wr_http_conn_due_(c));
 }
 
 void wr_http_conn_stop_(struct wr_http_conn *c)
@@ -388,7 +537,7 @@ void wr_http_conn_stop_(struct wr_http_conn *c)
         return;
     if (!c->req)
         wr_http_conn_wake_(c);
-    wr_link_wake_by(&c->link, phase_due(c)); /* FIRST has less time from now on */
+    wr_link_wake_by(&c->link, wr_http_conn_due_(c)); /* FIRST has less time from now on */
 }
 
 /* Such an answer must not look whole when the connection ends early. */
@@ -435,7 +584,7 @@ void wr_http_conn_answered_(struct wr_http_conn *c)
 
 static void on_flushed(struct wr_link *l)
 {
-    struct wr_http_conn *c = conn_of(l);
+    struct wr_http_conn *c = http_conn_of(l);
     struct wr_http_req *req = c->req;
     if (!wr_link_is_open(l))
         return;
@@ -444,6 +593,12 @@ static void on_flushed(struct wr_link *l)
     if (c->full && room) {
         c->full = false;
         wr_http_conn_wake_(c);
+    }
+    if (req && req->answer == ANSWER_DONE && !c->clogged && !c->eating && request_over(c)) {
+        if (!c->closing)
+            wr_http_conn_wake_(c);
+        wr_http_conn_settle_(c);
+        return;
     }
     if (req && req->above_high && room) {
         req->above_high = false;
@@ -455,11 +610,10 @@ static void on_flushed(struct wr_link *l)
 
 /* ---- deadlines ---------------------------------------------------------------------------------------- */
 
-static bool moves_enough(struct wr_http_conn *c)
+static bool moves_enough(const struct wr_http_conn *c)
 {
-    const struct wr_http_options *o = &c->server->options;
     uint64_t moved = window_counter(c) - c->window_bytes;
-    return moved * 1000 >= (uint64_t)o->min_bytes_per_s * o->rate_window_ms;
+    return moved * 1000 >= (uint64_t)min_rate(c) * c->limits->rate_window_ms;
 }
 
 /* It was answered; only the rest of a body that nobody wants does not come. */
@@ -470,12 +624,34 @@ static void give_up_rest(struct wr_http_conn *c)
     wr_http_conn_settle_(c);
 }
 
+static void too_slow(struct wr_http_conn *c)
+{
+    if (!c->req->handled)
+        show_half(c);
+    wr_http_conn_refuse_(c, 408, "the client was too slow", WR_HTTP_ABORTED, WR_E_DEADLINE);
+}
+
+/* Who was too slow gets a RST, when that is wanted, and no answer. */
+static bool reset(struct wr_http_conn *c)
+{
+    if (!c->limits->reset_on_timeout || c->phase == HTTP_HANDLE)
+        return false;
+    (void)wr_sock_reset_on_close(wr_link_fd(&c->link));
+    if (c->req && c->req->answer == ANSWER_NONE)
+        c->req->status = 408;
+    wr_link_close(&c->link, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
+    return true;
+}
+
 static void out_of_time(struct wr_http_conn *c)
 {
     switch ((enum http_phase)c->phase) {
+    case HTTP_PROXY:
+    case HTTP_SHAKE:
     case HTTP_FIRST:
-        wr_link_close(&c->link, c->server->stopping ? WR_CLOSE_STOP : WR_CLOSE_HANDSHAKE,
-                      WR_E_DEADLINE);
+        if (!reset(c))
+            wr_link_close(&c->link, c->server->stopping ? WR_CLOSE_STOP : WR_CLOSE_HANDSHAKE,
+                          WR_E_DEADLINE);
         return;
     case HTTP_IDLE:
         wr_link_finish(&c->link, WR_CLOSE_IDLE, WR_E_IDLE);
@@ -488,40 +664,47 @@ static void out_of_time(struct wr_http_conn *c)
     case HTTP_HANDLE:
         break;
     }
+    if (reset(c))
+        return;
     c->dirty = true;
-    if (c->req->answer == ANSWER_NONE)
-        wr_http_req_refuse_(c->req, c->phase == HTTP_HANDLE ? 503 : 408, WR_HTTP_ABORTED,
-                            WR_E_DEADLINE);
-    else if (c->req->answer == ANSWER_BEGUN)
+    if (c->req->answer == ANSWER_BEGUN)
         cut(c, WR_CLOSE_TIMEOUT, WR_E_DEADLINE);
-    else
+    else if (c->req->answer == ANSWER_DONE)
         give_up_rest(c);
+    else if (c->phase == HTTP_HANDLE)
+        wr_http_req_refuse_(c->req, 503, WR_HTTP_ABORTED, WR_E_DEADLINE);
+    else
+        too_slow(c);
 }
 
 static uint64_t on_time(struct wr_link *l, uint64_t now)
 {
-    struct wr_http_conn *c = conn_of(l);
-    uint64_t due = phase_due(c);
+    struct wr_http_conn *c = http_conn_of(l);
+    uint64_t due = wr_http_conn_due_(c);
     if (now < due)
         return due;
-    if ((c->phase == HTTP_BODY || c->phase == HTTP_SEND) && moves_enough(c)) {
+    if ((c->phase == HTTP_BODY || c->phase == HTTP_SEND) && now < silence_due(c) &&
+        moves_enough(c)) {
         c->last_ms = now;
         c->window_bytes = window_counter(c);
-        return phase_due(c);
+        return wr_http_conn_due_(c);
     }
     out_of_time(c);
-    return wr_link_is_open(l) ? phase_due(c) : UINT64_MAX;
+    return wr_link_is_open(l) ? wr_http_conn_due_(c) : UINT64_MAX;
 }
 
 static void on_closed(struct wr_link *l, enum wr_close why, int err)
 {
-    struct wr_http_conn *c = conn_of(l);
+    struct wr_http_conn *c = http_conn_of(l);
     if (c->req)
         wr_http_req_free_(&c->req, WR_HTTP_ABORTED,
                           why == WR_CLOSE_STOP   ? WR_E_STOPPED
                           : err == WR_E_DEADLINE ? err
                                                  : WR_E_CLOSED);
     wr_buf_deinit(&c->in);
+    wr_http_front_closed_(c);
+    if (c->server->options.on_conn_close)
+        c->server->options.on_conn_close(c, why, err, c->server->options.arg);
     wr_http_server_conn_gone_(c->server, c);
 }
 

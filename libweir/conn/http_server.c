@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#define FIELDS         64U   /* of a head in the table that each request has */
 #define STOP_TICK_MS   10U   /* how often a stopping server looks who still lingers */
 #define STOP_LINGER_MS 1000U /* and how long */
 
@@ -24,21 +25,61 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value ? value : otherwise;
 }
 
+const struct wr_http_head_limits wr_http_head_limits_default = {
+    .parse = WR_HTTP_LIMITS_DEFAULT,
+    .first_timeout_ms = 10000,
+    .head_timeout_ms = 10000,
+};
+
+const struct wr_http_conn_limits wr_http_conn_limits_default = {
+    .idle_timeout_ms = 60000,
+    .max_requests = 10000,
+    .max_life_ms = WR_FOREVER,
+    .handler_timeout_ms = 60000,
+    .body_timeout_ms = WR_FOREVER,
+    .send_timeout_ms = 30000,
+    .rate_window_ms = 10000,
+    .min_body_bytes_per_s = 500,
+    .min_send_bytes_per_s = 500,
+    .max_body = 1u << 20,
+    .linger = WR_HTTP_LINGER_ON,
+};
+
 static void fill_defaults(struct wr_http_options *o)
 {
-    if (!o->limits.max_head)
-        o->limits = wr_http_limits_default;
-    o->max_body = o->max_body ? o->max_body : 1u << 20;
     o->max_conns = or_default(o->max_conns, 100000);
-    o->max_requests = or_default(o->max_requests, 10000);
-    o->first_timeout_ms = or_default(o->first_timeout_ms, 10000);
-    o->head_timeout_ms = or_default(o->head_timeout_ms, 10000);
-    o->idle_timeout_ms = or_default(o->idle_timeout_ms, 60000);
-    o->handler_timeout_ms = or_default(o->handler_timeout_ms, 60000);
-    o->rate_window_ms = or_default(o->rate_window_ms, 10000);
-    o->min_bytes_per_s = or_default(o->min_bytes_per_s, 500);
     o->output_high = o->output_high ? o->output_high : 256u << 10;
     o->output_hard = o->output_hard ? o->output_hard : 8u << 20;
+    o->tls.handshake_timeout_ms = or_default(o->tls.handshake_timeout_ms, 10000);
+}
+
+static struct wr_http_head_limits head_limits(const struct wr_http_options *o)
+{
+    struct wr_http_head_limits h = wr_http_head_limits_default;
+    if (o->head_limits)
+        return *o->head_limits;
+    if (o->limits.max_head)
+        h.parse = o->limits;
+    h.first_timeout_ms = or_default(o->first_timeout_ms, h.first_timeout_ms);
+    h.head_timeout_ms = or_default(o->head_timeout_ms, h.head_timeout_ms);
+    return h;
+}
+
+static struct wr_http_conn_limits conn_limits(const struct wr_http_options *o)
+{
+    struct wr_http_conn_limits l = wr_http_conn_limits_default;
+    if (o->conn_limits)
+        return *o->conn_limits;
+    l.max_body = o->max_body ? o->max_body : l.max_body;
+    l.max_requests = or_default(o->max_requests, l.max_requests);
+    l.idle_timeout_ms = or_default(o->idle_timeout_ms, l.idle_timeout_ms);
+    l.handler_timeout_ms = or_default(o->handler_timeout_ms, l.handler_timeout_ms);
+    l.rate_window_ms = or_default(o->rate_window_ms, l.rate_window_ms);
+    l.min_body_bytes_per_s = or_default(o->min_bytes_per_s, l.min_body_bytes_per_s);
+    l.min_send_bytes_per_s = l.min_body_bytes_per_s;
+    l.linger_ms = o->linger_ms;
+    l.delay = o->listen.delay;
+    return l;
 }
 
 /* ---- connections come and go ------------------------------------------------------------------------ */
@@ -75,6 +116,9 @@ static int take(struct wr_http_server *s, int fd)
     }
     if (!s->told_full && is_full(s))
         tell_full(s, true);
+    wr_http_front_begin_(c);
+    if (!wr_link_is_open(&c->link))
+        return 0;
     if (s->eating)
         wr_link_again(&c->link); /* a handler gave it: its request lies in the scratch */
     else
@@ -110,7 +154,7 @@ static void init_memory(struct wr_http_server *s)
 {
     struct wr_block_pool *blocks = wr_loop_blocks(s->loop);
     struct wr_budget *budget = wr_loop_budget(s->loop);
-    size_t fields = s->options.limits.max_fields * sizeof(struct wr_field);
+    size_t fields = s->fields * sizeof(struct wr_field);
     s->mem = blocks->mem;
     wr_pool_init(&s->conns, s->mem, budget, "http_conn", sizeof(struct wr_http_conn));
     wr_pool_init(&s->reqs, s->mem, budget, "http_req", sizeof(struct wr_http_req) + fields);
@@ -214,11 +258,15 @@ int wr_http_server_open(struct wr_loop *loop, const struct wr_http_options *opti
     s->loop = loop;
     s->options = *options;
     fill_defaults(&s->options);
+    s->head = head_limits(options);
+    s->limits = conn_limits(options);
+    s->fields = s->head.parse.max_fields < FIELDS ? s->head.parse.max_fields : FIELDS;
     init_memory(s);
     s->group = (struct wr_link_group){
         .ops = &wr_http_conn_ops_,
         .hard_limit = s->options.output_hard,
-        .linger_ms = s->options.linger_ms,
+        .stall_ms = s->limits.send_timeout_ms,
+        .linger_ms = s->limits.linger_ms,
     };
     int err = wr_link_group_init(&s->group, loop);
     if (err)
@@ -247,6 +295,7 @@ void wr_http_server_close(struct wr_http_server **server)
         return;
     (void)wr_op_end(&s->op);
     wr_loop_timer_cancel(&s->grace);
+    wr_http_front_close_(s);
     wr_listener_close(&s->listener);
     s->closing = s->stopping = true;
     s->stopped = NULL;
@@ -268,7 +317,7 @@ void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
     s->stopped = stopped;
     s->stopped_arg = arg;
     s->linger_until_ms = grace_ms ? 0 : wr_loop_now_ms(s->loop);
-    if (s->listener &&
+    if (s->listener && !s->options.listen.exclusive && /* else the others take what waits */
         !wr_listener_paused(s->listener)) /* the kernel has let them in: they are served */
         (void)wr_listener_drain(s->listener, wr_listener_backlog(s->listener));
     wr_listener_close(&s->listener);
@@ -280,11 +329,23 @@ void wr_http_server_stop(struct wr_http_server *s, uint64_t grace_ms,
     maybe_free(s);
 }
 
+static void count_phases(const struct wr_http_server *s, struct wr_http_stats *stats)
+{
+    uint32_t cursor = 0;
+    for (const struct wr_http_conn *c; (c = wr_http_server_next_conn(s, &cursor));) {
+        stats->waiting += c->phase == HTTP_IDLE;
+        stats->writing += c->phase >= HTTP_BODY;
+        stats->reading += c->phase < HTTP_IDLE || c->phase == HTTP_HEAD;
+    }
+}
+
 struct wr_http_stats wr_http_server_stats(const struct wr_http_server *s)
 {
     struct wr_http_stats stats = s->stats;
     stats.links = s->group.stats;
     stats.open = wr_link_group_count(&s->group);
+    stats.handshaking = s->handshaking;
+    count_phases(s, &stats);
     return stats;
 }
 

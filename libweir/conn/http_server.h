@@ -116,6 +116,9 @@ struct wr_http_done {
     int err;             /* ABORTED: why */
     const char *refusal; /* REFUSED: why, else NULL */
     uint64_t body_in, body_out;
+    uint64_t bytes_in; /* of the request: head and body as they came */
+    uint64_t
+        bytes_out; /* of the answer: head and body, as far as the kernel has or will get them */
     uint64_t took_ms; /* from the first byte of its head */
 };
 
@@ -152,6 +155,8 @@ struct wr_http_options {
     uint32_t linger_ms;           /* 0: wr_linger's default */
     uint64_t output_high;         /* wr_http_write returns 1 above it; 0: 256 KiB */
     uint64_t output_hard;         /* the connection is closed above it; 0: 8 MiB */
+    bool
+        done_when_sent; /* a request ends (on_done) when its answer is in the kernel, not when it is given */
     bool serve_half_closed; /* a FIN before the answer does not mean that the client left */
     struct wr_scope *scope; /* the server is closed when it ends; may be NULL */
     /* For connections that come by wr_http_server_adopt: max_conns is reached; there is room again. */

@@ -507,7 +507,8 @@ void wr_listener_close(struct wr_listener **lp)
     wr_loop_timer_cancel(&l->timer);
     wr_task_cancel(&l->drain);
     stop(l);
-    (void)wr_os_close(l->fd);
+    if (!l->options.borrowed || l->options.addr.kind != WR_ADDR_FD)
+        (void)wr_os_close(l->fd);
     if (l->reserve_fd >= 0)
         (void)wr_os_close(l->reserve_fd);
     wr_loop_free_later(l->loop, &l->later, free_listener);

@@ -67,6 +67,8 @@ struct wr_listen_options {
     bool freebind;
     int rcvbuf, sndbuf;        /* 0: the kernel's own, which adapts itself */
     struct wr_span congestion; /* empty: the system's; an unknown one is an error */
+    bool
+        borrowed; /* an adopted descriptor stays open when the listener closes: it is the master's */
     bool manual; /* not in epoll: wr_listener_drain accepts, and what was waiting during a pause
                     is accepted when it ends */
     bool start_paused;  /* paused for WR_PAUSE_USER from birth */
@@ -87,10 +89,11 @@ struct wr_listen_stats {
 };
 
 enum wr_pause_reason {
-    WR_PAUSE_USER = 1,     /* stopping, an operator, a test */
-    WR_PAUSE_CONNS = 2,    /* max connections reached */
-    WR_PAUSE_BUDGET = 4,   /* memory */
-    WR_PAUSE_SHORTAGE = 8, /* the listener's own */
+    WR_PAUSE_USER = 1,        /* stopping, an operator, a test */
+    WR_PAUSE_CONNS = 2,       /* max connections reached */
+    WR_PAUSE_BUDGET = 4,      /* memory */
+    WR_PAUSE_SHORTAGE = 8,    /* the listener's own */
+    WR_PAUSE_HANDSHAKES = 16, /* too many are under way */
 };
 
 WR_MUST int wr_listener_open(struct wr_loop *loop, const struct wr_listen_options *options,
