@@ -9,7 +9,7 @@ A case is a text of sections:
     == conf            the inside of http { }; or, with == main, a whole file
     == files           PATH: CONTENT, one a line; \\n, \\0 and \\xHH are understood; {64k} is so many bytes; PATH -> TARGET a symlink,
                        PATH/ a directory; below the folder that @DIR@ stands for
-    == requests        METHOD TARGET [HTTP/1.0] [| Name: value ...] [< body]; braces expand: /{a,b}{,/} are four; {1..40} forty
+    == requests        METHOD TARGET [HTTP/1.0] [| Name: value ...] [< body]; braces expand: /{a,b}{,/} are four, {1..40} forty, \\, is a comma
                        the Host is "localhost" unless one is given; "|-" leaves it out; "| close" closes behind it
     == logs            files below @DIR@ that must be equal when both have stopped
     == mask            REGEX => TEXT, applied to heads, bodies and logs of both
@@ -57,7 +57,7 @@ def expand(text):
     if not m:
         return [text]
     r = re.match(r"(\d+)\.\.(\d+)$", m.group(1))
-    choices = [str(i) for i in range(int(r.group(1)), int(r.group(2)) + 1)] if r else m.group(1).split(",")
+    choices = [str(i) for i in range(int(r.group(1)), int(r.group(2)) + 1)] if r else [c.replace("\\,", ",") for c in re.split(r"(?<!\\),", m.group(1))]
     return list(itertools.chain.from_iterable(expand(text[:m.start()] + c + text[m.end():]) for c in choices))
 
 
@@ -168,6 +168,9 @@ class Client:
                 break
             while b"\r\n\r\n" not in self.buf and self.more():
                 pass
+        if not re.match(r"HTTP/1\.[01] \d\d\d", lines[0]):
+            self.drop()
+            return ["NOT HTTP"] + lines, b"", True
         body, closed = self.body(method, lines)
         if closed:
             self.drop()
