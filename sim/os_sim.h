@@ -228,6 +228,7 @@ struct sim_inet sim_inet_host(uint32_t host, uint16_t port);
 bool sim_inet_local(const struct sim_inet *a); /* an address of the simulated machine */
 bool sim_inet_loopback(const struct sim_inet *a);
 bool sim_inet_any(const struct sim_inet *a);
+bool sim_inet_twin(const struct sim_inet *four, const struct sim_inet *six);
 uint64_t sim_latency(const struct sim_inet *to);
 int sim_port_take(const struct sim_inet *from,
                   const struct sim_inet *to); /* a port or -errno */

@@ -78,6 +78,14 @@ bool sim_inet_loopback(const struct sim_inet *a)
     return is_four(a) ? a->ip.s6_addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&a->ip);
 }
 
+/* Other hosts have two addresses: 10.x.y.z and 2001:db8::10.x.y.z. */
+bool sim_inet_twin(const struct sim_inet *four, const struct sim_inet *six)
+{
+    static const uint8_t prefix[12] = {0x20, 1, 0xd, 0xb8};
+    return memcmp(six->ip.s6_addr, prefix, sizeof prefix) == 0 &&
+           memcmp(six->ip.s6_addr + 12, four->ip.s6_addr + 12, 4) == 0;
+}
+
 bool sim_inet_local(const struct sim_inet *a)
 {
     struct sim_inet me = sim_inet_host(1, 0);

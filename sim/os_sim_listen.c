@@ -126,7 +126,7 @@ static bool reaches(const struct sim_tcp *l, const struct sim_inet *to)
     bool v6 = !IN6_IS_ADDR_V4MAPPED(&l->local.ip), to6 = !IN6_IS_ADDR_V4MAPPED(&to->ip);
     if (sim_inet_any(&l->local))
         return sim_inet_local(to) && (v6 == to6 || (v6 && !l->v6_only));
-    return same_ip(&l->local, to);
+    return same_ip(&l->local, to) || (l->by_actor && sim_inet_twin(&l->local, to));
 }
 
 /* Among listeners that share a port the connection's names decide: here, the seed does. */

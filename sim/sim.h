@@ -115,7 +115,9 @@ struct sim_peer_ops {
     void (*incoming)(struct sim_peer *p, void *arg); /* a listener has a connection to accept */
 };
 
-/* host is the last 24 bits of 10.x.y.z; the simulated machine itself is 10.0.0.1. */
+/* host is the last 24 bits of 10.x.y.z; the simulated machine itself is 10.0.0.1. Other hosts are also
+ * 2001:db8::10.x.y.z. Nobody answers at 192.0.x.y, there is no way to 198.51.x.y, and the same goes for
+ * v6 addresses that end so. */
 struct sim_peer *sim_dial(uint32_t from_host, uint32_t to_host, uint16_t port,
                           const struct sim_peer_ops *ops, void *arg);
 struct sim_peer *sim_serve(uint32_t host, uint16_t port, int backlog,
