@@ -115,16 +115,17 @@ static void udp_send(const struct names *s, const struct sim_inet *to, const str
     sim_datagram_send(s->host, NAMES_PORT, to, r->p, r->n, sim_rand(s->mood->delay_ns + 1));
 }
 
-/* What a liar, or an answer to an older question, looks like. */
+/* What a liar, or an answer to an older question, looks like: it names another address. */
 static void udp_lie(struct names *s, const struct sim_inet *to, const struct reply *truth)
 {
     struct reply lie = *truth;
+    lie.p[lie.n - 1] ^= 0x55;
     if (sim_chance(s->mood->wrong_id)) {
         lie.p[sim_rand(2)] ^= (uint8_t)(1 + sim_rand(255));
         s->stats.lies++;
         udp_send(s, to, &lie);
     }
-    lie = *truth;
+    memcpy(lie.p, truth->p, 2);
     if (sim_chance(s->mood->wrong_question)) {
         lie.p[13] = lie.p[13] == 'q' ? 'x' : 'q';
         s->stats.lies++;

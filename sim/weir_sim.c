@@ -24,17 +24,11 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-const struct scenario *const scenarios[] = {&scenario_bare,
-                                            &scenario_http,
-                                            &scenario_log,
-                                            &scenario_pool,
-                                            &scenario_loop,
-                                            &scenario_serve,
-                                            &scenario_workers,
-                                            &scenario_scarce,
-                                            &scenario_resolve,
-                                            &scenario_connect,
-                                            NULL};
+const struct scenario *const scenarios[] = {
+    &scenario_bare,    &scenario_http,    &scenario_log,     &scenario_pool,
+    &scenario_loop,    &scenario_serve,   &scenario_workers, &scenario_scarce,
+    &scenario_resolve, &scenario_connect, &scenario_relay,   NULL,
+};
 
 struct run {
     unsigned long long from, to;
