@@ -13,6 +13,7 @@ extern const struct scenario scenario_loop;
 extern const struct scenario scenario_pool;
 extern const struct scenario scenario_http;
 extern const struct scenario scenario_resolve;
+extern const struct scenario scenario_client;
 extern const struct scenario scenario_relay;
 extern const struct scenario scenario_connect;
 extern const struct scenario scenario_serve;
