@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Same configuration, same requests, nginx and weir one after the other: are the answers the same?
+"""Same configuration, same requests, nginx and weir one after the other: are the answers the folder?
 
     tests/oracle/oracle.py                     every case in tests/oracle/cases
     tests/oracle/oracle.py rewrite map -v      those whose name has the word; -v shows equal answers too
@@ -299,26 +299,22 @@ def case(path):
     port, port2 = free_port(), free_port()
     results, logs = [], []
     for binary in (NGINX, os.path.join(BUILD, "weir")):
-        folder = tempfile.mkdtemp(prefix="oracle-", dir=os.environ.get("TMPDIR", "/tmp"))
-        os.chmod(folder, 0o755)
-        same = "/tmp/oracle.%d" % os.getpid() # both see the same path
-        if os.path.islink(same):
-            os.unlink(same)
-        os.symlink(folder, same)
-        put = lambda t: t.replace("@PORT@", str(port)).replace("@PORT2@", str(port2)).replace("@DIR@", same)
+        folder = os.path.join(tempfile.gettempdir(), "oracle.%d" % os.getpid())  # the same path for both
+        shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(folder, 0o755)
+        put = lambda t: t.replace("@PORT@", str(port)).replace("@PORT2@", str(port2)).replace("@DIR@", folder)
         lay_files(folder, [put(line) for line in s.get("files", [])])
         text = "\n".join(s["main"]) if "main" in s else MAIN % "\n    ".join(s.get("conf", []))
-        conf = os.path.join(same, "nginx.conf")
+        conf = os.path.join(folder, "nginx.conf")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(put(text))
-        answers, why = run(binary, conf, same, port, any("tls" in x for x in s.get("client", [])), requests, masks)
+        answers, why = run(binary, conf, folder, port, any("tls" in x for x in s.get("client", [])), requests, masks)
         if answers is None:
             ok(False, "%s: %s starts" % (name, os.path.basename(binary)), why)
             return 0
         results.append(answers)
-        logs.append({f: masked(open(os.path.join(same, f), errors="replace").read() if os.path.exists(os.path.join(same, f)) else "<missing>", masks)
+        logs.append({f: masked(open(os.path.join(folder, f), errors="replace").read() if os.path.exists(os.path.join(folder, f)) else "<missing>", masks)
                      for f in s.get("logs", []) if f.strip()})
-        os.unlink(same)
         shutil.rmtree(folder, ignore_errors=True)
     equal = 0
     for (line, want), (_, got) in zip(*results):
