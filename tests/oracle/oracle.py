@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Same configuration, same requests, nginx and weir one after the other: are the answers the folder?
+"""Same configuration, same requests, nginx and weir one after the other: are the answers the same?
 
     tests/oracle/oracle.py                     every case in tests/oracle/cases
     tests/oracle/oracle.py rewrite map -v      those whose name has the word; -v shows equal answers too
@@ -15,10 +15,12 @@ A case is a text of sections:
     == mask            REGEX => TEXT, applied to heads, bodies and logs of both
     == differs         REGEX on "METHOD TARGET": answers that differ on purpose, and why: REGEX : reason
 
-@PORT@ and @PORT2@ are free ports, @DIR@ a folder of the case's own. Both servers get the same. Fields of a head are compared without
+    == client          how requests are sent: tls, "tls cert" (with a client certificate), "sni NAME", "version 1.2", "say LINE" (first of all)
+
+@CERT@ @KEY@, @CERT2@ @KEY2@, @CA@ are certificates (localhost, other.test, the client's CA). @PORT@ and @PORT2@ are free ports, @DIR@ a folder of the case's own. Both servers get the same. Fields of a head are compared without
 regard to their order; Date, Server and Connection's spelling are masked, ETag and Last-Modified are not.
 """
-import gzip, itertools, os, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, time, zlib
+import atexit, gzip, itertools, os, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, time, zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "wire"))
@@ -114,19 +116,53 @@ def parse_request(line, number):
     return method, head.encode("latin-1", "replace") + data
 
 
+_keys = None
+
+
+def keys():
+    """A folder of certificates, made once: two servers, and a client with its CA."""
+    global _keys
+    if _keys:
+        return _keys
+    _keys = tempfile.mkdtemp(prefix="oracle-keys-")
+    atexit.register(shutil.rmtree, _keys, True)
+    os.chmod(_keys, 0o755)
+    at = lambda name: os.path.join(_keys, name)
+    for name, cn in (("one", "localhost"), ("two", "other.test"), ("ca", "oracle ca")):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=" + cn,
+                        "-keyout", at(name + ".key"), "-out", at(name + ".pem")], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/O=oracle/CN=a client",
+                    "-keyout", at("client.key"), "-out", at("client.csr")], check=True, capture_output=True)
+    subprocess.run(["openssl", "x509", "-req", "-in", at("client.csr"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-set_serial", "77", "-days", "3650",
+                    "-out", at("client.pem")], check=True, capture_output=True)
+    for name in os.listdir(_keys):
+        os.chmod(at(name), 0o644)
+    return _keys
+
+
 class Client:
     """One connection at a time, opened anew when the server has closed it."""
 
-    def __init__(self, port, tls):
-        self.port, self.tls, self.sock, self.buf = port, tls, None, b""
+    def __init__(self, port, how):
+        self.port, self.how, self.sock, self.buf = port, [h.strip() for h in how if h.strip()], None, b""
+
+    def option(self, name):
+        return next((h[len(name) + 1:] for h in self.how if h.startswith(name + " ")), None)
 
     def connect(self):
         self.sock = socket.create_connection(("127.0.0.1", self.port), 5)
-        if self.tls:
-            c = ssl.create_default_context()
-            c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
-            self.sock = c.wrap_socket(self.sock, server_hostname="localhost")
         self.buf = b""
+        if self.option("say"):
+            self.sock.sendall(self.option("say").encode() + b"\r\n")
+        if not any(h.split()[0] == "tls" for h in self.how):
+            return
+        c = ssl.create_default_context()
+        c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+        if "tls cert" in self.how:
+            c.load_cert_chain(os.path.join(keys(), "client.pem"), os.path.join(keys(), "client.key"))
+        if self.option("version"):
+            c.minimum_version = c.maximum_version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[self.option("version")]
+        self.sock = c.wrap_socket(self.sock, server_hostname=self.option("sni") or "localhost")
 
     def more(self):
         self.sock.settimeout(5)
@@ -141,8 +177,12 @@ class Client:
         """(head lines, body, closed) or what happened instead."""
         for attempt in (1, 2):
             fresh = self.sock is None
-            if fresh:
-                self.connect()
+            try:
+                if fresh:
+                    self.connect()
+            except OSError as e:
+                self.drop()
+                return ["NO CONNECTION " + type(e).__name__], b"", True
             try:
                 self.sock.sendall(request)
             except OSError:
@@ -244,7 +284,7 @@ ALWAYS = [(r"nginx/[0-9.]+|weir/[0-9.]+", "SERVER"), (r">nginx<|>weir<", ">SERVE
           (r"(?m)^Date: .*$", "Date: NOW"), (r"(?mi)^connection: keep-alive$", "Connection: keep-alive")]
 
 
-def run(binary, conf, folder, port, tls, requests, masks):
+def run(binary, conf, folder, port, how, requests, masks):
     process = subprocess.Popen([binary, "-p", folder, "-c", conf], stdin=subprocess.DEVNULL,
                                stdout=open(os.path.join(folder, "stdout"), "a"), stderr=subprocess.STDOUT)
     try:
@@ -257,7 +297,7 @@ def run(binary, conf, folder, port, tls, requests, masks):
                 break
             except OSError:
                 time.sleep(0.02)
-        client, answers = Client(port, tls), []
+        client, answers = Client(port, how), []
         for line, method, request in requests:
             head, body, closed = client.ask(method, request)
             if "Content-Encoding: gzip" in head and body:
@@ -302,13 +342,16 @@ def case(path):
         folder = os.path.join(tempfile.gettempdir(), "oracle.%d" % os.getpid())  # the same path for both
         shutil.rmtree(folder, ignore_errors=True)
         os.mkdir(folder, 0o755)
-        put = lambda t: t.replace("@PORT@", str(port)).replace("@PORT2@", str(port2)).replace("@DIR@", folder)
+        names = {"PORT": port, "PORT2": port2, "DIR": folder}
+        if "@CERT@" in open(path, encoding="utf-8").read():
+            names.update({n: os.path.join(keys(), f) for n, f in (("CERT", "one.pem"), ("KEY", "one.key"), ("CERT2", "two.pem"), ("KEY2", "two.key"), ("CA", "ca.pem"))})
+        put = lambda t: re.sub(r"@(\w+)@", lambda m: str(names.get(m.group(1), m.group(0))), t)
         lay_files(folder, [put(line) for line in s.get("files", [])])
         text = "\n".join(s["main"]) if "main" in s else MAIN % "\n    ".join(s.get("conf", []))
         conf = os.path.join(folder, "nginx.conf")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(put(text))
-        answers, why = run(binary, conf, folder, port, any("tls" in x for x in s.get("client", [])), requests, masks)
+        answers, why = run(binary, conf, folder, port, s.get("client", []), requests, masks)
         if answers is None:
             ok(False, "%s: %s starts" % (name, os.path.basename(binary)), why)
             return 0
