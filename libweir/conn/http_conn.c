@@ -122,6 +122,12 @@ void wr_http_conn_refuse_(struct wr_http_conn *c, int status, const char *reason
         wr_http_req_refuse_(c->req, status, how, err);
 }
 
+/* Found by the very read that brought the head. */
+static bool is_plain(const struct wr_http_conn *c)
+{
+    return c->plain || (c->shaking && wr_tls_is_plain(&c->link.stream));
+}
+
 static const char *const plain_on_tls = "plain HTTP on a TLS port";
 
 static void refuse(struct wr_http_conn *c, struct wr_span in)
@@ -130,7 +136,7 @@ static void refuse(struct wr_http_conn *c, struct wr_span in)
     c->req->head_at = in.p;
     c->req->head_n =
         in.n < c->head_limits->parse.max_head ? in.n : c->head_limits->parse.max_head;
-    if (c->plain)
+    if (is_plain(c))
         wr_http_conn_refuse_(c, 497, plain_on_tls, WR_HTTP_REFUSED, 0);
     else
         wr_http_conn_refuse_(c, wr_reason_status(r->reason), wr_reason_text(r->reason),
@@ -144,7 +150,7 @@ static void head_complete(struct wr_http_conn *c)
     c->requests++;
     req->handled = true;
     req->keep_alive = req->head.keep_alive && !s->stopping;
-    if (WR_UNLIKELY(c->plain)) {
+    if (WR_UNLIKELY(is_plain(c))) {
         wr_http_conn_refuse_(c, 497, plain_on_tls, WR_HTTP_REFUSED, 0);
         return;
     }
