@@ -66,6 +66,7 @@
 #include "libweir/io/linger.h"
 #include "libweir/io/listen.h"
 #include "libweir/io/log.h"
+#include "libweir/io/log_sinks.h"
 #include "libweir/io/logger.h"
 #include "libweir/io/loop.h"
 #include "libweir/io/net.h"

@@ -12,7 +12,8 @@
 #define SITE_WAYS 4
 
 struct site_rate {
-    const struct wr_site *site; /* NULL: free */
+    const void *key; /* a call site, or a format; NULL: free */
+    const struct wr_site *site;
     const char *area, *event;
     uint64_t window_start_ms, suppressed;
     unsigned lines;
@@ -104,29 +105,30 @@ static void put_text(struct wr_log *log, enum wr_log_level level, uint64_t now_n
 static void tell_suppressed(struct wr_log *log, struct site_rate *r, uint64_t now_ns)
 {
     char text[256];
-    size_t n =
-        wr_log_format(text, sizeof text, "%s %s suppressed=%llu at=%s:%d", r->area, r->event,
-                      (unsigned long long)r->suppressed, r->site->file, r->site->line);
+    size_t n = wr_log_format(text, sizeof text, "%s %s suppressed=%llu", r->area, r->event,
+                             (unsigned long long)r->suppressed);
+    if (r->site)
+        n +=
+            wr_log_format(text + n, sizeof text - n, " at=%s:%d", r->site->file, r->site->line);
     r->suppressed = 0;
     log->stats.notes++;
     put_text(log, r->level, now_ns, text, n);
 }
 
 /* A site lives in one of SITE_WAYS places; a new one takes the place whose window is oldest. */
-static struct site_rate *find_rate(struct wr_log *log, const struct wr_site *site,
-                                   uint64_t now_ns)
+static struct site_rate *find_rate(struct wr_log *log, const void *key, uint64_t now_ns)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)site * 0x9e3779b97f4a7c15ull;
+    uint64_t hash = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15ull;
     struct site_rate *set = &log->rate[(hash >> 58) / SITE_WAYS * SITE_WAYS], *oldest = set;
     for (unsigned i = 0; i < SITE_WAYS; i++) {
-        if (set[i].site == site)
+        if (set[i].key == key)
             return &set[i];
         if (set[i].window_start_ms < oldest->window_start_ms)
             oldest = &set[i];
     }
-    if (oldest->site && oldest->suppressed)
+    if (oldest->key && oldest->suppressed)
         tell_suppressed(log, oldest, now_ns);
-    *oldest = (struct site_rate){.site = site};
+    *oldest = (struct site_rate){.key = key};
     return oldest;
 }
 
@@ -136,27 +138,37 @@ static bool window_over(const struct wr_log *log, const struct site_rate *r, uin
 }
 
 /* True when this line is one too many. *out_suppressed: what this line has to confess. */
-static bool suppress(struct wr_log *log, const struct wr_site *site, enum wr_log_level level,
-                     const char *area, const char *event, uint64_t now_ns,
+static bool suppress(struct wr_log *log, struct site_rate *r, unsigned burst, uint64_t now_ns,
                      uint64_t *out_suppressed)
 {
-    struct site_rate *r = find_rate(log, site, now_ns);
     uint64_t now_ms = now_ns / 1000000;
-    r->area = area;
-    r->event = event;
-    r->level = level;
     if (window_over(log, r, now_ms)) {
         r->window_start_ms = now_ms;
         r->lines = 0;
     }
-    if (r->lines >= log->burst) {
+    if (r->lines >= burst) {
         r->suppressed++;
+        log->stats.suppressed++;
         return true;
     }
     r->lines++;
     *out_suppressed = r->suppressed;
     r->suppressed = 0;
     return false;
+}
+
+bool wr_log_allow(struct wr_log *log, const void *key, enum wr_log_level level,
+                  const char *area, const char *name, unsigned burst, uint64_t *out_suppressed)
+{
+    *out_suppressed = 0;
+    if (!log)
+        return false;
+    uint64_t now_ns = wr_os_now_ns(CLOCK_REALTIME);
+    struct site_rate *r = find_rate(log, key, now_ns);
+    r->area = area;
+    r->event = name;
+    r->level = level;
+    return !suppress(log, r, burst, now_ns, out_suppressed);
 }
 
 void wr_log_tick(struct wr_log *log)
@@ -194,9 +206,14 @@ void wr_log_put(struct wr_log *log, const struct wr_site *site, enum wr_log_leve
     if (!log || level < log->level)
         return;
     uint64_t now_ns = wr_os_now_ns(CLOCK_REALTIME);
-    if (level < WR_LOG_CRIT && suppress(log, site, level, area, event, now_ns, &suppressed)) {
-        log->stats.suppressed++;
-        return;
+    if (level < WR_LOG_CRIT) {
+        struct site_rate *r = find_rate(log, site, now_ns);
+        r->site = site;
+        r->area = area;
+        r->event = event;
+        r->level = level;
+        if (suppress(log, r, log->burst, now_ns, &suppressed))
+            return;
     }
     size_t n = wr_log_format(text, sizeof text, "%s %s", area, event);
     va_list ap;
@@ -213,13 +230,19 @@ void wr_log_put(struct wr_log *log, const struct wr_site *site, enum wr_log_leve
 
 bool wr_log_raw(struct wr_log *log, unsigned channel, struct wr_span line)
 {
+    return wr_log_raw_at(log, channel, WR_LOG_INFO, line);
+}
+
+bool wr_log_raw_at(struct wr_log *log, unsigned channel, enum wr_log_level level,
+                   struct wr_span line)
+{
     if (!log)
         return false;
     struct wr_log_record record = {
-        .time_ns = wr_os_now_ns(CLOCK_REALTIME),
+        .time_ns = wr_os_now_ns(CLOCK_REALTIME_COARSE), /* only the span of drops uses it */
         .pid = log->pid,
-        .level = WR_LOG_INFO,
-        .channel = (uint8_t)channel,
+        .level = (uint8_t)level,
+        .channel = (uint16_t)channel,
         .flags = WR_LOG_RAW,
         .text = line,
     };

@@ -67,6 +67,14 @@ void wr_log_put(struct wr_log *log, const struct wr_site *site, enum wr_log_leve
 /* A whole line (access log) for a channel of the logger; '\n' is added when missing. Escaping is the
  * caller's: log_text.h. False: dropped (counted). */
 bool wr_log_raw(struct wr_log *log, unsigned channel, struct wr_span line);
+/* The same with a level (syslog's severity), which is not compared with the log's. */
+bool wr_log_raw_at(struct wr_log *log, unsigned channel, enum wr_log_level level,
+                   struct wr_span line);
+
+/* The rate limit for lines that are formed elsewhere: may one more of this kind, which key (the address of
+ * a constant) and name stand for, be written now? *out_suppressed: how many were not, since the last. */
+bool wr_log_allow(struct wr_log *log, const void *key, enum wr_log_level level,
+                  const char *area, const char *name, unsigned burst, uint64_t *out_suppressed);
 
 /* Writes the suppressed counts of windows that are over. The owner calls it about once a second. */
 void wr_log_tick(struct wr_log *log);

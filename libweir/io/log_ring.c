@@ -32,7 +32,8 @@ struct wr_log_ring_words {
 struct record_head {
     uint64_t time_ns;
     uint32_t length, pid;
-    uint8_t level, channel, flags, spare[5];
+    uint16_t channel;
+    uint8_t level, flags, spare[4];
 };
 _Static_assert(sizeof(struct record_head) == 24, "the record's head is part of the layout");
 _Static_assert(sizeof(struct log_head) == 64, "rings begin on a cache line");

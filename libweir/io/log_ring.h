@@ -23,7 +23,7 @@
 #include <stdbool.h>
 
 #define WR_LOG_PART       "log"
-#define WR_LOG_VERSION    1
+#define WR_LOG_VERSION    2
 #define WR_LOG_RECORD_MAX 8192 /* payload bytes; longer ones are cut and marked */
 #define WR_LOG_RING_MIN   (1u << 14)
 
@@ -35,7 +35,8 @@ enum wr_log_flags {
 struct wr_log_record {
     uint64_t time_ns; /* CLOCK_REALTIME */
     uint32_t pid;
-    uint8_t level, channel, flags;
+    uint16_t channel;
+    uint8_t level, flags;
     struct wr_span text;
 };
 

@@ -78,7 +78,7 @@ static void test_lines(void)
 {
     char line[300];
     struct wr_log_record r = {
-        1700000000123456789ull, 42, WR_LOG_WARN, 0, 0, WR_LIT("net reset peer=x\nforged\xff")};
+        1700000000123456789ull, 42, 0, WR_LOG_WARN, 0, WR_LIT("net reset peer=x\nforged\xff")};
     line[wr_log_line(line, sizeof line - 1, &r)] = 0;
     is_str(line, "2023-11-14T22:13:20.123456Z warn 42 net reset peer=x\\x0aforged\\xff\n",
            "time, level, pid, text; a forged line is no line");

@@ -5,106 +5,70 @@
 #include "libweir/base/heap.h"
 #include "libweir/io/log.h"
 #include "libweir/io/log_text.h"
-#include "libweir/io/loop.h"
+#include "libweir/io/logger_private.h"
 #include "libweir/io/shm.h"
 #include "libweir/os/os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
-#define LINE_MAX_BYTES (WR_LOG_RECORD_MAX * 4 + 128) /* every byte may become an escape */
-#define ROUND_RECORDS  1024 /* per ring and drain: the loop stays alive */
-#define SAFETY_MS      1000 /* a writer that died between its record and the bell */
+#define ROUND_RECORDS 1024 /* per ring and drain: the loop stays alive */
+#define SAFETY_MS     1000 /* a writer that died between its record and the bell */
 
-struct sink {
-    const char *path;
-    int fd; /* -1: could not be opened yet */
-    bool own, socket;
-    char *buf;
-    size_t at, n;  /* buf[at..n) waits to be written */
-    uint64_t held; /* records in buf */
-    struct wr_log_drops drops;
-    int err; /* of the last write; 0: it works */
-    uint64_t retry_at_ms;
-};
+/* ---- sinks by channel ----------------------------------------------------------------------------------- */
 
-struct ring_reader {
-    struct wr_log_ring ring;
-    uint64_t pos;
-};
-
-struct wr_logger {
-    struct wr_loop *loop;
-    const struct wr_heap *heap;
-    struct wr_logger_stats stats;
-    struct wr_io wake;
-    struct wr_timer timer;
-    struct wr_free_later later;
-    struct sink sink[WR_LOGGER_SINKS];
-    struct ring_reader *ring;
-    unsigned n_sinks, n_rings, period_ms, retry_ms;
-    size_t capacity; /* of each sink's buffer */
-    char *line, *payload;
-};
-
-/* ---- sinks ---------------------------------------------------------------------------------------------- */
-
-static int open_path(const char *path)
+/* The table has grown: room for its channels. */
+static bool reach(struct wr_logger *l, unsigned channel)
 {
-    return wr_os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0644);
+    if (channel < l->n_sinks)
+        return true;
+    unsigned n = wr_log_sinks_count(l->options.sinks);
+    if (channel >= n)
+        return false;
+    struct wr_sink **sink =
+        wr_heap_realloc(l->heap, l->sink, l->n_sinks * sizeof(void *), n * sizeof(void *));
+    if (!sink)
+        return false;
+    memset(sink + l->n_sinks, 0, (n - l->n_sinks) * sizeof(void *));
+    l->sink = sink;
+    l->n_sinks = n;
+    return true;
 }
 
-/* A descriptor of somebody else's may not become non-blocking: that would hit everyone who shares it.
- * A pipe or terminal is opened anew, a socket is asked not to wait, a file never would. */
-static void borrow(struct sink *s, int fd)
+static struct wr_sink *open_listed(struct wr_logger *l, unsigned channel)
 {
-    struct stat st;
-    char path[32];
-    s->fd = fd;
-    if (fd < 0 || wr_os_fstat(fd, &st) != 0)
-        return;
-    s->socket = S_ISSOCK(st.st_mode);
-    if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
-        return;
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int own = wr_os_open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY, 0);
-    if (own < 0)
-        return;
-    s->fd = own;
-    s->own = true;
+    struct wr_log_sink_def def;
+    if (!l->options.sinks || !reach(l, channel))
+        return NULL;
+    if (l->sink[channel] || !wr_log_sinks_get(l->options.sinks, channel, &def))
+        return l->sink[channel];
+    /* A file that cannot be opened now is opened, and complained about, by its first flush. */
+    (void)!wr_sink_new(l, &def, NULL, channel, &l->sink[channel]);
+    return l->sink[channel];
 }
 
-static ssize_t sink_write(const struct sink *s)
+static struct wr_sink *main_sink(struct wr_logger *l)
 {
-    const char *p = s->buf + s->at;
-    return s->socket ? wr_os_send(s->fd, p, s->n - s->at, MSG_DONTWAIT)
-                     : wr_os_write(s->fd, p, s->n - s->at);
+    unsigned main = l->options.sinks ? wr_log_sinks_main(l->options.sinks) : 0;
+    struct wr_sink *s = main ? open_listed(l, main) : NULL;
+    return s ? s : l->sink[0];
 }
 
-static size_t room_in(const struct wr_logger *l, const struct sink *s)
+static struct wr_sink *sink_of(struct wr_logger *l, unsigned channel)
 {
-    return l->capacity - (s->n - s->at);
+    struct wr_sink *s = NULL;
+    if (channel > 0)
+        s = channel < l->n_sinks && l->sink[channel] ? l->sink[channel]
+                                                     : open_listed(l, channel);
+    return s ? s : main_sink(l);
 }
 
-/* The logger's own words, to channel 0. False: no room, try again later. */
-WR_PRINTF(3, 4)
-static bool tell(struct wr_logger *l, enum wr_log_level level, const char *fmt, ...);
+/* ---- its own words -------------------------------------------------------------------------------------- */
 
-static void append(struct wr_logger *l, struct sink *s, const char *p, size_t n)
+bool wr_logger_tell_(struct wr_logger *l, unsigned level, const char *fmt, ...)
 {
-    if (s->n + n > l->capacity) {
-        memmove(s->buf, s->buf + s->at, s->n - s->at);
-        s->n -= s->at;
-        s->at = 0;
-    }
-    memcpy(s->buf + s->n, p, n);
-    s->n += n;
-}
-
-static bool tell(struct wr_logger *l, enum wr_log_level level, const char *fmt, ...)
-{
-    char text[512];
+    char text[WR_LOG_PATH_MAX + 512];
+    char line[4 * sizeof text];
     va_list ap;
     va_start(ap, fmt);
     size_t n = wr_log_vformat(text, sizeof text, fmt, ap);
@@ -115,100 +79,31 @@ static bool tell(struct wr_logger *l, enum wr_log_level level, const char *fmt, 
         .level = (uint8_t)level,
         .text = wr_span(text, n),
     };
-    n = wr_log_line(l->line, LINE_MAX_BYTES, &r);
-    if (n > room_in(l, &l->sink[0]))
-        return false;
-    append(l, &l->sink[0], l->line, n);
-    return true;
+    struct wr_sink *s = main_sink(l);
+    if (s->def.kind == WR_LOG_TO_SYSLOG) {
+        wr_sink_take(l, s, &r);
+        return true;
+    }
+    n = l->options.line ? l->options.line(line, sizeof line, &r)
+                        : wr_log_line(line, sizeof line, &r);
+    return n <= wr_sink_room(l, s) && wr_sink_append(l, s, line, n);
 }
 
-static void sink_failed(struct wr_logger *l, struct sink *s, int err)
-{
-    s->retry_at_ms = wr_loop_now_ms(l->loop) + (err == -EAGAIN ? l->period_ms : l->retry_ms);
-    if (err != -EAGAIN)
-        l->stats.write_errors++;
-    if (s->err == 0 && err != -EAGAIN && s != &l->sink[0])
-        (void)tell(l, WR_LOG_ERROR, "log sink_failed sink=%d err=%s", (int)(s - l->sink),
-                   wr_err_name(err));
-    s->err = err;
-}
-
-/* Both ends of a gap, and how large: the promise of this module. */
-static bool tell_drops(struct wr_logger *l, const struct wr_log_drops *d, const char *where,
-                       unsigned index)
+bool wr_logger_tell_drops_(struct wr_logger *l, const struct wr_log_drops *d, const char *where,
+                           unsigned index)
 {
     char from[WR_LOG_TIME_SIZE], to[WR_LOG_TIME_SIZE];
     wr_log_time(from, d->from_ns);
     wr_log_time(to, d->to_ns);
-    return tell(l, WR_LOG_WARN,
-                "log log_dropped count=%llu from=%.*s to=%.*s where=%s index=%u",
-                (unsigned long long)d->count, WR_LOG_TIME_SIZE, from, WR_LOG_TIME_SIZE, to,
-                where, index);
-}
-
-static void sink_works(struct wr_logger *l, struct sink *s)
-{
-    s->err = 0;
-    if (s->drops.count && tell_drops(l, &s->drops, "sink", (unsigned)(s - l->sink)))
-        s->drops.count = 0;
-}
-
-static void flush_sink(struct wr_logger *l, struct sink *s)
-{
-    if (s->err && wr_loop_now_ms(l->loop) < s->retry_at_ms)
-        return;
-    if (s->fd < 0 && s->path) {
-        int fd = open_path(s->path);
-        if (fd < 0) {
-            sink_failed(l, s, fd);
-            return;
-        }
-        s->fd = fd;
-    }
-    while (s->at < s->n) {
-        ssize_t r = sink_write(s);
-        if (r <= 0) {
-            sink_failed(l, s, r < 0 ? (int)r : -EIO);
-            return;
-        }
-        s->at += (size_t)r;
-        l->stats.bytes += (uint64_t)r;
-    }
-    s->at = s->n = 0;
-    s->held = 0;
-    sink_works(l, s);
-}
-
-static void drop_at_sink(struct wr_logger *l, struct sink *s)
-{
-    uint64_t now_ns = wr_loop_wall_ns(l->loop);
-    if (s->drops.count++ == 0)
-        s->drops.from_ns = now_ns;
-    s->drops.to_ns = now_ns;
-    l->stats.sink_drops++;
-}
-
-static void take_record(struct wr_logger *l, const struct wr_log_record *r)
-{
-    struct sink *s = &l->sink[r->channel < l->n_sinks ? r->channel : 0];
-    size_t n = wr_log_line(l->line, LINE_MAX_BYTES, r);
-    if (n > room_in(l, s)) {
-        flush_sink(l, s);
-        n = wr_log_line(l->line, LINE_MAX_BYTES,
-                        r); /* flushing may have told something there */
-    }
-    if (n > room_in(l, s)) {
-        drop_at_sink(l, s);
-        return;
-    }
-    append(l, s, l->line, n);
-    s->held++;
-    l->stats.lines++;
+    return wr_logger_tell_(l, WR_LOG_WARN,
+                           "log log_dropped count=%llu from=%.*s to=%.*s where=%s index=%u",
+                           (unsigned long long)d->count, WR_LOG_TIME_SIZE, from,
+                           WR_LOG_TIME_SIZE, to, where, index);
 }
 
 /* ---- draining ------------------------------------------------------------------------------------------- */
 
-static unsigned drain_ring(struct wr_logger *l, struct ring_reader *r)
+static unsigned drain_ring(struct wr_logger *l, struct wr_logger_ring *r)
 {
     struct wr_log_record record;
     unsigned n = 0;
@@ -217,22 +112,22 @@ static unsigned drain_ring(struct wr_logger *l, struct ring_reader *r)
         if (got == 0)
             break;
         if (got > 0) {
-            take_record(l, &record);
+            wr_sink_take(l, sink_of(l, record.channel), &record);
             continue;
         }
         l->stats.damaged++;
-        (void)tell(l, WR_LOG_ERROR, "log ring_damaged index=%d", (int)(r - l->ring));
+        (void)wr_logger_tell_(l, WR_LOG_ERROR, "log ring_damaged index=%d", (int)(r - l->ring));
     }
     return n;
 }
 
-static void report_ring_drops(struct wr_logger *l, struct ring_reader *r)
+static void report_ring_drops(struct wr_logger *l, struct wr_logger_ring *r)
 {
     struct wr_log_drops d;
-    if (room_in(l, &l->sink[0]) < 1024 || !wr_log_ring_drops(&r->ring, &d))
+    if (wr_sink_room(l, main_sink(l)) < 1024 || !wr_log_ring_drops(&r->ring, &d))
         return;
     l->stats.ring_drops += d.count;
-    (void)tell_drops(l, &d, "ring", (unsigned)(r - l->ring));
+    (void)wr_logger_tell_drops_(l, &d, "ring", (unsigned)(r - l->ring));
 }
 
 /* Freed only now, after the write: a logger killed in between leaves the records to its successor. What
@@ -241,31 +136,44 @@ static void release_rings(struct wr_logger *l)
 {
     uint64_t held = 0;
     for (unsigned i = 0; i < l->n_sinks; i++)
-        held += l->sink[i].held;
+        held += l->sink[i] ? l->sink[i]->held : 0;
     if (l->n_rings)
         wr_log_ring_hold(&l->ring[0].ring, held);
     for (unsigned i = 0; i < l->n_rings; i++)
         wr_log_ring_release(&l->ring[i].ring, l->ring[i].pos);
 }
 
-unsigned wr_logger_drain(struct wr_logger *l)
+/* The main one last: the others' failures are told there. */
+static void flush_all(struct wr_logger *l, bool all)
+{
+    struct wr_sink *last = main_sink(l);
+    for (unsigned i = 0; i < l->n_sinks; i++)
+        if (l->sink[i] && l->sink[i] != last)
+            wr_sink_flush(l, l->sink[i], all);
+    wr_sink_flush(l, last, all);
+}
+
+static unsigned drain(struct wr_logger *l, bool all)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < l->n_rings; i++) {
         n += drain_ring(l, &l->ring[i]);
         report_ring_drops(l, &l->ring[i]);
     }
-    for (unsigned i = l->n_sinks;
-         i-- > 0;) /* channel 0 last: the others' failures are told there */
-        flush_sink(l, &l->sink[i]);
+    flush_all(l, all);
     release_rings(l);
     return n;
+}
+
+unsigned wr_logger_drain(struct wr_logger *l)
+{
+    return drain(l, true);
 }
 
 static bool has_backlog(const struct wr_logger *l)
 {
     for (unsigned i = 0; i < l->n_sinks; i++)
-        if (l->sink[i].at < l->sink[i].n || l->sink[i].drops.count)
+        if (l->sink[i] && wr_sink_backlog(l->sink[i]))
             return true;
     return false;
 }
@@ -279,11 +187,27 @@ static bool all_asleep(struct wr_logger *l)
     return asleep;
 }
 
+/* The age at which something that is held back becomes due, or the safety net. */
+static uint64_t rest_ms(const struct wr_logger *l)
+{
+    uint64_t least = SAFETY_MS;
+    for (unsigned i = 0; i < l->n_sinks; i++) {
+        const struct wr_sink *s = l->sink[i];
+        if (s && s->at < s->n && s->def.flush_ms && s->def.flush_ms < least)
+            least = s->def.flush_ms;
+    }
+    return least;
+}
+
 static void work(struct wr_logger *l)
 {
-    unsigned n = wr_logger_drain(l);
+    unsigned n = drain(l, false);
     bool busy = n > 0 || has_backlog(l) || !all_asleep(l);
-    wr_loop_timer_arm(l->loop, &l->timer, busy ? l->period_ms : SAFETY_MS);
+    for (unsigned i = 0; i < l->n_sinks; i++)
+        if (l->sink[i])
+            wr_sink_rest(l, l->sink[i],
+                         i < WR_LOGGER_SINKS || wr_log_sinks_live(l->options.sinks, i));
+    wr_loop_timer_arm(l->loop, &l->timer, busy ? l->period_ms : rest_ms(l));
 }
 
 static void on_timer(struct wr_timer *t)
@@ -302,23 +226,10 @@ static void on_wake(struct wr_io *io, uint32_t events)
 
 void wr_logger_reopen(struct wr_logger *l)
 {
-    for (unsigned i = 0; i < l->n_sinks; i++) {
-        struct sink *s = &l->sink[i];
-        if (!s->path)
-            continue;
-        s->retry_at_ms = 0; /* a new file may be on a disk that has room */
-        flush_sink(l, s);
-        int fd = open_path(s->path);
-        if (fd < 0) {
-            (void)tell(l, WR_LOG_ERROR, "log reopen_failed sink=%u err=%s", i, wr_err_name(fd));
-            continue;
-        }
-        if (s->fd >= 0)
-            (void)wr_os_close(s->fd);
-        s->fd = fd;
-        s->retry_at_ms = 0;
-    }
-    (void)tell(l, WR_LOG_NOTICE, "log reopened");
+    for (unsigned i = 0; i < l->n_sinks; i++)
+        if (l->sink[i])
+            wr_sink_reopen(l, l->sink[i]);
+    (void)wr_logger_tell_(l, WR_LOG_NOTICE, "log reopened");
     work(l);
 }
 
@@ -331,14 +242,11 @@ struct wr_logger_stats wr_logger_stats(const struct wr_logger *l)
 
 static void free_logger(struct wr_logger *l)
 {
-    for (unsigned i = 0; i < l->n_sinks; i++) {
-        struct sink *s = &l->sink[i];
-        if (s->own && s->fd >= 0)
-            (void)wr_os_close(s->fd);
-        wr_heap_free(l->heap, s->buf, l->capacity);
-    }
+    for (unsigned i = 0; i < l->n_sinks; i++)
+        wr_sink_free(l, &l->sink[i]);
+    wr_heap_free(l->heap, l->sink, l->n_sinks * sizeof *l->sink);
     wr_heap_free(l->heap, l->ring, l->n_rings * sizeof *l->ring);
-    wr_heap_free(l->heap, l->line, LINE_MAX_BYTES);
+    wr_heap_free(l->heap, l->line, WR_SINK_LINE_MAX);
     wr_heap_free(l->heap, l->payload, WR_LOG_RECORD_MAX);
     wr_heap_free(l->heap, l, sizeof *l);
 }
@@ -371,26 +279,18 @@ static int open_rings(struct wr_logger *l, const struct wr_shm *shm)
 static int open_sinks(struct wr_logger *l, const struct wr_logger_options *o)
 {
     l->capacity = o->buffer_bytes ? o->buffer_bytes : 256u << 10;
-    if (l->capacity < LINE_MAX_BYTES)
-        l->capacity = LINE_MAX_BYTES;
-    l->line = wr_heap_alloc(l->heap, LINE_MAX_BYTES);
+    if (l->capacity < WR_SINK_LINE_MAX)
+        l->capacity = WR_SINK_LINE_MAX;
+    l->line = wr_heap_alloc(l->heap, WR_SINK_LINE_MAX);
     l->payload = wr_heap_alloc(l->heap, WR_LOG_RECORD_MAX);
-    if (!l->line || !l->payload)
+    l->sink = wr_heap_array(l->heap, WR_LOGGER_SINKS, sizeof *l->sink);
+    if (!l->line || !l->payload || !l->sink)
         return -ENOMEM;
+    l->n_sinks = WR_LOGGER_SINKS;
     for (unsigned i = 0; i < o->n_sinks; i++) {
-        struct sink *s = &l->sink[l->n_sinks];
-        s->buf = wr_heap_alloc(l->heap, l->capacity);
-        if (!s->buf)
-            return -ENOMEM;
-        s->path = o->sink[i].path;
-        s->own = s->path != NULL;
-        if (s->path)
-            s->fd = open_path(s->path);
-        else
-            borrow(s, o->sink[i].fd);
-        l->n_sinks++;
-        if (s->fd < 0)
-            return s->path ? s->fd : -EBADF;
+        int r = wr_sink_new(l, NULL, &o->sink[i], i, &l->sink[i]);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -400,8 +300,8 @@ static void tell_inheritance(struct wr_logger *l)
 {
     uint64_t held = wr_log_ring_held(&l->ring[0].ring);
     if (held)
-        (void)tell(l, WR_LOG_ERROR, "log log_lost_at_most count=%llu",
-                   (unsigned long long)held);
+        (void)wr_logger_tell_(l, WR_LOG_ERROR, "log log_lost_at_most count=%llu",
+                              (unsigned long long)held);
     wr_log_ring_hold(&l->ring[0].ring, 0);
 }
 
@@ -419,6 +319,9 @@ int wr_logger_open(struct wr_loop *loop, const struct wr_logger_options *o,
     l->period_ms = o->period_ms ? o->period_ms : 20;
     l->retry_ms = o->retry_ms ? o->retry_ms : 1000;
     l->timer.fn = on_timer;
+    l->options = *o;
+    if (wr_os_hostname(l->host, sizeof l->host) < 0)
+        (void)snprintf(l->host, sizeof l->host, "-");
     int fd = -1, r = open_rings(l, o->shm);
     if (!r)
         r = open_sinks(l, o);
@@ -446,7 +349,8 @@ void wr_logger_free(struct wr_logger **at)
         return;
     *at = NULL;
     for (unsigned i = 0; i < l->n_sinks; i++)
-        l->sink[i].retry_at_ms = 0;
+        if (l->sink[i])
+            l->sink[i]->retry_at_ms = 0;
     while (wr_logger_drain(l) > 0)
         ;
     wr_io_close(&l->wake);

@@ -7,8 +7,9 @@
  *
  * It runs on a loop: in a process of its own (so that a stuck disk stops nobody) or inside the only
  * process of a small program. A writer rings its eventfd only when the logger sleeps on empty rings; then
- * it drains every few milliseconds until the rings are empty again. Each channel is one sink (a path, or
- * a descriptor such as 2).
+ * it drains every few milliseconds until the rings are empty again. Each channel is one sink: the first
+ * few are a path or a descriptor such as 2, given at the start; the others are entries of a table that may
+ * grow while it runs (log_sinks.h): files with or without a buffer, gzip, names made by records, syslog.
  *
  * 1. A sink that fails or would block keeps a bounded buffer and is retried; beyond it, records for that
  *    sink are dropped and counted, while other sinks go on.
@@ -17,14 +18,19 @@
  * 3. A record leaves its ring only after it was written, or counted as dropped, or is held for a stuck
  *    sink: a logger that is killed loses none but what it held (its successor says how many:
  *    `log_lost_at_most`), and its last batch may be written twice.
+ * 4. A sink of the table that cannot be opened is told, and retried like one that fails.
  *
  * The loop owns the moment; wr_logger_free writes what can be written now and closes the files.
  */
 
 #include "libweir/base/compiler.h"
+#include "libweir/base/span.h"
 
 #include <stdint.h>
 
+struct wr_heap;
+struct wr_log_record;
+struct wr_log_sinks;
 struct wr_logger;
 struct wr_loop;
 struct wr_shm;
@@ -36,14 +42,25 @@ struct wr_logger_sink {
     int fd;           /* a descriptor of the caller's that stays open (2 = stderr) */
 };
 
+/* How text is packed for a sink with gzip: the library itself knows no compression. */
+struct wr_logger_packer {
+    size_t (*bound)(size_t n);
+    int (*pack)(const struct wr_heap *heap, int level, struct wr_span in, char *out,
+                size_t room, size_t *out_n);
+};
+
 struct wr_logger_options {
     const struct wr_shm *shm;                    /* has the part WR_LOG_PART, writable */
     int wake_fd;                                 /* eventfd that the writers ring; inherited */
     struct wr_logger_sink sink[WR_LOGGER_SINKS]; /* channel 0 is the error log */
     unsigned n_sinks;
-    unsigned period_ms;    /* while there is traffic; 0: 20 */
-    unsigned retry_ms;     /* a sink that failed; 0: 1000 */
-    unsigned buffer_bytes; /* per sink; 0: 256 KiB */
+    unsigned period_ms;                    /* while there is traffic; 0: 20 */
+    unsigned retry_ms;                     /* a sink that failed; 0: 1000 */
+    unsigned buffer_bytes;                 /* per sink; 0: 256 KiB */
+    const struct wr_log_sinks *sinks;      /* channels from WR_LOGGER_SINKS on; may be NULL */
+    const struct wr_logger_packer *packer; /* may be NULL: gzip is an error */
+    /* How the lines of log.h look; NULL: wr_log_line. Returns the length, at most n. */
+    size_t (*line)(char *out, size_t n, const struct wr_log_record *record);
 };
 
 struct wr_logger_stats {

@@ -4,6 +4,7 @@
 #include "libweir/base/heap.h"
 #include "libweir/io/board.h"
 #include "libweir/io/log.h"
+#include "libweir/io/log_sinks.h"
 #include "libweir/io/loop.h"
 #include "libweir/io/proc.h"
 #include "libweir/io/proc_testing.h"
@@ -386,6 +387,193 @@ static void test_file_size_limit(void)
     tear_down(&f);
 }
 
+/* ---- sinks of the table ----------------------------------------------------------------------------- */
+
+static size_t pack_bound(size_t n)
+{
+    return n + 2;
+}
+
+/* Angle brackets around it: enough to see what became one member. */
+static int pack_brackets(const struct wr_heap *heap, int level, struct wr_span in, char *out,
+                         size_t room, size_t *out_n)
+{
+    (void)heap;
+    if (in.n + 2 > room || level != 3)
+        return -EINVAL;
+    out[0] = '<';
+    memcpy(out + 1, in.p, in.n);
+    out[in.n + 1] = '>';
+    *out_n = in.n + 2;
+    return 0;
+}
+
+static const struct wr_logger_packer packer = {pack_bound, pack_brackets};
+
+static unsigned add_sink(struct wr_log_sinks *sinks, struct wr_log_sink_def *def,
+                         const char *dir, const char *name)
+{
+    unsigned channel = 0;
+    (void)snprintf(def->path, sizeof def->path, "%s/%s", dir, name);
+    if (wr_log_sinks_add(sinks, def, &channel) < 0)
+        return 0;
+    return channel;
+}
+
+static void remove_in(const struct fixture *f, const char *name)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    is_int(wr_os_unlink(path), 0, "%s was there", name);
+}
+
+static unsigned count_in_dir(const struct fixture *f, const char *name, const char *what)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    return count_in(path, what);
+}
+
+static void test_table(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    struct wr_log_sinks *sinks = NULL;
+    struct wr_log_sink_def def = {.kind = WR_LOG_TO_FILE};
+    set_up(&f);
+    is_int(wr_log_sinks_new(4, &sinks), 0, "a table");
+    f.options.sinks = sinks;
+    f.options.packer = &packer;
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    unsigned plain = add_sink(sinks, &def, f.dir, "plain");
+    ok(plain >= WR_LOGGER_SINKS, "a channel");
+    is_int(add_sink(sinks, &def, f.dir, "plain"), plain, "the same sink, the same channel");
+    def.buffer_bytes = 100;
+    def.flush_ms = 60;
+    unsigned held = add_sink(sinks, &def, f.dir, "held");
+    def.gzip = 3;
+    def.flush_ms = 0;
+    unsigned packed = add_sink(sinks, &def, f.dir, "packed");
+    for (int i = 0; i < 3; i++) {
+        (void)wr_log_raw(f.log, plain, WR_LIT("plain line"));
+        (void)wr_log_raw(f.log, held, WR_LIT("held line"));
+        (void)wr_log_raw(f.log, packed, WR_LIT("a packed line of about thirty bytes"));
+    }
+    turns(&f, 30);
+    is_int(count_in_dir(&f, "plain", "plain line\n"), 3, "at once");
+    is_int(count_in_dir(&f, "held", "held line\n"), 0, "held back");
+    is_int(count_in_dir(&f, "packed", "<a packed"), 1, "two of three filled the buffer");
+    turns(&f, 80);
+    is_int(count_in_dir(&f, "held", "held line\n"), 3, "its time was over");
+    is_int(count_in(f.error_path, "plain line"), 0, "not in the main log");
+    (void)wr_log_raw(f.log, 300, WR_LIT("lost soul"));
+    turns(&f, 30);
+    is_int(count_in(f.error_path, "lost soul"), 1, "an unknown channel is the main log's");
+    wr_log_sinks_set_main(sinks, plain);
+    WR_LOG(f.log, WARN, "test", "moved");
+    turns(&f, 30);
+    is_int(count_in_dir(&f, "plain", "test moved"), 1, "channel 0 goes to the main sink");
+    wr_log_sinks_begin(sinks);
+    ok(!wr_log_sinks_live(sinks, held), "not live any more");
+    def.gzip = 0;
+    ok(add_sink(sinks, &def, f.dir, "fourth") > 0, "the fourth");
+    is_int(add_sink(sinks, &def, f.dir, "fifth"), 0, "there is no fifth");
+    wr_logger_free(&l);
+    is_int(count_in_dir(&f, "packed", ">"), 2, "the end writes what was held");
+    remove_in(&f, "plain");
+    remove_in(&f, "held");
+    remove_in(&f, "packed");
+    wr_log_sinks_free(&sinks);
+    tear_down(&f);
+}
+
+/* A record of a PATHS sink: the name, a 0, the line. */
+static void put_named(struct fixture *f, unsigned channel, const char *name, const char *line)
+{
+    char text[256];
+    int n = snprintf(text, sizeof text, "%s/%s%c%s", f->dir, name, 0, line);
+    (void)wr_log_raw(f->log, channel, wr_span(text, (size_t)n));
+}
+
+static void test_paths(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    struct wr_log_sinks *sinks = NULL;
+    struct wr_log_sink_def def = {.kind = WR_LOG_TO_PATHS,
+                                  .cache_max = 2,
+                                  .cache_valid_ms = 1000,
+                                  .cache_inactive_ms = 40,
+                                  .cache_min_uses = 1};
+    set_up(&f);
+    is_int(wr_log_sinks_new(4, &sinks), 0, "a table");
+    f.options.sinks = sinks;
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    unsigned ch = add_sink(sinks, &def, f.dir, "p-");
+    const char *names[] = {"p-a", "p-b", "p-c"};
+    for (int i = 0; i < 30; i++)
+        put_named(&f, ch, names[i % 3], "x");
+    put_named(&f, ch, "p-../../../../tmp/weir-never", "bad");
+    put_named(&f, ch, "q-a", "bad");
+    (void)wr_log_raw(f.log, ch, WR_LIT("no name at all"));
+    turns(&f, 30);
+    for (int i = 0; i < 3; i++)
+        is_int(count_in_dir(&f, names[i], "x\n"), 10, "every line found its file");
+    is_int(wr_logger_stats(l).sink_drops, 3, "names from outside are dropped and counted");
+    is_int(count_in(f.error_path, "log_dropped count=3"), 1, "and told");
+    turns(&f, 80);
+    for (int i = 0; i < 3; i++)
+        remove_in(&f, names[i]);
+    put_named(&f, ch, "p-a", "y");
+    turns(&f, 30);
+    is_int(count_in_dir(&f, "p-a", "y\n"), 1, "an idle file was closed, and opened anew");
+    remove_in(&f, "p-a");
+    wr_logger_free(&l);
+    wr_log_sinks_free(&sinks);
+    tear_down(&f);
+}
+
+static void test_syslog(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    struct wr_log_sinks *sinks = NULL;
+    struct wr_log_sink_def def = {.kind = WR_LOG_TO_SYSLOG,
+                                  .facility = 23,
+                                  .severity = 6,
+                                  .nohostname = 1,
+                                  .tag = "weir"};
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    char got[256] = "", text[160];
+    set_up(&f);
+    is_int(wr_log_sinks_new(4, &sinks), 0, "a table");
+    f.options.sinks = sinks;
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/s", f.dir);
+    (void)snprintf(text, sizeof text, "unix:%s", sa.sun_path);
+    is_int(wr_addr_parse(wr_span_str(text), &def.server), 0, "address");
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    unsigned ch = add_sink(sinks, &def, "", "");
+    (void)wr_log_raw(f.log, ch, WR_LIT("nobody there"));
+    turns(&f, 30);
+    is_int(count_in(f.error_path, "sink_failed sink=8 err=ENOENT"), 1, "no server is told");
+    int fd = wr_os_socket(AF_UNIX, SOCK_DGRAM, 0);
+    is_int(wr_os_bind(fd, (struct sockaddr *)&sa, sizeof sa), 0, "a server");
+    turns(&f, 30);
+    (void)wr_log_raw(f.log, ch, WR_LIT("hello"));
+    turns(&f, 30);
+    ssize_t n = wr_os_recv(fd, got, sizeof got - 1, 0);
+    got[n > 0 ? n : 0] = 0;
+    ok(strncmp(got, "<190>", 5) == 0, "local7.info: %s", got);
+    ok(strlen(got) == 5 + 15 + strlen(" weir: hello") && strstr(got, " weir: hello"),
+       "date, tag, line");
+    is_int(count_in(f.error_path, "log_dropped count=1"), 1, "the lost one is counted");
+    (void)wr_os_close(fd);
+    (void)wr_os_unlink(sa.sun_path);
+    wr_logger_free(&l);
+    wr_log_sinks_free(&sinks);
+    tear_down(&f);
+}
+
 int main(void)
 {
     test_lines();
@@ -393,6 +581,9 @@ int main(void)
     test_full_disk();
     test_ring_drops_are_told();
     test_refused_memory();
+    test_table();
+    test_paths();
+    test_syslog();
     if (!testing_has_pidfd()) {
         skip("no pidfd here");
         return tap_done();
