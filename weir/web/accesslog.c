@@ -24,7 +24,7 @@
 
 static const struct log_location_conf *conf_of(const struct web_location *location)
 {
-    return location ? location->conf[WEB_log] : NULL;
+    return location->conf[WEB_log];
 }
 
 /* The path that the variables make and a 0; 0: the line cannot be written. */
@@ -65,7 +65,8 @@ static void write_line(struct web_req *r, const struct access_target *t)
 
 static int log_request(struct web_req *r)
 {
-    const struct log_location_conf *conf = conf_of(r->location ? r->location : r->server->outer);
+    const struct log_location_conf *conf =
+        conf_of(r->location ? r->location : r->server->outer);
     if (conf->access.off)
         return 0;
     for (const struct access_target *t = conf->access.first; t; t = t->next)
@@ -195,8 +196,8 @@ static int set_destination(struct conf_load *load, const struct conf_node *node,
                            struct access_target *t, struct log_dest **out)
 {
     struct wr_span path = conf_arg(node, 1);
-    bool named = !wr_span_has_prefix(path, WR_LIT("syslog:")) &&
-                 wr_span_find_char(path, '$') >= 0;
+    bool named =
+        !wr_span_has_prefix(path, WR_LIT("syslog:")) && wr_span_find_char(path, '$') >= 0;
     int r = log_dest_new(load, node, 1, named ? WR_LIT("/") : path, false, out);
     if (!r && named)
         r = set_named_path(load, node, t, *out);
@@ -229,8 +230,8 @@ static int set_access(struct conf_load *load, const struct conf_node *node,
     int r = t ? set_destination(load, node, t, &dest) : -ENOMEM;
     bool given = node->nwords > 2 && !is_option(conf_arg(node, 2));
     if (!r)
-        r = find_format(load, node, given ? 2 : 1, given ? conf_arg(node, 2) : WR_LIT("combined"),
-                        &t->format);
+        r = find_format(load, node, given ? 2 : 1,
+                        given ? conf_arg(node, 2) : WR_LIT("combined"), &t->format);
     for (word += given; !r && word < node->nwords; word++)
         r = set_option(load, node, word, t, &dest->def);
     if (!r)
@@ -268,7 +269,8 @@ static int set_cache(struct conf_load *load, const struct conf_node *node,
             r = WR_E_SYNTAX;
         }
         if (r < 0)
-            return conf_fail(load, node, i, "invalid \"open_log_file_cache\" parameter \"%.*s\"",
+            return conf_fail(load, node, i,
+                             "invalid \"open_log_file_cache\" parameter \"%.*s\"",
                              WR_SPANF(text));
     }
     c->on = c->max > 0;
@@ -291,8 +293,8 @@ static int default_access(struct conf_load *load, const struct conf_scope *scope
     static const struct conf_node nowhere;
     struct log_dest *dest;
     struct access_target *t = wr_arena_zalloc(load->arena, sizeof *t);
-    int r = t ? log_dest_new(load, &nowhere, 0, WR_LIT("logs/access.log"), false, &dest)
-              : -ENOMEM;
+    int r =
+        t ? log_dest_new(load, &nowhere, 0, WR_LIT("logs/access.log"), false, &dest) : -ENOMEM;
     int fd = r ? r : open_log(dest->def.path);
     if (fd < 0)
         return r;
@@ -369,24 +371,22 @@ static int ready(struct conf_load *load, struct web_generation *g)
 /* ---- tables ------------------------------------------------------------------------------------------- */
 
 static const struct conf_row rows[] = {
-    {"error_log", CONF_MAIN, 1, CONF_MANY, CONF_TWICE, CONF_AT_CORE, log_set_error,
+    {"error_log",    CONF_MAIN, 1, CONF_MANY, CONF_TWICE, CONF_AT_CORE, log_set_error,
      CONF_FIELD(struct log_core_conf, errors), NULL, NULL,
      "file | stderr | syslog:server=address [level]", "Where errors are written, and which."},
-    {"error_log", CONF_HSL, 1, CONF_MANY, CONF_TWICE, CONF_AT_LOCATION, log_set_error,
+    {"error_log",             CONF_HSL, 1, CONF_MANY, CONF_TWICE, CONF_AT_LOCATION, log_set_error,
      CONF_FIELD(struct log_location_conf, errors), NULL, NULL,
      "file | stderr | syslog:server=address [level]", "Where errors are written, and which."},
-    {"log_format", CONF_HTTP, 2, CONF_MANY, CONF_TWICE, CONF_AT_HTTP, log_set_format,
+    {"log_format",    CONF_HTTP, 2, CONF_MANY, CONF_TWICE, CONF_AT_HTTP, log_set_format,
      CONF_FIELD(struct log_http_conf, formats), NULL, NULL,
      "name [escape=default|json|none] string ...", "Names the shape of access log lines."},
     {"access_log", CONF_HSL | CONF_IF_LOCATION | CONF_LIMIT_EXCEPT, 1, CONF_MANY, CONF_TWICE,
      CONF_AT_LOCATION, set_access, CONF_FIELD(struct log_location_conf, access), NULL, NULL,
-     "path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off",
-     "Writes a line per request."},
-    {"open_log_file_cache", CONF_HSL, 1, 4, 0, CONF_AT_LOCATION, set_cache,
+     "path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off", "Writes a line per request."},
+    {"open_log_file_cache",       CONF_HSL, 1, 4, 0, CONF_AT_LOCATION, set_cache,
      CONF_FIELD(struct log_location_conf, cache), NULL, NULL,
-     "max=N [inactive=time] [min_uses=N] [valid=time] | off",
-     "Keeps access logs open whose paths have variables."},
-    {0},
+     "max=N [inactive=time] [min_uses=N] [valid=time] | off", "Keeps access logs open whose paths have variables."},
+    {0         },
 };
 
 /* ---- the module --------------------------------------------------------------------------------------- */

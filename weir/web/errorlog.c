@@ -186,8 +186,8 @@ void web_error(struct web_req *r, int level, int err, const char *fmt, ...)
     uint64_t suppressed;
     char text[WR_LOG_RECORD_MAX];
     struct line l = {text, text + sizeof text};
-    if (!wanted(t, level) || !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt,
-                                           BURST, &suppressed))
+    if (!wanted(t, level) ||
+        !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt, BURST, &suppressed))
         return;
     put_head(&l, wr_loop_wall_ns(web_loop(r)), level, (uint32_t)wr_os_getpid());
     put_format(&l, "*%llu ", (unsigned long long)(r->conn ? r->conn->number : 0));
@@ -208,8 +208,8 @@ void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_
     uint64_t suppressed;
     char text[WR_LOG_RECORD_MAX], address[WR_ADDR_TEXT_MAX];
     struct line l = {text, text + sizeof text};
-    if (!wanted(t, level) || !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt,
-                                           BURST, &suppressed))
+    if (!wanted(t, level) ||
+        !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt, BURST, &suppressed))
         return;
     put_head(&l, wall_ns, level, (uint32_t)wr_os_getpid());
     put_format(&l, "*%llu ", (unsigned long long)c->number);
@@ -229,12 +229,22 @@ void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_
 /* ---- error_log ------------------------------------------------------------------------------------------ */
 
 static const struct conf_enum levels[] = {
-    {"debug", WR_LOG_DEBUG},   {"info", WR_LOG_INFO},    {"notice", WR_LOG_NOTICE},
-    {"warn", WR_LOG_WARN},     {"error", WR_LOG_ERROR},  {"crit", WR_LOG_CRIT},
-    {"alert", WR_LOG_LEVELS},  {"emerg", WR_LOG_LEVELS}, {"debug_core", WR_LOG_DEBUG},
-    {"debug_alloc", WR_LOG_DEBUG}, {"debug_mutex", WR_LOG_DEBUG},
-    {"debug_event", WR_LOG_DEBUG}, {"debug_http", WR_LOG_DEBUG},
-    {"debug_mail", WR_LOG_DEBUG},  {"debug_stream", WR_LOG_DEBUG}, {0},
+    {"debug",        WR_LOG_DEBUG},
+    {"info",              WR_LOG_INFO},
+    {"notice",WR_LOG_NOTICE},
+    {"warn",       WR_LOG_WARN},
+    {"error",              WR_LOG_ERROR},
+    {"crit",WR_LOG_CRIT},
+    {"alert",        WR_LOG_LEVELS},
+    {"emerg",              WR_LOG_LEVELS},
+    {"debug_core",       WR_LOG_DEBUG},
+    {"debug_alloc",        WR_LOG_DEBUG},
+    {"debug_mutex",              WR_LOG_DEBUG},
+    {"debug_event",WR_LOG_DEBUG},
+    {"debug_http",   WR_LOG_DEBUG},
+    {"debug_mail",              WR_LOG_DEBUG},
+    {"debug_stream",WR_LOG_DEBUG},
+    {0 },
 };
 
 static int read_level(struct conf_load *load, const struct conf_node *node, int *out)

@@ -43,18 +43,18 @@ static const struct fast {
     uint8_t kind;
     uint32_t data;
 } fast[] = {
-    {"remote_addr", OP_REMOTE_ADDR, 0},
-    {"remote_user", OP_REMOTE_USER, 0},
-    {"time_local", OP_TIME_LOCAL, 0},
-    {"time_iso8601", OP_TIME_ISO8601, 0},
-    {"msec", OP_MSEC, 0},
-    {"request_time", OP_REQUEST_TIME, 0},
-    {"status", OP_STATUS, 0},
-    {"bytes_sent", OP_BYTES_SENT, 0},
-    {"body_bytes_sent", OP_BODY_BYTES_SENT, 0},
-    {"request", OP_REQUEST, 0},
-    {"http_referer", OP_FIELD, WR_H_REFERER},
-    {"http_user_agent", OP_FIELD, WR_H_USER_AGENT},
+    {"remote_addr",     OP_REMOTE_ADDR,     0              },
+    {"remote_user",     OP_REMOTE_USER,     0              },
+    {"time_local",      OP_TIME_LOCAL,      0              },
+    {"time_iso8601",    OP_TIME_ISO8601,    0              },
+    {"msec",            OP_MSEC,            0              },
+    {"request_time",    OP_REQUEST_TIME,    0              },
+    {"status",          OP_STATUS,          0              },
+    {"bytes_sent",      OP_BYTES_SENT,      0              },
+    {"body_bytes_sent", OP_BODY_BYTES_SENT, 0              },
+    {"request",         OP_REQUEST,         0              },
+    {"http_referer",    OP_FIELD,           WR_H_REFERER   },
+    {"http_user_agent", OP_FIELD,           WR_H_USER_AGENT},
 };
 
 /* ---- escaping ------------------------------------------------------------------------------------------- */
@@ -354,8 +354,11 @@ static int read_escape(struct conf_load *load, const struct conf_node *node,
                        struct wr_span text, uint8_t *out)
 {
     static const struct conf_enum kinds[] = {
-        {"default", LOG_ESCAPE_DEFAULT}, {"json", LOG_ESCAPE_JSON}, {"none", LOG_ESCAPE_NONE},
-        {0}};
+        {"default",        LOG_ESCAPE_DEFAULT},
+        {"json",                LOG_ESCAPE_JSON},
+        {"none",LOG_ESCAPE_NONE},
+        {0          }
+    };
     for (const struct conf_enum *e = kinds; e->name; e++) {
         if (!wr_span_eq(text, wr_span_str(e->name)))
             continue;

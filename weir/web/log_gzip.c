@@ -44,7 +44,7 @@ static int pack(const struct wr_heap *heap, int level, struct wr_span in, char *
     z_stream z = {.zalloc = cell_alloc, .zfree = cell_free, .opaque = &h};
     if (deflateInit2(&z, level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return -ENOMEM;
-    z.next_in = (z_const Bytef *)in.p;
+    z.next_in = (Bytef *)(uintptr_t)in.p; /* zlib reads it only */
     z.avail_in = (uInt)in.n;
     z.next_out = (Bytef *)out;
     z.avail_out = (uInt)room;

@@ -14,15 +14,42 @@
 /* ---- syslog:server=ADDRESS[,facility=F][,severity=S][,tag=T][,nohostname] -------------------------------- */
 
 static const struct conf_enum facilities[] = {
-    {"kern", 0},    {"user", 1},    {"mail", 2},    {"daemon", 3},  {"auth", 4},
-    {"intern", 5},  {"lpr", 6},     {"news", 7},    {"uucp", 8},    {"clock", 9},
-    {"authpriv", 10}, {"ftp", 11},  {"ntp", 12},    {"audit", 13},  {"alert", 14},
-    {"cron", 15},   {"local0", 16}, {"local1", 17}, {"local2", 18}, {"local3", 19},
-    {"local4", 20}, {"local5", 21}, {"local6", 22}, {"local7", 23}, {0},
+    {"kern",     0},
+    {"user",          1},
+    {"mail",2},
+    {"daemon",     3},
+    {"auth",          4},
+    {"intern",     5},
+    {"lpr",     6},
+    {"news",          7},
+    {"uucp",     8},
+    {"clock",      9},
+    {"authpriv",          10},
+    {"ftp",11},
+    {"ntp",     12},
+    {"audit",          13},
+    {"alert",    14},
+    {"cron", 15},
+    {"local0",          16},
+    {"local1",         17},
+    {"local2",      18},
+    {"local3",          19},
+    {"local4",20},
+    {"local5",    21},
+    {"local6",          22},
+    {"local7",        23},
+    {0  },
 };
 static const struct conf_enum severities[] = {
-    {"emerg", 0}, {"alert", 1},  {"crit", 2}, {"error", 3}, {"warn", 4},
-    {"notice", 5}, {"info", 6}, {"debug", 7}, {0},
+    {"emerg", 0},
+    {"alert",       1},
+    {"crit",2},
+    {"error",  3},
+    {"warn",       4},
+    {"notice",     5},
+    {"info",  6},
+    {"debug",       7},
+    {0 },
 };
 
 static bool find_name(const struct conf_enum *table, struct wr_span name, uint8_t *out)
@@ -135,9 +162,10 @@ int log_dest_new(struct conf_load *load, const struct conf_node *node, uint32_t 
     if (wr_span_has_prefix(path, WR_LIT("syslog:"))) {
         r = parse_syslog(load, node, word, wr_span_sub(path, 7, path.n), is_error_log, &d->def);
     } else if (wr_span_has_prefix(path, WR_LIT("memory:"))) {
-        return conf_fail(load, node, word,
-                         "memory logs do not exist here: every worker keeps its last events in a "
-                         "flight recorder instead");
+        return conf_fail(
+            load, node, word,
+            "memory logs do not exist here: every worker keeps its last events in a "
+            "flight recorder instead");
     } else if (is_error_log && wr_span_eq(path, WR_LIT("stderr"))) {
         d->def.kind = WR_LOG_TO_STDERR;
     } else {
