@@ -321,6 +321,13 @@ int wr_os_rename(const char *from, const char *to)
     return 0;
 }
 
+int wr_os_mkdir(const char *path, mode_t mode)
+{
+    (void)path;
+    (void)mode;
+    return -ENOSYS;
+}
+
 int wr_os_unlink(const char *path)
 {
     sim_enter();

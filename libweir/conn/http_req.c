@@ -109,6 +109,11 @@ int wr_http_req_keep_head_(struct wr_http_req *req)
 
 /* ---- what came ---------------------------------------------------------------------------------------- */
 
+int wr_http_keep_head(struct wr_http_req *req)
+{
+    return wr_http_req_keep_head_(req);
+}
+
 const struct wr_head *wr_http_head(const struct wr_http_req *req)
 {
     return &req->head;

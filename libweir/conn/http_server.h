@@ -260,6 +260,9 @@ void wr_http_touch(struct wr_http_req *req);
 bool wr_http_keep_alive(struct wr_http_req *req);
 void wr_http_set_close(struct wr_http_req *req);
 const struct wr_head *wr_http_head(const struct wr_http_req *req);
+/* The head's bytes move now to where they stay for the request's life, instead of when the handler returns:
+ * spans taken from here on are good until the end. 0 or WR_E_BUDGET. */
+WR_MUST int wr_http_keep_head(struct wr_http_req *req);
 enum wr_method wr_http_method(const struct wr_http_req *req);
 struct wr_span wr_http_path(const struct wr_http_req *req); /* as sent, without the query */
 struct wr_span

@@ -101,6 +101,7 @@ int wr_os_ftruncate(int fd, off_t n) WR_MUST;
 int wr_os_fsync(int fd);
 int wr_os_rename(const char *from, const char *to) WR_MUST;
 int wr_os_unlink(const char *path);
+int wr_os_mkdir(const char *path, mode_t mode) WR_MUST;
 /* resolve: RESOLVE_* of openat2(2), 0 for none. dirfd: AT_FDCWD. -ENOSYS where the kernel lacks it. */
 int wr_os_openat2(int dirfd, const char *path, int flags, uint64_t resolve) WR_MUST;
 int wr_os_statat(int dirfd, const char *path, struct stat *out,

@@ -195,6 +195,11 @@ int wr_os_rename(const char *from, const char *to)
     return WR_OS_ONCE(rename(from, to));
 }
 
+int wr_os_mkdir(const char *path, mode_t mode)
+{
+    return WR_OS_ONCE(mkdir(path, mode));
+}
+
 int wr_os_unlink(const char *path)
 {
     return WR_OS_ONCE(unlink(path));

@@ -10,6 +10,7 @@
 #include "weir/web/core.h"
 #include "weir/web/load.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>

@@ -37,10 +37,8 @@ static const char *command_name(const char *word)
 {
     static const char *const alias[][2] = {
         {"--help",     "help"    },
-        {"-h",         "help"    },
         {"--selftest", "selftest"},
-        {"--version",  "version" },
-        {"-v",         "version" }
+        {"--version",  "version" }
     };
     for (size_t i = 0; i < WR_ARRAY_LEN(alias); i++)
         if (strcmp(word, alias[i][0]) == 0)
@@ -58,6 +56,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < WR_ARRAY_LEN(commands); i++)
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
+    if (argv[1][0] == '-') /* nginx's switches */
+        return cmd_server(argc, argv);
     (void)fprintf(stderr, "weir: unknown command \"%s\"; `weir help` lists them\n", argv[1]);
     return CMD_USAGE;
 }

@@ -141,6 +141,8 @@ static int set_map(struct conf_load *load, const struct conf_node *node,
 
 static int settle(struct conf_load *load, struct conf_scope *scope)
 {
+    if (!scope->at[CONF_AT_LOCATION])
+        return 0; /* outside of http */
     const struct charset_http *http = scope->at[CONF_AT_HTTP][WEB_charset];
     const struct charset_location *conf = scope->at[CONF_AT_LOCATION][WEB_charset];
     const struct charset_name *from = &conf->source, *to = &conf->target;

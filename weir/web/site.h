@@ -50,9 +50,10 @@ struct web_listen {
 
 struct web_generation {
     struct wr_arena *arena;
-    void **core;       /* by module, core level */
-    void **main;       /* by module, http level; NULL without an http block */
-    void **outer_conf; /* by module, location level of http */
+    struct wr_span prefix; /* what relative paths stand behind, with its slash */
+    void **core;           /* by module, core level */
+    void **main;           /* by module, http level; NULL without an http block */
+    void **outer_conf;     /* by module, location level of http */
     struct web_listen **listens;
     struct web_server **servers;
     struct web_location *
@@ -65,9 +66,15 @@ struct web_generation {
     bool has_http;
 };
 
-/* Takes nodes of conf_parse_*; messages through the load. old: whose zones may go on; may be NULL. */
+struct web_load_options {
+    struct wr_span prefix;            /* of relative paths: "/usr/share/weir/"; may be empty */
+    const struct web_generation *old; /* whose zones may go on; may be NULL */
+};
+
+/* Takes nodes of conf_parse_*; messages through the load. */
 WR_MUST int web_generation_load(struct conf_load *load, const struct conf_node *nodes,
-                                const struct web_generation *old, struct web_generation **out);
+                                const struct web_load_options *options,
+                                struct web_generation **out);
 /* Gives up the zones; the arena goes after it. Takes NULL. */
 void web_generation_drop(struct web_generation **g);
 
@@ -88,10 +95,15 @@ WR_MUST int site_location_new(struct conf_load *load, const struct conf_node *no
 /* The location or server of the scope that directives are applied in; NULL. */
 struct web_location *site_scope_location(const struct conf_load *load);
 struct web_server *site_scope_server(const struct conf_load *load);
+/* Is the location (around an `if` in it) given by a pattern? */
+bool site_location_is_regex(const struct web_location *l);
 conf_setter site_set_server, site_set_location, site_set_listen, site_set_server_name,
     site_set_limit_except;
 /* A larger array when it is full; for lists of pointers. */
 WR_MUST int site_push(struct wr_arena *a, void ***list, uint32_t *n, uint32_t *cap, void *p);
+
+/* A path behind the prefix unless it is absolute or begins with a variable; NUL-terminated. */
+WR_MUST int site_path(const struct conf_load *load, struct wr_span path, struct wr_span *out);
 
 /* ---- for requests ------------------------------------------------------------------------------------- */
 
@@ -109,5 +121,7 @@ enum site_found {
 };
 enum site_found site_location(struct web_req *r, const struct web_location **out);
 const struct web_location *site_named(const struct web_server *s, struct wr_span name);
+/* The location itself, or what limit_except has for this method. */
+const struct web_location *site_for_method(const struct web_location *l, struct wr_span method);
 
 #endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WEB_WORKER_H
+#define WEB_WORKER_H
+
+/*
+ * A worker: what serves a generation in one process and loop.
+ *
+ *     w.loop = loop; w.log = log; ...           the process's
+ *     web_worker_start(&w, generation, fds, n)  modules' `start`, then an HTTP server per socket
+ *     wr_loop_run(loop)
+ *     web_worker_stop(&w, grace_ms, stopped)    graceful; web_worker_close: now
+ *
+ * 1. One worker serves one generation. A process that reloads in place starts a second worker and stops the
+ *    first; both may live on one loop.
+ * 2. The generation outlives the worker; the worker outlives its last connection.
+ *
+ * The caller owns the struct and what the public fields point to.
+ */
+
+#include "libweir/conn/http_server.h"
+#include "weir/web/web.h"
+
+struct wr_log;
+struct wr_seat;
+struct wr_resolver;
+struct wr_recorder;
+
+/* A listening socket for an address of the generation. fd -1: open one here. */
+struct web_worker_fd {
+    const struct web_listen *listen;
+    int fd;
+};
+
+struct web_worker {
+    /* The process's; all but the loop may be NULL. */
+    struct wr_loop *loop;
+    struct wr_log *log;
+    struct wr_seat *seat;
+    struct wr_recorder *recorder;
+    struct wr_resolver *resolver;
+    uint32_t number;
+    void *owner;
+    /* A connection has come or gone; for boards of open connections. May be NULL. */
+    void (*on_conn)(struct web_worker *w, struct wr_http_conn *conn, bool open);
+    /* A request begins (done false) or is over. May be NULL. */
+    void (*on_request)(struct web_worker *w, struct web_req *r, bool done);
+    /* private */
+    struct web_generation *generation;
+    struct web_door *doors;
+    uint32_t ndoors, open;
+    struct wr_pool requests;
+    struct wr_arena_source arenas;
+    struct wr_date_cache date;
+    char date_line[48];
+    int64_t date_s;
+    void (*stopped)(struct web_worker *w);
+    uint64_t stub[4]; /* requests, reading, writing, waiting: stub_status's */
+    bool started;
+};
+
+/* The server of one socket. */
+struct web_door {
+    struct web_worker *worker;
+    struct web_listen *listen;
+    struct wr_http_server *http;
+};
+
+WR_MUST int web_worker_start(struct web_worker *w, struct web_generation *g,
+                             const struct web_worker_fd *fds, uint32_t nfds);
+/* No new connections; those that are open end within grace_ms. */
+void web_worker_stop(struct web_worker *w, uint64_t grace_ms,
+                     void (*stopped)(struct web_worker *w));
+/* Now. Connections end at once; memory goes at the end of the loop's turn, then web_worker_free. */
+void web_worker_close(struct web_worker *w);
+void web_worker_free(struct web_worker *w);
+/* Counters of all its doors together. */
+struct wr_http_stats web_worker_stats(const struct web_worker *w);
+/* The wall clock in seconds, and the Date field with its CRLF, formed once a second. */
+struct wr_span web_worker_date(struct web_worker *w);
+
+/* In place of a master: loop, sockets, signals; TERM, INT and QUIT end it. For `master_process off`. 0 or negative. */
+int web_worker_run_alone(struct web_generation *g, struct wr_log *log);
+
+#endif
