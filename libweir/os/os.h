@@ -123,6 +123,9 @@ pid_t wr_os_getpid(void);
 int wr_os_hostname(char *out, size_t n) WR_MUST; /* terminated */
 /* Seconds since 1970 as a calendar has them: in the machine's time zone, or in UTC. */
 void wr_os_calendar(int64_t s, bool utc, struct tm *out);
+/* Addresses of a host by the system's resolver: waits for the network. How many, 0 to max, or -errno. At start
+ * only; a loop asks io/resolve. */
+int wr_os_resolve(const char *host, struct sockaddr_storage *out, unsigned max) WR_MUST;
 int wr_os_realpath(const char *path, char out[static 4096]) WR_MUST;
 int wr_os_thread_count(void); /* threads of this process; -errno when unknown */
 /* 1 and *out_status (as waitpid's) when the process has ended, 0 while it runs. Never waits. */

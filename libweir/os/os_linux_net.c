@@ -5,8 +5,11 @@
 #include "libweir/os/os.h"
 #include "libweir/os/os_linux.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -166,4 +169,22 @@ int wr_os_pipe(int fds[2], int size_hint)
         0) /* over the user's quota the kernel keeps its own size, which works too */
         (void)fcntl(fds[0], F_SETPIPE_SZ, size_hint);
     return 0;
+}
+
+int wr_os_resolve(const char *host, struct sockaddr_storage *out, unsigned max)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    int rc = getaddrinfo(host, NULL, &hints, &list), n = 0;
+    if (rc == EAI_SYSTEM)
+        return -errno;
+    if (rc)
+        return rc == EAI_MEMORY ? -ENOMEM : 0;
+    for (const struct addrinfo *a = list; a && (unsigned)n < max; a = a->ai_next) {
+        if (a->ai_addrlen > sizeof(out[n]))
+            continue;
+        out[n] = (struct sockaddr_storage){0};
+        memcpy(&out[n++], a->ai_addr, a->ai_addrlen);
+    }
+    freeaddrinfo(list);
+    return n;
 }
