@@ -15,7 +15,7 @@ worker_rlimit_nofile 20000;
 events { worker_connections 18000; }
 http {
     access_log off;
-    client_body_temp_path %(dir)s/b; proxy_temp_path %(dir)s/p; fastcgi_temp_path %(dir)s/f; uwsgi_temp_path %(dir)s/u; scgi_temp_path %(dir)s/s;
+    client_body_temp_path %(dir)s/b; %(nginx)s
     client_max_body_size 10m;
     server {
         listen 127.0.0.1:%(port)d backlog=4096;
@@ -125,7 +125,8 @@ def main():
         f.write(b"x" * (8 << 20))
     conf = os.path.join(folder, "conf")
     with open(conf, "w", encoding="utf-8") as f:
-        f.write(CONF % {"dir": folder, "port": port})
+        folders = "" if a.server == "weir" else "".join("%s_temp_path %s/%s; " % (w, folder, w) for w in ("proxy", "fastcgi", "uwsgi", "scgi"))
+        f.write(CONF % {"dir": folder, "port": port, "nginx": folders})
     binary = os.path.join(BUILD, "weir") if a.server == "weir" else a.server
     server = subprocess.Popen(["taskset", "-c", "0", binary, "-p", folder, "-c", conf], stdin=subprocess.DEVNULL)
     os.sched_setaffinity(0, {1})

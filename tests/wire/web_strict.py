@@ -117,7 +117,7 @@ CONF = """daemon off; worker_processes 1; pid %(dir)s/pid; error_log %(dir)s/err
 events { worker_connections 512; }
 http {
     access_log off;
-    client_body_temp_path %(dir)s/b; proxy_temp_path %(dir)s/p; fastcgi_temp_path %(dir)s/f; uwsgi_temp_path %(dir)s/u; scgi_temp_path %(dir)s/s;
+    client_body_temp_path %(dir)s/b; %(nginx)s
     server {
         listen 127.0.0.1:%(port)d;
         location / { return 200 "answered\\n"; }
@@ -148,7 +148,9 @@ class Peer:
         self.dir = tempfile.mkdtemp(prefix="strict-")
         os.chmod(self.dir, 0o755)
         self.port = free_port()
-        names = {"dir": self.dir, "port": self.port}
+        names = {"dir": self.dir, "port": self.port, "nginx": ""}
+        if name == "nginx":  # folders that it makes at its start whether it proxies or not
+            names["nginx"] = "".join("%s_temp_path %s/%s; " % (w, self.dir, w) for w in ("proxy", "fastcgi", "uwsgi", "scgi"))
         with open(os.path.join(self.dir, "conf"), "w", encoding="utf-8") as f:
             f.write(conf % names)
         with open(os.path.join(self.dir, "smuggled"), "w", encoding="utf-8") as f:
