@@ -10,12 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PID_FIRST 1000
+#define PIDS      60000u
+
+enum {
+    EXCUSE_END = 1,
+    EXCUSE_RESET = 2
+};
+
 struct crowd {
     struct crowd_options o;
     struct crowd_tally t;
     struct client *clients;
     unsigned done;
-    uint64_t excused_until;
+    uint8_t excuse[PIDS]; /* of processes, by their number */
+    bool unserved_excused;
 };
 
 /*
@@ -80,8 +89,19 @@ static void client_end(struct client *c, uint64_t *counter)
     client_pause(c);
 }
 
+static bool client_excused(const struct client *c, bool reset)
+{
+    const struct crowd *w = c->crowd;
+    pid_t server = sim_peer_server(c->peer);
+    if (server == -2)
+        return w->o.timeout_allowed || w->unserved_excused;
+    if (server < PID_FIRST || (unsigned)(server - PID_FIRST) >= PIDS)
+        return w->unserved_excused;
+    return w->excuse[server - PID_FIRST] & (reset ? EXCUSE_RESET : EXCUSE_END);
+}
+
 /* The server ended it. Is that all right? */
-static void client_lost(struct client *c, const char *how)
+static void client_lost(struct client *c, const char *how, bool reset)
 {
     struct crowd_tally *t = &c->crowd->t;
     if (c->temper == SILENT || c->temper == STALLER) {
@@ -93,12 +113,13 @@ static void client_lost(struct client *c, const char *how)
         client_end(c, &t->answered);
         return;
     }
-    if (!c->crowd->o.ends_allowed && !c->excused) {
+    if (!c->crowd->o.ends_allowed && !client_excused(c, reset)) {
         sim_violation(
             "I2 lost connection: client %u: %s after %u of %u answers (sent %u, %zu bytes "
-            "unsent, temper %d), connected for %llu ms",
+            "unsent, temper %d), connected for %llu ms, served by %d",
             c->serial, how, c->answered, c->to_send, c->sent, c->out_n, c->temper,
-            (unsigned long long)((sim_now() - c->connected_at) / SIM_MS));
+            (unsigned long long)((sim_now() - c->connected_at) / SIM_MS),
+            sim_peer_server(c->peer));
     }
     client_end(c, c->answered || c->sent ? &t->cut : &t->shed);
 }
@@ -189,7 +210,7 @@ static void client_readable(struct sim_peer *peer, void *arg)
         if (r == -EAGAIN)
             return;
         if (r <= 0) {
-            client_lost(c, r == 0 ? "closed" : r == -ECONNRESET ? "reset" : "broken");
+            client_lost(c, r == 0 ? "closed" : r == -ECONNRESET ? "reset" : "broken", r < 0);
             return;
         }
         if (c->temper == SILENT || c->temper == STALLER)
@@ -220,7 +241,8 @@ static void client_connected(struct sim_peer *peer, void *arg, int err)
     struct crowd *w = c->crowd;
     if (err) {
         w->t.refused++;
-        if (!w->o.refusal_allowed && !w->o.ends_allowed && !c->excused)
+        if (!w->o.refusal_allowed && !w->o.ends_allowed && !w->unserved_excused &&
+            !(w->o.timeout_allowed && err == -ETIMEDOUT))
             sim_violation("I2 refused: client %u: connect says %s", c->serial, strerror(-err));
         client_pause(c);
         return;
@@ -249,7 +271,6 @@ static void client_begin(struct client *c)
     while (!(w->o.tempers & (1u << c->temper)));
     c->sent = c->answered = 0;
     c->half_closed = false;
-    c->excused = sim_now() < w->excused_until;
     c->to_send = 1 + (unsigned)sim_rand(w->o.requests_max);
     c->token = sim_rand(UINT64_MAX);
     w->t.dialled++;
@@ -337,12 +358,15 @@ const struct crowd_tally *crowd_tally(const struct crowd *w)
     return &w->t;
 }
 
-void crowd_excuse(struct crowd *w, uint64_t for_ns)
+void crowd_excuse(struct crowd *w, pid_t server, bool resets)
 {
-    if (sim_now() + for_ns > w->excused_until)
-        w->excused_until = sim_now() + for_ns;
-    for (unsigned i = 0; i < w->o.clients; i++)
-        w->clients[i].excused = true;
+    WR_ASSERT(server >= PID_FIRST && (unsigned)(server - PID_FIRST) < PIDS);
+    w->excuse[server - PID_FIRST] |= EXCUSE_END | (resets ? EXCUSE_RESET : 0);
+}
+
+void crowd_excuse_unserved(struct crowd *w)
+{
+    w->unserved_excused = true;
 }
 
 void crowd_check(const struct crowd *w)

@@ -64,6 +64,7 @@ struct crowd_options {
     bool
         errors_allowed; /* HTTP: 5xx and 408 are answers, too; the connection ends after them */
     bool refusal_allowed; /* connecting may fail */
+    bool timeout_allowed; /* connecting may time out where the queue is short */
     bool end_after_last;  /* the server closes behind the last answer */
 };
 
@@ -79,7 +80,10 @@ void crowd_free(struct crowd *c);
 bool crowd_done(const struct crowd *c);
 const struct crowd_tally *crowd_tally(const struct crowd *c);
 void crowd_check(const struct crowd *c); /* the balance; when nothing is open also the sum */
-/* An end is excused for the connections that are open now or begin within this time. */
-void crowd_excuse(struct crowd *c, uint64_t for_ns);
+/* The process dies, or was told to stop: whom it serves, now or later, may be cut. resets: also with a
+ * reset; else the end must be an orderly one. */
+void crowd_excuse(struct crowd *c, pid_t server, bool resets);
+/* The listener is going: whom nobody serves yet may be turned away. */
+void crowd_excuse_unserved(struct crowd *c);
 
 #endif

@@ -15,7 +15,7 @@ struct client {
     uint32_t host;
     unsigned connections_left, serial;
     enum temper temper;
-    bool connected, sending_over, excused, half_closed, over;
+    bool connected, sending_over, half_closed, over;
     unsigned to_send, sent, answered; /* requests of this connection */
     uint64_t token, connected_at;
     /* per request in flight: what the answer must be made of; ring */

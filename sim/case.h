@@ -25,6 +25,7 @@ struct sim_case {
     bool
         queue_may_wait; /* descriptors are scarce: the accept queue may stand still for a while */
     bool exit_any;      /* the service need not end with 0 */
+    bool orphans;       /* its first process has been killed */
     uint64_t time_limit_ns, queue_patience_ns; /* the latter 0: by queue_may_wait */
     /* before the crowds came */
     int base_fds, base_fds_first; /* of all processes, and of the first */

@@ -242,6 +242,8 @@ void sim_tcp_close_all(void);
 void sim_udp_close_all(void);
 size_t sim_unix_room(struct sim_file *f);
 size_t sim_tcp_room(struct sim_file *f);
+void sim_served(struct sim_file *f,
+                pid_t by); /* nothing happens unless it is a connection's end */
 unsigned sim_ports_waiting(void);
 void sim_ports_close(void);
 size_t sim_file_room(struct sim_file *f); /* bytes a send would take now */

@@ -46,6 +46,7 @@ int sim_fd_new(struct sim_file *f)
     }
     p->fds[fd] = f;
     p->fd_open++;
+    sim_served(f, p->pid);
     return (int)fd;
 }
 

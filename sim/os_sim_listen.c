@@ -192,6 +192,7 @@ static uint64_t about(uint64_t ns)
 static void embryo_give_up(struct sim_tcp *c)
 {
     sim_list_del(&c->in_queue);
+    sim_served(&c->f, -2);
     c->listener = NULL;
     c->linger_on = true;
     c->linger_s = 0;

@@ -164,6 +164,18 @@ void sim_hang_up(struct sim_peer **pp, bool reset)
         peer_free(p);
 }
 
+void sim_served(struct sim_file *f, pid_t by)
+{
+    struct sim_tcp *t = f->kind == SIM_TCP ? wr_container_of(f, struct sim_tcp, f) : NULL;
+    if (t && t->other)
+        t->other->served_by = by;
+}
+
+pid_t sim_peer_server(const struct sim_peer *p)
+{
+    return p->t->served_by;
+}
+
 /* Only the ends of processes count: what actors do to themselves is their own business. */
 void sim_look(struct sim_host_view *out)
 {

@@ -74,6 +74,7 @@ struct sim_tcp {
     struct sim_list queue, embryos;
     unsigned queued, backlog;
     uint64_t opened_at, queued_at;
+    pid_t served_by; /* the process that got the other end last; 0: none; see sim.h */
 };
 
 struct sim_tcp *tcp_make(int family);

@@ -202,6 +202,7 @@ static ssize_t unix_send(struct sim_file *f, const struct msghdr *h, int flags)
         for (unsigned i = 0; i < count; i++) {
             m->rights[i] = rights[i];
             rights[i]->refs++;
+            sim_served(rights[i], -1);
         }
     }
     sim_list_add(&to->messages, &m->node);

@@ -128,6 +128,9 @@ ssize_t sim_send(struct sim_peer *p, const void *bytes, size_t n);
 void sim_peer_shutdown(struct sim_peer *p);           /* no more bytes from here */
 void sim_peer_window(struct sim_peer *p, uint32_t n); /* receive buffer; 0: a zero window */
 void sim_hang_up(struct sim_peer **p, bool reset);    /* close, or abort with RST */
+/* The process that accepted the other end, or was passed it last; 0: it waits in a listener's queue; -1: it
+ * is being passed on; -2: it never came into the queue, which was full each time it was asked. */
+pid_t sim_peer_server(const struct sim_peer *p);
 
 /* Datagrams: a service gets each one; addresses are opaque to it. */
 struct sim_inet;

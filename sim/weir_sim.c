@@ -25,19 +25,10 @@
 #endif
 
 const struct scenario *const scenarios[] = {
-    &scenario_bare,
-    &scenario_http,
-    &scenario_log,
-    &scenario_pool,
-    &scenario_loop,
-    &scenario_serve,
-    &scenario_workers,
-    &scenario_scarce,
-    &scenario_resolve,
-    &scenario_connect,
-    &scenario_relay,
-    &scenario_client,
-    NULL,
+    &scenario_bare,    &scenario_http,    &scenario_log,     &scenario_pool,
+    &scenario_loop,    &scenario_serve,   &scenario_workers, &scenario_scarce,
+    &scenario_resolve, &scenario_connect, &scenario_relay,   &scenario_client,
+    &scenario_replace, &scenario_orphans, &scenario_gateway, NULL,
 };
 
 struct run {

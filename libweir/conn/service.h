@@ -43,9 +43,10 @@ struct wr_service_options {
     /* Both lists go up to the first without an address. */
     struct wr_server_options servers[WR_SERVICE_SERVERS];
     struct wr_http_options http[WR_SERVICE_SERVERS];
-    unsigned workers;   /* processes; 0: serve in this one */
-    const char *accept; /* "reuseport" (default), "exclusive", "notify", "fdpass" */
-    uint64_t grace_ms;  /* 0: 10 s */
+    unsigned workers; /* processes; 0: serve in this one */
+    /* "reuseport" (default; on a unix path "exclusive"), "exclusive", "notify", "fdpass" */
+    const char *accept;
+    uint64_t grace_ms;                 /* 0: 10 s */
     uint64_t memory_soft, memory_hard; /* per process; 0: no limit */
     const char *log_file;              /* NULL: standard error */
     unsigned log_level;                /* enum wr_log_level; 0: notice */

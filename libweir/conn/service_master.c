@@ -124,10 +124,20 @@ static int listen_on(bool reuse_port, void *arg)
     return rc ? rc : fd;
 }
 
+/* A path is bound by one socket only: in place of one each, the workers share it. */
+static enum wr_accept_mode mode_of(const struct master *m, struct service_port *p)
+{
+    struct wr_listen_options o;
+    const char *addr = wr_service_port_addr_(p, &o);
+    bool parsed = !addr || wr_addr_parse(wr_span_str(addr), &o.addr) == 0;
+    bool path = parsed && o.addr.kind == WR_ADDR_UNIX;
+    return path && m->mode == WR_ACCEPT_REUSEPORT ? WR_ACCEPT_EXCLUSIVE : m->mode;
+}
+
 static int open_share(struct master *m, struct service_port *p)
 {
     struct wr_service *s = &m->s;
-    struct wr_accept_share_options o = {.mode = m->mode,
+    struct wr_accept_share_options o = {.mode = mode_of(m, p),
                                         .workers = s->options->workers,
                                         .listen = listen_on,
                                         .arg = p,
@@ -144,7 +154,7 @@ static int open_share(struct master *m, struct service_port *p)
     if (wr_addr_of_socket(wr_accept_share_fd(m->shares[m->n_shares++], 0), &at) == 0)
         wr_addr_format(&at, text);
     WR_LOG(s->log, NOTICE, "service", "listening", "addr=%s accept=%s workers=%u", text,
-           wr_accept_mode_name(m->mode), o.workers);
+           wr_accept_mode_name(o.mode), o.workers);
     return 0;
 }
 
