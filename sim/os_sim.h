@@ -9,8 +9,8 @@
  * task's own stack; when it must wait it parks the task and returns to the scheduler. Kernel objects
  * are "files" (open file descriptions) with a reference count and a list of those who watch them.
  *
- * 1. The memory of a process (heap and stacks) lies at one fixed range of addresses, and only one
- *    process's memory is mapped there at a time. So nothing here may read or write a process's memory
+ * 1. The memory of a process (stacks and heap) lies at a fixed range of addresses of its family, and only
+ *    one process's memory is mapped there at a time. So nothing here may read or write a process's memory
  *    except in a call made by a task of that process, while it runs.
  * 2. Everything that can wake somebody goes through sim_wake with the poll bits as key (0: any), as
  *    in Linux; epoll's edges are these wakes, and poll() is asked again when events are collected.
@@ -140,13 +140,26 @@ struct sim_proc {
     struct rlimit limits[RLIM_NLIMITS];
     uint64_t cpu_ns;
     int memory_slot; /* where its range is parked; -1 once dead */
-    void *shadow;    /* of the sanitizer, while not mapped */
+    unsigned family;
+    size_t memory_size; /* of the range, what is there */
+    void *shadow;       /* of the sanitizer, while not mapped */
     unsigned stack_depth;
     uint64_t refuse_nth, heap_calls;
     size_t heap_live, heap_peak, heap_inherited, mapped;
     struct sim_event pause;
     bool paused;
 };
+
+/* ---- where processes' memory lies (os_sim_memory.c) ---------------------------------------------------- */
+#define SIM_BASE       0x200000000000ull
+#define SIM_PARK       0x210000000000ull
+#define SIM_FAMILY     (1ull << 30) /* from one family's range to the next one's */
+#define SIM_FAMILIES   8u
+#define SIM_PAGE_TABLE (2ull << 20)
+#define SIM_HEAP_SIZE  (96ull << 20)
+#define SIM_STACK_SIZE (256ull << 10)
+#define SIM_STACKS     48u
+#define SIM_RANGE      (SIM_HEAP_SIZE + SIM_STACKS * SIM_STACK_SIZE)
 
 struct sim_world {
     struct sim_options opt;
@@ -157,7 +170,8 @@ struct sim_world {
     uint32_t ready_count, ready_room;
     struct sim_list procs;
     struct sim_task *current;
-    struct sim_proc *mapped; /* whose memory lies in the range */
+    struct sim_proc *mapped[SIM_FAMILIES]; /* whose memory lies in the family's range */
+    unsigned families;
     pid_t last_pid;
     void *context; /* of the scheduler */
     char violation[512];
@@ -200,14 +214,6 @@ struct sim_file *sim_fd_get(int fd); /* NULL: bad descriptor; no new reference *
 int sim_fd_close(struct sim_proc *p, int fd);
 
 /* ---- coroutines and memory (os_sim_memory.c) ---------------------------------------------------------- */
-#define SIM_BASE       0x200000000000ull
-#define SIM_PARK       0x210000000000ull
-#define SIM_PAGE_TABLE (2ull << 20)
-#define SIM_HEAP_SIZE  (96ull << 20)
-#define SIM_STACK_SIZE (256ull << 10)
-#define SIM_STACKS     48u
-#define SIM_RANGE      (SIM_HEAP_SIZE + SIM_STACKS * SIM_STACK_SIZE)
-
 void sim_memory_new(struct sim_proc *p, struct sim_proc *parent); /* a copy, or empty */
 void sim_memory_drop(struct sim_proc *p);
 void sim_memory_map(struct sim_proc *p);

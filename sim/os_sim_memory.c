@@ -3,10 +3,11 @@
 /*
  * Coroutines and the memory of simulated processes.
  *
- * Every process has a range of its own: the heap first, stacks behind it. That of the running process lies
- * at SIM_BASE, the others' are parked: a switch moves two page tables and no page (both places are aligned
- * for that), so it costs no faults. Spawning copies the used part of the parent's range into the child's,
- * so that pointers stay good and writes stay private: fork, without a second thread of control.
+ * Every process has a range of its own: stacks first, the heap behind them. Processes of one family (a first
+ * one and whoever descends from it) have it at the same addresses, so that pointers stay good in a child,
+ * which begins with a copy; the range of that member which ran last lies there, the others' are parked. A
+ * switch within a family moves two page tables and no page (both places are aligned for that), so it costs
+ * no faults; a switch between families costs nothing.
  */
 
 #include "sim/os_sim.h"
@@ -34,7 +35,7 @@
 #define HEAP_DEAD    0x44454144u
 #define MARKED       256u /* bytes of a block that tell whether it is new or gone */
 
-/* At SIM_BASE, so that it is copied with the rest. */
+/* In the range, so that it is copied with the rest. */
 struct heap {
     void *free[HEAP_CLASSES];
     void *free_pages; /* unmapped page runs, reused by exact size */
@@ -47,19 +48,22 @@ struct heap_tag {
 };
 _Static_assert(sizeof(struct heap_tag) == 16, "keeps the alignment of 16");
 
-static inline char *range(uint64_t at)
+#define HEAP_AT    (SIM_STACKS * SIM_STACK_SIZE)
+#define HEAP_FIRST ((HEAP_AT + sizeof(struct heap) + 63) & ~63ull)
+
+static inline char *range(const struct sim_proc *p, uint64_t at)
 {
-    return (char *)(uintptr_t)(SIM_BASE + at); // NOLINT
+    return (char *)(uintptr_t)(SIM_BASE + p->family * SIM_FAMILY + at); // NOLINT
 }
 
-static struct heap *heap_here(void)
+static struct heap *heap_of(const struct sim_proc *p)
 {
-    return (struct heap *)(void *)range(0);
+    return (struct heap *)(void *)range(p, HEAP_AT);
 }
 
-static char *stack_top(unsigned slot)
+static char *stack_top(const struct sim_proc *p, unsigned slot)
 {
-    return range(SIM_HEAP_SIZE + (uint64_t)(slot + 1) * SIM_STACK_SIZE);
+    return range(p, (uint64_t)(slot + 1) * SIM_STACK_SIZE);
 }
 
 /* Plain stores: the C library's memcpy would look into the shadow, also for the shadow itself. */
@@ -88,7 +92,7 @@ struct shadow {
 /* Of what is mapped, into to's buffer: the used heap, and the stacks that p's tasks have. */
 static void shadow_save(struct sim_proc *to, const struct sim_proc *p)
 {
-    size_t heap_bytes = ((size_t)heap_here()->brk / 8 + 63) & ~(size_t)63;
+    size_t heap_bytes = ((size_t)(heap_of(p)->brk - HEAP_AT) / 8 + 63) & ~(size_t)63;
     unsigned slots = p->stack_depth + 1;
     for (struct sim_list *it = p->tasks.next; it != &p->tasks; it = it->next) {
         unsigned slot = wr_container_of(it, struct sim_task, node)->stack_slot;
@@ -105,14 +109,15 @@ static void shadow_save(struct sim_proc *to, const struct sim_proc *p)
     }
     s->heap_bytes = heap_bytes;
     s->stack_bytes = stack_bytes;
-    words_copy(s->words, shadow_of(range(0)), heap_bytes);
-    words_copy(s->words + heap_bytes / 8, shadow_of(range(SIM_HEAP_SIZE)), stack_bytes);
+    words_copy(s->words, shadow_of(range(p, HEAP_AT)), heap_bytes);
+    words_copy(s->words + heap_bytes / 8, shadow_of(range(p, 0)), stack_bytes);
 }
 
-static void shadow_load(const struct shadow *s)
+static void shadow_load(const struct sim_proc *p)
 {
-    words_copy(shadow_of(range(0)), s->words, s->heap_bytes);
-    words_copy(shadow_of(range(SIM_HEAP_SIZE)), s->words + s->heap_bytes / 8, s->stack_bytes);
+    const struct shadow *s = p->shadow;
+    words_copy(shadow_of(range(p, HEAP_AT)), s->words, s->heap_bytes);
+    words_copy(shadow_of(range(p, 0)), s->words + s->heap_bytes / 8, s->stack_bytes);
 }
 #endif
 
@@ -126,31 +131,42 @@ static char *parking(const struct sim_proc *p)
     return (char *)(uintptr_t)(SIM_PARK + (uint64_t)p->memory_slot * SIM_RANGE); // NOLINT
 }
 
-static void range_move(char *from, char *to)
+static void range_move(const struct sim_proc *p, char *from, char *to)
 {
-    void *at = mremap(from, SIM_RANGE, SIM_RANGE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    void *at = mremap(from, p->memory_size, p->memory_size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
     WR_ASSERT(at == to);
 }
 
 void sim_memory_map(struct sim_proc *p)
 {
-    struct sim_proc *before = sim_world->mapped;
+    struct sim_proc **mapped = &sim_world->mapped[p->family], *before = *mapped;
     if (before == p)
         return;
     if (before) {
 #if WR_ASAN
         shadow_save(before, before);
 #endif
-        range_move(range(0), parking(before));
+        range_move(before, range(before, 0), parking(before));
     }
-    range_move(parking(p), range(0));
-    sim_world->mapped = p;
+    range_move(p, parking(p), range(p, 0));
+    *mapped = p;
 #if WR_ASAN
     if (p->shadow)
-        shadow_load(p->shadow);
+        shadow_load(p);
     else
-        __asan_unpoison_memory_region(range(0), SIM_RANGE);
+        __asan_unpoison_memory_region(range(p, 0), SIM_RANGE);
 #endif
+}
+
+/* What a process does not use need not be moved; p is mapped. */
+static void range_grow(struct sim_proc *p, uint64_t need)
+{
+    uint64_t size = (need + SIM_PAGE_TABLE - 1) / SIM_PAGE_TABLE * SIM_PAGE_TABLE;
+    if (size <= p->memory_size)
+        return;
+    void *at = mremap(range(p, 0), p->memory_size, size, 0);
+    WR_ASSERT(at == range(p, 0));
+    p->memory_size = size;
 }
 
 NO_SANITIZER static bool blank(const uint64_t *words, size_t bytes)
@@ -170,8 +186,7 @@ static void copy_range(struct sim_proc *to, const char *from, const char *end)
             n = (size_t)(end - from);
         const uint64_t *words = (const uint64_t *)(const void *)from;
         if (!blank(words, n))
-            words_copy((uint64_t *)(void *)(parking(to) + ((uintptr_t)from - SIM_BASE)), words,
-                       n);
+            words_copy((uint64_t *)(void *)(parking(to) + (from - range(to, 0))), words, n);
         from += n;
     }
 }
@@ -192,21 +207,24 @@ static unsigned slot_free(void)
 void sim_memory_new(struct sim_proc *p, struct sim_proc *parent)
 {
     p->memory_slot = (int)slot_free();
-    void *at = mmap(parking(p), SIM_RANGE, PROT_READ | PROT_WRITE,
+    p->family = parent ? parent->family : sim_world->families++;
+    p->memory_size = parent ? parent->memory_size : HEAP_AT + SIM_PAGE_TABLE;
+    WR_ASSERT(p->family < SIM_FAMILIES);
+    void *at = mmap(parking(p), p->memory_size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     WR_ASSERT(at == parking(p));
     if (!parent) {
-        *(struct heap *)at = (struct heap){.brk = (sizeof(struct heap) + 63) & ~63ull};
+        *(struct heap *)(void *)(parking(p) + HEAP_AT) = (struct heap){.brk = HEAP_FIRST};
         return;
     }
     p->stack_depth = parent->stack_depth + 1;
-    WR_ASSERT(sim_world->mapped == parent && p->stack_depth < SIM_STACKS);
-    copy_range(p, range(0), range(heap_here()->brk));
+    WR_ASSERT(sim_world->mapped[p->family] == parent && p->stack_depth < SIM_STACKS);
+    copy_range(p, range(parent, HEAP_AT), range(parent, heap_of(parent)->brk));
     for (unsigned s = 0; s <= parent->stack_depth; s++) {
         /* The parent's own frames end here; those of its ancestors were copied whole. */
         char *low = s == parent->stack_depth ? (char *)__builtin_frame_address(0)
-                                             : stack_top(s) - SIM_STACK_SIZE;
-        copy_range(p, low, stack_top(s));
+                                             : stack_top(parent, s) - SIM_STACK_SIZE;
+        copy_range(p, low, stack_top(parent, s));
     }
 #if WR_ASAN
     shadow_save(p, parent);
@@ -217,10 +235,10 @@ void sim_memory_drop(struct sim_proc *p)
 {
     if (p->memory_slot < 0)
         return;
-    char *at = sim_world->mapped == p ? range(0) : parking(p);
-    if (sim_world->mapped == p)
-        sim_world->mapped = NULL;
-    munmap(at, SIM_RANGE);
+    bool mapped = sim_world->mapped[p->family] == p;
+    if (mapped)
+        sim_world->mapped[p->family] = NULL;
+    munmap(mapped ? range(p, 0) : parking(p), p->memory_size);
     p->memory_slot = -1;
     free(p->shadow);
     p->shadow = NULL;
@@ -319,7 +337,7 @@ static void context_free(struct sim_task *t)
 /* Needs the task's process mapped. */
 void sim_stack_prepare(struct sim_task *t)
 {
-    char *top = stack_top(t->stack_slot);
+    char *top = stack_top(t->proc, t->stack_slot);
     t->stack_low = top - SIM_STACK_SIZE;
 #if WR_ASAN
     __asan_unpoison_memory_region(t->stack_low, SIM_STACK_SIZE);
@@ -393,7 +411,7 @@ static bool heap_refuses(struct sim_proc *p)
 static void *heap_take(size_t n, size_t align)
 {
     struct sim_proc *p = sim_self();
-    struct heap *h = heap_here();
+    struct heap *h = heap_of(sim_self());
     size_t size, pad = align > 16 ? align : 0;
     unsigned c = heap_class(n + sizeof(struct heap_tag) + (WR_ASAN ? 16 : 0) + pad, &size);
     if (c >= HEAP_CLASSES || n > SIM_HEAP_SIZE)
@@ -409,9 +427,10 @@ static void *heap_take(size_t n, size_t align)
         if (pad) /* so that what follows the tag is aligned */
             at = ((at + sizeof(struct heap_tag) + align - 1) & ~(uint64_t)(align - 1)) -
                  sizeof(struct heap_tag);
-        if (at + size > SIM_HEAP_SIZE)
+        if (at + size > SIM_RANGE)
             return NULL;
-        block = range(at);
+        range_grow(p, at + size);
+        block = range(p, at);
         h->brk = at + size;
 #if WR_ASAN
         __asan_unpoison_memory_region(block, size); /* another process may have been here */
@@ -460,7 +479,7 @@ static void heap_free(void *ctx, void *user, size_t n)
 #if !WR_ASAN
     memset(user, 0xdd, tag->size < MARKED ? tag->size : MARKED);
 #endif
-    struct heap *h = heap_here();
+    struct heap *h = heap_of(sim_self());
 #if WR_ASAN
     __asan_unpoison_memory_region(user, sizeof(void *));
 #endif
@@ -492,7 +511,7 @@ const struct wr_heap *wr_os_heap(void)
 /* Pages come from the same range; a run that was unmapped serves the next of its size. */
 static char *pages_reuse(size_t n)
 {
-    struct heap *h = heap_here();
+    struct heap *h = heap_of(sim_self());
     void **link = &h->free_pages;
     while (*link) {
         struct heap_tag *tag = *link;
@@ -539,7 +558,7 @@ int sim_unmap_private(void *p, size_t n)
     tag->state = HEAP_DEAD;
     if (tag->owner == sim_self()->pid)
         sim_self()->mapped -= n;
-    struct heap *h = heap_here();
+    struct heap *h = heap_of(sim_self());
     memcpy(p, &h->free_pages, sizeof(void *));
     h->free_pages = tag;
     return 0;
@@ -547,5 +566,5 @@ int sim_unmap_private(void *p, size_t n)
 
 bool sim_address_private(const void *p)
 {
-    return (uintptr_t)p >= SIM_BASE && (uintptr_t)p < SIM_BASE + SIM_RANGE;
+    return (uintptr_t)p >= SIM_BASE && (uintptr_t)p < SIM_BASE + SIM_FAMILIES * SIM_FAMILY;
 }
