@@ -617,6 +617,13 @@ static int found_plain_shutdown(struct wr_stream *s)
     return wr_stream_plain_ops_.shutdown(s);
 }
 
+/* OpenSSL's macro for it casts the const away. */
+static bool name_server(SSL *ssl, const char *host)
+{
+    return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                    (void *)(uintptr_t)host) == 1;
+}
+
 static const struct wr_stream_ops found_plain_ops = {
     .name = "plain",
     .readv = found_plain_readv,
@@ -649,7 +656,7 @@ static int make_ssl(struct tls *t, SSL_CTX *ctx, const struct wr_tls_options *o)
         SSL_set_connect_state(ssl);
     else
         SSL_set_accept_state(ssl);
-    if (o->client && o->host && SSL_set_tlsext_host_name(ssl, o->host) != 1) {
+    if (o->client && o->host && !name_server(ssl, o->host)) {
         SSL_free(ssl);
         ERR_clear_error();
         return -EINVAL;
