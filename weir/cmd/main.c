@@ -8,19 +8,25 @@
 static int cmd_help(int argc, char **argv);
 
 static const struct cmd commands[] = {
-    {"errors",   "[NAME|CODE]", "what an error code means, where it happens and what to do",
-     cmd_errors                                                                                          },
-    {"help",     "",            "this list",                                                 cmd_help    },
-    {"selftest", "sandbox",     "tries what the sandbox of the workers must refuse",         cmd_selftest},
-    {"version",  "",            "the version of the program and the library",                cmd_version },
+    {"check",      "FILE",                               "what a correct configuration does not say as it was meant", cmd_check     },
+    {"directives", "[NAME]",                             "what is known of a directive, or of all",                   cmd_directives},
+    {"errors",     "[NAME|CODE]",                        "what an error code means, where it happens and what to do",
+     cmd_errors                                                                                                                     },
+    {"explain",    "FILE METHOD URL [-H 'NAME: VALUE']",
+     "which server and location answer, why, and what applies there",                                                 cmd_explain   },
+    {"help",       "",                                   "this list",                                                 cmd_help      },
+    {"selftest",   "sandbox",                            "tries what the sandbox of the workers must refuse",         cmd_selftest  },
+    {"version",    "",                                   "the version of the program and the library",                cmd_version   },
 };
 
 static void print_usage(FILE *to)
 {
-    (void)fprintf(to, "usage: weir COMMAND [ARGUMENT ...]\n\n");
+    (void)fprintf(
+        to, "usage: weir [-tTqvV] [-c FILE] [-p PREFIX] [-g DIRECTIVES] [-e FILE] [-s SIGNAL]\n"
+            "       weir COMMAND [ARGUMENT ...]\n\n");
     for (size_t i = 0; i < WR_ARRAY_LEN(commands); i++)
-        (void)fprintf(to, "  %-8s %-12s %s\n", commands[i].name, commands[i].args,
-                      commands[i].doc);
+        (void)fprintf(to, "  %-10s %s%s%s\n", commands[i].name, commands[i].args,
+                      commands[i].args[0] ? "\n             " : "", commands[i].doc);
     (void)fprintf(to, "\nExit status: 0 done, 1 not done, 64 wrong command line.\n");
 }
 
@@ -32,32 +38,28 @@ static int cmd_help(int argc, char **argv)
     return CMD_OK;
 }
 
-/* The words that every program answers, whatever its subcommands are called. */
+/* What begins with a dash is nginx's switches, but for the words that every program answers. */
 static const char *command_name(const char *word)
 {
     static const char *const alias[][2] = {
         {"--help",     "help"    },
         {"--selftest", "selftest"},
-        {"--version",  "version" }
+        {"--version",  "version" },
     };
     for (size_t i = 0; i < WR_ARRAY_LEN(alias); i++)
         if (strcmp(word, alias[i][0]) == 0)
             return alias[i][1];
-    return word;
+    return word[0] == '-' ? NULL : word;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        print_usage(stderr);
-        return CMD_USAGE;
-    }
-    const char *name = command_name(argv[1]);
+    const char *name = argc < 2 ? NULL : command_name(argv[1]);
+    if (!name)
+        return cmd_server(argc, argv);
     for (size_t i = 0; i < WR_ARRAY_LEN(commands); i++)
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    if (argv[1][0] == '-') /* nginx's switches */
-        return cmd_server(argc, argv);
     (void)fprintf(stderr, "weir: unknown command \"%s\"; `weir help` lists them\n", argv[1]);
     return CMD_USAGE;
 }

@@ -212,6 +212,8 @@ static int parse(struct memory *m, struct conf_node **out_nodes)
     if (err)
         return err;
     m->config.nodes = file;
+    if (m->source.edit)
+        m->source.edit(m->source.ctx, load, file);
     struct conf_node **tail = &first;
     while (*tail)
         tail = &(*tail)->next;

@@ -31,6 +31,8 @@ struct web_source {
     /* severity: WEB_SAY_*; hint: what belongs below, or NULL. */
     void (*say)(void *ctx, int severity, const char *text, const char *hint);
     void *ctx;
+    /* May change the tree before its directives are applied; NULL. */
+    void (*edit)(void *ctx, struct conf_load *load, struct conf_node *nodes);
 };
 
 struct web_config {

@@ -44,6 +44,8 @@ struct web_worker {
     void (*on_conn)(struct web_worker *w, struct wr_http_conn *conn, bool open);
     /* A request begins (done false) or is over. May be NULL. */
     void (*on_request)(struct web_worker *w, struct web_req *r, bool done);
+    /* Takes what web_error has to say, at any level, in place of the log. May be NULL. */
+    void (*on_error)(struct web_worker *w, struct web_req *r, int level, const char *text);
     /* private */
     struct web_generation *generation;
     struct web_door *doors;
