@@ -8,8 +8,8 @@ WEIR = os.path.join(BUILD, "weir")
 NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if os.path.exists("/usr/sbin/nginx") else None)
 DIR = tempfile.mkdtemp(prefix="cmdline-")
 CONF = os.path.join(DIR, "t.conf")
-GOOD = "pid %s/pid; error_log %s/error.log; events { } http { access_log off; }\n" % (DIR, DIR)
-HEAD = "error_log %s/error.log; pid %s/pid;\n" % (DIR, DIR)
+GOOD = "pid %s/pid; events { }\n" % DIR
+HEAD = "pid %s/pid;\n" % DIR
 
 
 def write(text, name="t.conf"):
@@ -57,7 +57,7 @@ BAD = {
     "no argument": "events { }\nhttp { server { listen; } }\n",
     "too many arguments": "events { }\nhttp { sendfile on off; }\n",
     "flag": "events { }\nhttp { sendfile maybe; }\n",
-    "number": "events { worker_connections many; }\n",
+    "number": "worker_rlimit_nofile many;\n",
     "size": "events { }\nhttp { client_max_body_size 1x; }\n",
     "time": "events { }\nhttp { send_timeout 5q; }\n",
     "enum": "events { }\nhttp { satisfy some; }\n",
@@ -97,6 +97,8 @@ def test_messages():
         ok(code == 1 and mine and err.rstrip().endswith("weir: configuration file %s test failed" % CONF), "%s: refused" % name, err)
         if NGINX:
             theirs = emerg(run(NGINX, "-t", "-e", DIR + "/e", "-p", DIR, "-c", CONF)[2], "nginx")
+            if mine and theirs and " in /" not in theirs:  # weir knows the place, nginx does not
+                mine = mine.split(" in /")[0]
             equal(mine, theirs, "%s: %s" % (name, theirs))
 
 
@@ -177,7 +179,7 @@ def test_version():
 
 
 def test_man():
-    with open(os.path.join(os.path.dirname(__file__), "../../docs/man/weir.conf.5")) as f:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/man/weir.conf.5")) as f:
         page = f.read()
     _, out, _ = weir("directives", "--man")
     ok(out == page, "docs/man/weir.conf.5 is what `weir directives --man` prints", "run: weir directives --man > docs/man/weir.conf.5")

@@ -207,6 +207,7 @@ struct conf_load {
     /* private */
     uint32_t nfiles, includes;
     const struct conf_node *broken; /* the first mistake of grammar */
+    bool in_default; /* a row's default is being set: nobody is to be warned of it */
 };
 
 /* One block's worth of structs. */

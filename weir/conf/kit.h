@@ -128,7 +128,7 @@ static const struct conf_row kit_more_rows[] = {
     KIT_ROW("mode", CONF_HSL, 1, 1, 0, CONF_AT_LOCATION, conf_set_enum,
             KIT_AT(kit_location, mode), "auto", kit_modes),
     KIT_ROW("bits", CONF_HSL, 1, CONF_MANY, 0, CONF_AT_LOCATION, conf_set_bits,
-            KIT_AT(kit_location, bits), "a b", kit_bits),
+            KIT_AT(kit_location, bits), "a b a", kit_bits),
     KIT_ROW("size", CONF_HSL, 1, 1, 0, CONF_AT_LOCATION, conf_set_size,
             KIT_AT(kit_location, size), "1m", "off"),
     KIT_ROW("bufs", CONF_HSL, 2, 2, 0, CONF_AT_LOCATION, conf_set_bufs,

@@ -100,6 +100,8 @@ void conf_warn(struct conf_load *load, const struct conf_node *node, uint32_t wo
 {
     struct text what;
     va_list ap;
+    if (load->in_default)
+        return;
     va_start(ap, fmt);
     text_make(&what, load, fmt, ap);
     va_end(ap);

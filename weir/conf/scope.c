@@ -223,7 +223,9 @@ static int set_default(struct conf_load *load, struct conf_scope *scope,
         return err;
     struct conf_scope *outer = load->scope;
     load->scope = scope;
+    load->in_default = true;
     err = row->set(load, node, row, field);
+    load->in_default = false;
     load->scope = outer;
     return err;
 }

@@ -152,6 +152,7 @@ static void test_inherit(void)
        "who has said it himself is known");
     good("http { }");
     is_int(location_of(top->first_child)->rules.n, 1, "one default of rows that share a field");
+    is_str(files.said, "", "a default warns nobody");
     good("http { bits a a; }");
     is_str(files.said, "warn: duplicate value \"a\" in t.conf:1 | column 15", "a warning");
 }

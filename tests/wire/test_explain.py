@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""weir explain says what the server does: its answers about locations are compared with the server's own."""
+import os, re, shutil, subprocess, tempfile
+
+from wire import BUILD, done, equal, ok
+
+WEIR = os.path.join(BUILD, "weir")
+DIR = tempfile.mkdtemp(prefix="explain-")
+CONF = os.path.join(DIR, "t.conf")
+TEXT = r"""events { }
+http {
+  add_header A 1;
+  server {
+    listen 8081;
+    server_name a.example *.wild.example ~^re\d+\.example$;
+    root /srv/$host;
+    add_header B "two words";
+    send_timeout 7s;
+    location / { }
+    location = /exact { return 204; }
+    location /dir/ {
+      add_header C 3;
+      rewrite ^/dir/(.*)\.old$ /new/$1 last;
+      rewrite ^/dir/out/(.*)$ https://other.example/$1 permanent;
+      location ~ \.inner$ { keepalive_timeout 3s; }
+    }
+    location ^~ /static { alias /data/static; }
+    location ~ \.php$ { limit_except GET { deny all; } return 403; }
+    location /new { set $kind new; return 200 "$kind $arg_q"; }
+    location /loop { rewrite ^ /loop last; }
+    location /priv { internal; }
+    if ($http_x_mode = gone) { return 410; }
+  }
+  server { listen 8081; server_name b.example; location /x/ { allow 10.0.0.0/8; deny all; } }
+  server { listen 8082; rewrite ^/a$ /b; location /b { } }
+}
+"""
+
+
+def line_of(word):
+    return next(i + 1 for i, line in enumerate(TEXT.split("\n")) if word in line)
+
+
+def explain(method, url, *fields):
+    args = [WEIR, "explain", CONF, method, url]
+    for f in fields:
+        args += ["-H", f]
+    r = subprocess.run(args, capture_output=True, text=True, timeout=20)
+    return r.returncode, r.stdout, r.stderr
+
+
+# url, fields, what must be in the output, in this order; {word} stands for the line of that word.
+CASES = (
+    ("http://a.example:8081/plain", [], ["server    server  (F:{server {}): its server_name is the host", "location  location /  (F:{location / })", "the longest prefix, and no pattern matches", "file      /srv/a.example/plain"]),
+    ("http://a.example:8081/exact", [], ["location  location = /exact", "it is the URI", "answer    204"]),
+    ("http://x.wild.example:8081/", [], ["a wildcard of its server_name"]),
+    ("http://re12.example:8081/", [], ["a pattern of its server_name"]),
+    ("http://none.example:8081/", [], ["no server_name matches: the default of the address"]),
+    ("http://b.example:8081/x/y", [], ["(F:{b.example})", "allow                      10.0.0.0/8  (F:{10.0.0.0})", "deny                       all"]),
+    ("http://a.example:8081/dir/f.old?q=7", [], ["location  location /dir/", 'matches "/dir/f.old"', "uri       /new/f", "location  location /new", 'answer    200', '$arg_q                     "7"']),
+    ("http://a.example:8081/dir/out/z", [], ["answer    301 Location: https://other.example/z"]),
+    ("http://a.example:8081/dir/f.inner", [], ["location  location ~ \\.inner$", "+ C: 3  (F:{add_header C})", "- B: two words  (F:{add_header B}; lost", "- A: 1", "send_timeout               7s  (F:{send_timeout})", "keepalive_timeout          3s  (F:{keepalive_timeout 3s})"]),
+    ("http://a.example:8081/static/x.php", [], ["+       location ~ \\.php$", "location  location ^~ /static", "^~ ends the search", "file      /data/static/x.php"]),
+    ("http://a.example:8081/x.php", [], ["location  location ~ \\.php$", "answer    403"]),
+    ("http://a.example:8081/loop", [], ["in a circle"]),
+    ("http://a.example:8081/priv", [], ["answer    404"]),
+    ("http://a.example:8081/", ["X-Mode: gone"], ["answer    410"]),
+    ("http://a.example:8082/a", [], ["address   0.0.0.0:8082", "uri       /b", "location  location /b"]),
+    ("/plain", [], ["address   0.0.0.0:8081", "location  location / "]),
+    ("http://a.example:8081/%2e%2e/x", [], ["refused"]),
+)
+
+
+def main():
+    with open(CONF, "w") as f:
+        f.write(TEXT)
+    for url, fields, wanted in CASES:
+        code, out, err = explain("GET", url, *fields)
+        at, missing = 0, None
+        for text in wanted:
+            text = re.sub(r"F:\{(.*?)\}(?=\)|;)", lambda m: "%s:%d" % (CONF, line_of(m.group(1))), text)
+            found = out.find(text, at)
+            if found < 0:
+                missing = text
+                break
+            at = found + len(text)
+        ok(missing is None and code == (1 if "refused" in wanted else 0), "%s %s" % (url, fields), "missing: %s\n%s%s" % (missing, out, err))
+    code, out, _ = explain("POST", "http://a.example:8081/x.php")
+    ok("limit_except applies to POST" in out, "limit_except", out)
+    code, out, err = explain("GET", "ftp://x/")
+    equal(code, 64, "a URL that is none")
+    equal(explain("GET", "/", "Bad Field: x")[0], 1, "a field that is none is refused")
+    before = set(os.listdir(DIR))
+    explain("GET", "http://a.example:8081/plain")
+    equal(set(os.listdir(DIR)), before, "nothing is written")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        shutil.rmtree(DIR)
+    done()
