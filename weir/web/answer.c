@@ -278,7 +278,8 @@ static bool disabled_browser(const struct web_req *r)
 }
 
 /* absolute: where Location stands depends on who made it so. */
-static int put_all(struct writer *w, struct web_req *r, uint64_t length, bool absolute)
+static int put_all(struct writer *w, struct web_req *r, uint64_t length, bool absolute,
+                   bool keep)
 {
     struct top *t = top_of(r);
     struct web_out *o = &r->out;
@@ -296,7 +297,7 @@ static int put_all(struct writer *w, struct web_req *r, uint64_t length, bool ab
         FIELD(w, "Location", o->location);
     if (chunked)
         put(w, WR_LIT("Transfer-Encoding: chunked\r\n"));
-    if (wr_http_keep_alive(r->http))
+    if (keep)
         put(w, core_of(r->location)->keep_alive_line);
     else
         put(w, WR_LIT("Connection: close\r\n"));
@@ -329,10 +330,64 @@ int answer_head(struct top *t)
     if (need > STACK_MAX && !(mem = wr_arena_alloc(r->arena, need)))
         return -ENOMEM;
     struct writer w = {mem};
-    if (put_all(&w, r, length, absolute))
+    if (put_all(&w, r, length, absolute, wr_http_keep_alive(r->http)))
         return -ENOMEM;
     r->head_bytes = (uint64_t)(w.at - mem);
     return wr_http_begin_head(r->http, o->status, wr_span(mem, (size_t)(w.at - mem)), length);
+}
+
+/* ---- ready made ---------------------------------------------------------------------------------------------*/
+
+static int form_one(struct web_req *r, size_t need, bool keep, struct wr_span *out)
+{
+    char *mem = wr_arena_alloc(r->arena, need);
+    if (!mem)
+        return -ENOMEM;
+    struct writer w = {mem};
+    int err = put_all(&w, r, r->out.length, false, keep);
+    *out = wr_span(mem, (size_t)(w.at - mem));
+    return err;
+}
+
+int web_form_heads(struct web_req *r, struct web_formed *out)
+{
+    const struct web_out *o = &r->out;
+    size_t need = size_of(o);
+    if (o->location.n || o->status != 200 || o->length == WEB_LENGTH_UNKNOWN || !all_safe(o))
+        return -EINVAL;
+    int err = form_one(r, need, true, &out->keep);
+    if (!err)
+        err = form_one(r, need, false, &out->close);
+    ptrdiff_t at = wr_span_find(out->keep, WR_LIT("\r\nDate: "));
+    if (err || at < 0)
+        return err ? err : -EINVAL;
+    out->date_at = (uint32_t)at + 8;
+    out->date_s = 0;
+    return 0;
+}
+
+int web_send_formed(struct web_req *r, struct web_formed *f, struct wr_span body)
+{
+    struct request *q = request_of(r);
+    struct top *t = q->top;
+    if (!r->http || t->cut)
+        return WEB_ERROR;
+    struct wr_span date = web_worker_date(t->worker);
+    if (f->date_s != t->worker->date_s) {
+        memcpy((char *)(uintptr_t)f->keep.p + f->date_at, date.p + 6, WR_DATE_LEN);
+        memcpy((char *)(uintptr_t)f->close.p + f->date_at, date.p + 6, WR_DATE_LEN);
+        f->date_s = t->worker->date_s;
+    }
+    if (r->no_keepalive || disabled_browser(r))
+        wr_http_set_close(r->http);
+    struct wr_span head = wr_http_keep_alive(r->http) ? f->keep : f->close;
+    r->out.status = 200;
+    r->header_only = r->method == WR_METHOD_HEAD;
+    r->head_sent = t->begun = t->complete = q->last_given = q->finished = q->done = true;
+    r->head_bytes = head.n;
+    r->body_bytes = r->header_only ? 0 : body.n;
+    (void)wr_http_reply_bytes(r->http, 200, head, body); /* calls request_on_done */
+    return WEB_DONE;
 }
 
 /* ---- sending -------------------------------------------------------------------------------------------------------- */

@@ -286,6 +286,19 @@ void web_finish(struct web_req *r, int rc);
 WR_MUST int web_send_head(struct web_req *r);
 /* 0; 1: above the high mark, wait for on_drain; negative: the request is lost. */
 WR_MUST int web_send(struct web_req *r, struct web_piece *pieces);
+/*
+ * For a module that gives the same answer again and again: the heads of r->out as it is, for a connection that
+ * stays and for one that ends. They lie in r's arena; the module takes copies and hands them to web_send_formed,
+ * which renews the date in place.
+ */
+struct web_formed {
+    struct wr_span keep, close;
+    uint32_t date_at; /* of its 29 bytes, in both */
+    int64_t date_s;
+};
+WR_MUST int web_form_heads(struct web_req *r, struct web_formed *out);
+/* The whole answer at once, status 200, past all filters. What a handler returns. */
+int web_send_formed(struct web_req *r, struct web_formed *f, struct wr_span body);
 /* A whole small answer: head, body, end. type may be empty. What a handler returns. */
 int web_reply(struct web_req *r, int status, struct wr_span type, struct wr_span body);
 /* 301, 302 ...: what a handler returns. */
@@ -405,6 +418,8 @@ struct web_module {
     const struct web_phase_row *phases;    /* ends with fn NULL */
     int (*head_filter)(struct web_req *r); /* 0, or a status / WEB_ERROR */
     bool (*head_wanted)(const struct web_location *location);
+    /* Its head filter does the same to every answer there, conditions and ranges of requests apart. NULL: no. */
+    bool (*head_fixed)(const struct web_location *location);
     const struct web_var *variables; /* ends with name NULL */
     int (*log)(struct web_req *r);   /* when a request has ended: access logs */
     bool (*log_wanted)(const struct web_location *location);
