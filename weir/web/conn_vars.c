@@ -31,8 +31,10 @@ static int put_ip(struct web_req *r, const struct wr_addr *a, struct web_val *ou
 
 static int put_port(struct web_req *r, const struct wr_addr *a, struct web_val *out)
 {
-    if (!a || (a->kind != WR_ADDR_V4 && a->kind != WR_ADDR_V6))
-        return a && a->kind == WR_ADDR_UNIX ? web_val_set(out, WR_LIT("")) : 0;
+    if (!a || a->kind == WR_ADDR_NONE)
+        return 0;
+    if (a->kind == WR_ADDR_UNIX || !a->port)
+        return web_val_set(out, WR_LIT(""));
     return web_val_printf(r, out, "%u", a->port);
 }
 

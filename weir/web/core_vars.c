@@ -262,10 +262,9 @@ GET(get_body_bytes_sent)
     return put_num(r, sent > head ? sent - head : 0, out);
 }
 
-/* All of the answer has been given to the connection. */
 GET(get_request_completion)
 {
-    return web_val_set(out, r->main->logged ? WR_LIT("OK") : WR_LIT(""));
+    return web_val_set(out, web_complete(r->main) ? WR_LIT("OK") : WR_LIT(""));
 }
 
 GET(get_limit_rate)

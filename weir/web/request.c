@@ -159,6 +159,11 @@ static void finish(struct request *q, int rc)
         return;
     if (rc == WEB_NEXT)
         rc = 404;
+    if (!q->sub && !r->head_sent && (rc == 444 || rc == 499)) {
+        r->out.status = rc; /* for the log: the client gets nothing */
+        request_cut(q->top);
+        return;
+    }
     if (rc >= 200 && !r->head_sent) {
         rc = error_page(q, rc);
         if (rc == WEB_LATER)
@@ -452,7 +457,7 @@ void request_on_done(struct wr_http_req *http, const struct wr_http_done *done, 
         if (sent < r->head_bytes)
             r->head_bytes = sent;
         if (!r->head_sent)
-            r->out.status = done->status ? done->status : 499;
+            r->out.status = done->status ? done->status : r->out.status == 444 ? 444 : 499;
     }
     t->running++;
     log_all(r);
@@ -484,6 +489,12 @@ static void release(struct top *t)
 }
 
 /* ---- small questions --------------------------------------------------------------------------------------------------- */
+
+bool web_complete(const struct web_req *r)
+{
+    const struct top *t = request_of(r)->top;
+    return t->complete && !t->cut;
+}
 
 uint64_t web_bytes_sent(const struct web_req *r)
 {

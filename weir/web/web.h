@@ -326,6 +326,8 @@ int web_absolute(struct web_req *r, struct wr_span path, struct wr_span *out);
 struct wr_span web_field(const struct web_req *r,
                          struct wr_span name); /* of the request; p == NULL */
 
+/* The whole answer has been given to the connection: $request_completion. */
+bool web_complete(const struct web_req *r);
 /* $bytes_sent: what the kernel took when the request was cut short. */
 uint64_t web_bytes_sent(const struct web_req *r);
 struct wr_loop *web_loop(const struct web_req *r);
