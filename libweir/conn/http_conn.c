@@ -133,9 +133,9 @@ static const char *const plain_on_tls = "plain HTTP on a TLS port";
 static void refuse(struct wr_http_conn *c, struct wr_span in)
 {
     const struct wr_refusal *r = &c->req->parse.refusal;
-    c->req->head_at = in.p;
-    c->req->head_n =
-        in.n < c->head_limits->parse.max_head ? in.n : c->head_limits->parse.max_head;
+    uint64_t looked = c->req->parse.at > r->at ? c->req->parse.at : r->at;
+    c->req->head_at = in.p; /* as far as it was looked at, however much more came with it */
+    c->req->head_n = looked + 1 < in.n ? (size_t)looked + 1 : in.n;
     if (is_plain(c))
         wr_http_conn_refuse_(c, 497, plain_on_tls, WR_HTTP_REFUSED, 0);
     else

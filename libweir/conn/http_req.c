@@ -50,9 +50,9 @@ static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
         .end = end,
         .status = req->status,
         .err = err,
-        .refusal = req->refused             ? req->refusal
-                   : end == WR_HTTP_REFUSED ? wr_reason_text(why)
-                                            : NULL,
+        .refusal = end != WR_HTTP_REFUSED ? NULL
+                   : req->refused         ? req->refusal
+                                          : wr_reason_text(why),
         .body_in = req->body_in,
         .body_out = req->body_out,
         .bytes_in = wr_http_request_bytes(req),

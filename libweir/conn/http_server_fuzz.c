@@ -18,6 +18,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define REQUESTS_MAX 512
 #define BODY_MAX     512 /* of a body that is read whole */
@@ -25,10 +26,14 @@
 
 /* The options byte. */
 enum {
-    HALF_CLOSED = 1, /* serve_half_closed */
-    EAGER = 2,       /* what is held is answered between the pieces, not behind them */
-    SMALL = 4,       /* few requests, short heads */
-    IMPATIENT = 8,   /* the client ends without waiting for its answers */
+    HALF_CLOSED = 1,  /* serve_half_closed */
+    EAGER = 2,        /* what is held is answered between the pieces, not behind them */
+    SMALL = 4,        /* few requests, short heads */
+    IMPATIENT = 8,    /* the client ends without waiting for its answers */
+    REFUSE = 16,      /* on_refuse: the application answers what the server refuses ... */
+    REFUSE_LATE = 32, /* ... later */
+    PROXY = 64,       /* a PROXY header comes first */
+    WHEN_SENT = 128,  /* done_when_sent */
 };
 
 /* The ending byte, modulo. */
@@ -54,6 +59,7 @@ struct run {
     void (*resume)(struct run *r, struct wr_http_req *req);
     struct wr_op op;
     int client, first_fd, stopped;
+    bool late;       /* refusals are answered later */
     unsigned steps;  /* left for what goes on in steps */
     uint64_t taken;  /* bytes that a draining body has written */
     bool eof, ended; /* the server has ended; the client has */
@@ -200,6 +206,70 @@ static void in_pieces(struct run *r, struct wr_http_req *req, char what)
         (void)wr_http_end(req);
 }
 
+/* Heads of the application's own; what it says of the framing is what it does. */
+static void own_head(struct wr_http_req *req, char what)
+{
+    static const struct wr_http_conn_limits tight = {.max_requests = 2,
+                                                     .idle_timeout_ms = 1000,
+                                                     .max_life_ms = WR_FOREVER,
+                                                     .handler_timeout_ms = 1000,
+                                                     .body_timeout_ms = 1000,
+                                                     .send_timeout_ms = 1000,
+                                                     .max_body = 20};
+    if (what == 'z' && wr_http_set_limits(req, &tight) != 0) {
+        (void)wr_http_error(req, 413);
+        return;
+    }
+    bool chunks = what == 'H' && wr_http_head(req)->minor;
+    bool until = what == 'u' || (what == 'H' && !chunks);
+    char head[256];
+    if (until)
+        wr_http_set_close(req);
+    int n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\n%s%s\r\n",
+                     chunks  ? "Transfer-Encoding: chunked\r\n"
+                     : until ? ""
+                             : "Content-Length: 10\r\n",
+                     wr_http_keep_alive(req)
+                         ? wr_http_head(req)->minor ? "" : "Connection: keep-alive\r\n"
+                         : "Connection: close\r\n");
+    struct wr_span bytes = wr_span(head, (size_t)n);
+    if (what == 'i' && wr_http_interim(req, WR_LIT("HTTP/1.1 103 Hints\r\nA: b\r\n\r\n")) != 0)
+        return;
+    if (what == 'r') {
+        (void)wr_http_reply_bytes(req, 200, bytes, WR_LIT("0123456789"));
+        return;
+    }
+    uint64_t length = chunks ? WR_HTTP_CHUNKED : until ? WR_HTTP_UNTIL_CLOSE : 10;
+    if (wr_http_begin_head(req, 200, bytes, length) != 0 ||
+        wr_http_write(req, WR_LIT("0123456789")) < 0)
+        return;
+    if (chunks)
+        (void)wr_http_end_trailers(req, WR_LIT("X-Sum: 1\r\n"));
+    else
+        (void)wr_http_end(req);
+}
+
+static void refusal(struct run *r, struct wr_http_req *req)
+{
+    (void)r;
+    (void)wr_http_replyf(req, 400, "text/plain", "no: %.*s",
+                         WR_SPANF(wr_span_sub(wr_http_request_line(req), 0, 100)));
+}
+
+static void on_refuse(struct wr_http_req *req, int status, const char *reason, void *arg)
+{
+    struct run *r = arg;
+    WR_ASSERT(status >= 400 && reason && wr_http_request_line(req).n <= 65536);
+    if (r->held) { /* it waited for something: not any more */
+        WR_ASSERT(wr_op_end(&r->op));
+        r->held = NULL;
+    }
+    if (r->late)
+        hold(r, req, refusal);
+    else
+        refusal(r, req);
+}
+
 static void on_request(struct wr_http_req *req, void *arg)
 {
     struct run *r = arg;
@@ -228,6 +298,14 @@ static void on_request(struct wr_http_req *req, void *arg)
         return;
     case 'a':
         (void)wr_http_error(req, 404);
+        return;
+    case 'h':
+    case 'H':
+    case 'r':
+    case 'i':
+    case 'u':
+    case 'z':
+        own_head(req, what);
         return;
     case 's':
     case 'n':
@@ -394,7 +472,7 @@ static void check_responses(const struct run *r)
         bool whole_one;
         do
             whole_one = next_response(&in, r->eof, want->method, &status, &n);
-        while (whole_one && status == 100);
+        while (whole_one && status < 200);
         if (want->end == WR_HTTP_ABORTED) {
             WR_ASSERT(i + 1 == r->n);
             return;
@@ -423,7 +501,11 @@ static void one_run(struct run *r, struct wr_loop *loop, const uint8_t *data, si
                                 .on_done = on_done,
                                 .arg = r,
                                 .output_high = 16 << 10,
+                                .on_refuse = choice[0] & REFUSE ? on_refuse : NULL,
+                                .proxy_protocol = choice[0] & PROXY,
+                                .done_when_sent = choice[0] & WHEN_SENT,
                                 .serve_half_closed = choice[0] & HALF_CLOSED};
+    r->late = choice[0] & REFUSE_LATE;
     if (choice[0] & SMALL) {
         o.max_requests = 3;
         o.limits = wr_http_limits_default;
