@@ -49,7 +49,7 @@ void case_weather(struct sim_case *c, struct sim_options *o)
         o->tcp_sndbuf = 2048u << case_draw(c, 6);
 }
 
-static void case_panicked(const char *message)
+void case_panicked(const char *message)
 {
     sim_violation("I7 %s", message);
     sim_give_up(); /* a process goes no further; the world's own mistake aborts */

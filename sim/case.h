@@ -46,6 +46,7 @@ uint64_t case_draw(struct sim_case *c, uint64_t n); /* 0..n-1, before and after 
 bool case_often(struct sim_case *c, unsigned per_thousand); /* the same as a chance */
 /* Conditions that a correct program does not notice: splits, short reads, preemption, delays. */
 void case_weather(struct sim_case *c, struct sim_options *o);
+void case_panicked(const char *message); /* for wr_panic_set_hook: a violation, not an abort */
 void case_open(struct sim_case *c, const struct sim_options *o);
 void case_start(struct sim_case *c, const char *name, int (*fn)(void *arg), void *arg);
 void case_crowd(struct sim_case *c, const struct crowd_options *o);

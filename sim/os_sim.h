@@ -144,7 +144,7 @@ struct sim_proc {
     size_t memory_size; /* of the range, what is there */
     void *shadow;       /* of the sanitizer, while not mapped */
     unsigned stack_depth;
-    uint64_t refuse_nth, heap_calls;
+    uint64_t refuse_nth;
     size_t heap_live, heap_peak, heap_inherited, mapped;
     struct sim_event pause;
     bool paused;
@@ -163,7 +163,7 @@ struct sim_proc {
 
 struct sim_world {
     struct sim_options opt;
-    uint64_t now, steps, random[4], next_order;
+    uint64_t now, steps, random[4], next_order, heap_calls;
     struct sim_event **plan; /* binary heap by time */
     uint32_t planned, plan_room;
     struct sim_task **ready;

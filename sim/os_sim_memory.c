@@ -402,7 +402,8 @@ static unsigned heap_class(size_t n, size_t *out_size)
 
 static bool heap_refuses(struct sim_proc *p)
 {
-    p->heap_calls++;
+    if (++sim_world->heap_calls == sim_world->opt.refuse_nth)
+        return true;
     if (p->refuse_nth && --p->refuse_nth == 0)
         return true;
     return sim_fault(sim_world->opt.faults.heap);

@@ -387,6 +387,11 @@ pid_t sim_child(pid_t parent, unsigned nth)
     return 0;
 }
 
+uint64_t sim_heap_calls(void)
+{
+    return sim_world->heap_calls;
+}
+
 void sim_heap_refuse_nth(pid_t pid, uint64_t nth)
 {
     struct sim_proc *p = sim_proc_find(pid);

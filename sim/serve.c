@@ -118,21 +118,29 @@ static const char *accept_mode(struct sim_case *c)
     return modes[case_draw(c, 4)];
 }
 
-void serve_init(struct serve *s, struct sim_case *c, unsigned workers, bool by_lines)
+void serve_plain(struct serve *s, struct sim_case *c, unsigned workers, const char *accept)
 {
     *s = (struct serve){.c = c};
     struct wr_service_options *o = &s->options;
     o->name = "serve";
     o->workers = workers;
-    o->accept = accept_mode(c);
+    o->accept = accept;
     o->arg = s;
     o->on_start = on_start;
     o->on_stop = on_stop;
     o->grace_ms = 2000;
     o->log_level = WR_LOG_DEBUG;
     o->servers[0] = (struct wr_server_options){
-        .addr = "0.0.0.0:2007", .conn = {.proto = &echo, .codec = by_lines ? &lines : &frames}
+        .addr = "0.0.0.0:2007", .conn = {.proto = &echo, .codec = &frames}
     };
+}
+
+void serve_init(struct serve *s, struct sim_case *c, unsigned workers, bool by_lines)
+{
+    struct wr_service_options *o = &s->options;
+    serve_plain(s, c, workers, accept_mode(c));
+    if (by_lines)
+        o->servers[0].conn.codec = &lines;
     if (case_often(c, 400)) {
         o->servers[0].conn.proto = &keep;
         o->servers[0].conn.user_size = sizeof(struct keeper);

@@ -31,6 +31,8 @@ struct serve {
 };
 
 void serve_init(struct serve *s, struct sim_case *c, unsigned workers, bool by_lines);
+/* Nothing drawn: echo of frames. */
+void serve_plain(struct serve *s, struct sim_case *c, unsigned workers, const char *accept);
 struct crowd_options serve_crowd(struct sim_case *c, const struct serve *s, bool by_lines);
 int serve_main(void *serve);
 /* The service's own account against the clients'. Exact when no process was killed. */

@@ -59,6 +59,7 @@ struct sim_options {
     uint64_t disk_bytes; /* 0: unlimited */
     uint64_t
         max_steps; /* system calls + events before the run counts as endless; 0: 50 million */
+    uint64_t refuse_nth; /* this allocation of all processes is refused; 0: none */
     struct sim_faults faults;
 };
 
@@ -163,6 +164,7 @@ uint64_t sim_mapped(pid_t pid);
 int sim_exit_status(pid_t pid);              /* as waitpid's; -1 while it runs */
 pid_t sim_child(pid_t parent, unsigned nth); /* a live child, or 0 */
 void sim_signal(pid_t pid, int sig);
+uint64_t sim_heap_calls(void);                     /* allocations asked for, by all processes */
 void sim_heap_refuse_nth(pid_t pid, uint64_t nth); /* counted from now; 0: never */
 void sim_disk_stuck(bool stuck);
 void sim_disk_limit(uint64_t bytes); /* 0: none */

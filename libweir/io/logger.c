@@ -284,9 +284,9 @@ static int open_sinks(struct wr_logger *l, const struct wr_logger_options *o)
     l->line = wr_heap_alloc(l->heap, WR_SINK_LINE_MAX);
     l->payload = wr_heap_alloc(l->heap, WR_LOG_RECORD_MAX);
     l->sink = wr_heap_array(l->heap, WR_LOGGER_SINKS, sizeof *l->sink);
+    l->n_sinks = l->sink ? WR_LOGGER_SINKS : 0;
     if (!l->line || !l->payload || !l->sink)
         return -ENOMEM;
-    l->n_sinks = WR_LOGGER_SINKS;
     for (unsigned i = 0; i < o->n_sinks; i++) {
         int r = wr_sink_new(l, NULL, &o->sink[i], i, &l->sink[i]);
         if (r < 0)

@@ -5,6 +5,7 @@
 #include "libweir/conn/server.h"
 
 #include "tests/conn_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 #include <pb_test.pb-c.h>
@@ -36,6 +37,43 @@ static int on_frame(struct wr_conn *c, struct wr_view v)
 }
 
 static const struct wr_proto proto = {.on_frame = on_frame};
+
+/* One pair there and back; whatever is refused ends as an error or as a closed connection. */
+static int exchange(const struct wr_heap *heap, void *arg)
+{
+    struct conn_kit k;
+    struct wr_server *server = NULL;
+    int fds[2];
+    char in[64];
+    struct wr_server_options o = {
+        .conn = {.proto = &proto, .codec = &varint}
+    };
+    (void)arg;
+    int rc = conn_kit_init(&k, heap);
+    if (rc)
+        return rc;
+    wr_arena_source_init(&arenas, wr_loop_mem(k.loop), &k.budget, wr_loop_blocks(k.loop));
+    rc = kit_pair(fds) ? wr_server_open(k.loop, &o, &server) : 1;
+    rc = rc ? rc : wr_server_adopt(server, fds[0]);
+    if (rc == 0) {
+        static const char ask[] = "\x0c\x0a\4name\x12\4weir",
+                          want[] = "\x0d\x0a\4weir\x12\5name";
+        result = 0;
+        bool sent = kit_write(&k, fds[1], ask, sizeof ask - 1);
+        size_t got = sent ? kit_read(&k, fds[1], in, sizeof want, 1000) : 0;
+        rc = got == sizeof want && !memcmp(in, want, sizeof want) ? 0
+             : result                                             ? result
+                                                                  : -ENOMEM;
+    }
+    if (!server)
+        close(fds[0]);
+    close(fds[1]);
+    wr_server_close(&server);
+    kit_turns(&k, 3);
+    wr_arena_source_deinit(&arenas);
+    conn_kit_deinit(&k);
+    return rc;
+}
 
 int main(void)
 {
@@ -87,5 +125,7 @@ int main(void)
     kit_turns(&k, 3);
     wr_arena_source_deinit(&arenas);
     conn_kit_deinit(&k);
+    nth_every("a message there and back", exchange, NULL);
+    nth_random("a message there and back", exchange, NULL, 10, 100);
     return tap_done();
 }
