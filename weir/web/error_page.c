@@ -136,6 +136,7 @@ static bool padded(const struct web_req *r, int status)
 {
     struct wr_span agent = wr_head_get(r->head, WR_H_USER_AGENT);
     return status >= 400 && core_of(r->location)->msie_padding && agent.n &&
+           (request_of(r)->list || status != 400) && /* of a bad head nothing is believed */
            (wr_span_find(agent, WR_LIT("MSIE ")) >= 0 ||
             wr_span_find(agent, WR_LIT("Chrome/")) >= 0);
 }

@@ -279,6 +279,8 @@ void web_set_server(struct web_req *r, const struct web_server *s)
 static int set_host(struct web_req *r)
 {
     struct wr_span host = r->head->authority;
+    if (!host.n)
+        return 0;
     ptrdiff_t colon = host.n && host.p[0] == '[' ? wr_span_find_char(host, ']') : 0;
     struct wr_span tail = wr_span_sub(host, (size_t)colon, host.n);
     ptrdiff_t port = wr_span_find_char(tail, ':');
