@@ -227,6 +227,8 @@ static int kit_load(struct conf_load *load, struct wr_arena *arena,
     int err = conf_parse_file(load, path, &nodes);
     if (!err)
         err = conf_scope_new(load, NULL, NULL, CONF_MAIN, 1 << CONF_AT_CORE, out_scope);
+    if (err && !load->errors) /* as the program does */
+        conf_fail(load, NULL, 0, "no memory");
     if (!err)
         err = conf_apply(load, *out_scope, nodes);
     if (!err)
