@@ -16,4 +16,7 @@
 /* WEB_LATER, and later web_resume(r, rc); or 500 when memory is refused. */
 int access_delay(struct web_req *r, uint64_t ms, int rc);
 
+/* What who refuses with 401 returns: 401, or later, as auth_delay says (auth_delay.c). */
+int access_unauthorized(struct web_req *r);
+
 #endif

@@ -9,6 +9,7 @@
  * counted in one line: a flood of bad requests is no flood of lines.
  */
 #include "weir/web/logs_private.h"
+#include "weir/web/worker.h"
 
 #include "libweir/base/err.h"
 #include "libweir/io/log_ring.h"
@@ -179,7 +180,24 @@ static void put_suppressed(struct line *l, uint64_t suppressed)
         put_format(l, " (%llu more like this were held back)", (unsigned long long)suppressed);
 }
 
-void web_error(struct web_req *r, int level, int err, const char *fmt, ...)
+/* A worker that has an ear of its own (`explain`) is told the bare message. */
+WR_PRINTF(4, 0)
+static bool told(struct web_req *r, int level, int err, const char *fmt, va_list ap)
+{
+    struct web_worker *w = web_worker_of(r);
+    char text[MESSAGE_MAX];
+    if (!w || !w->on_error)
+        return false;
+    struct line l = {text, text + sizeof text - 1};
+    put_vformat(&l, fmt, ap);
+    put_errno(&l, err);
+    *l.p = 0;
+    w->on_error(w, r, level, text);
+    return true;
+}
+
+WR_PRINTF(4, 0)
+static void write_error(struct web_req *r, int level, int err, const char *fmt, va_list ap)
 {
     const struct error_target *t = request_targets(r);
     struct wr_log *log = web_log(r);
@@ -191,14 +209,20 @@ void web_error(struct web_req *r, int level, int err, const char *fmt, ...)
         return;
     put_head(&l, wr_loop_wall_ns(web_loop(r)), level, (uint32_t)wr_os_getpid());
     put_format(&l, "*%llu ", (unsigned long long)(r->conn ? r->conn->number : 0));
-    va_list ap;
-    va_start(ap, fmt);
     put_vformat(&l, fmt, ap);
-    va_end(ap);
     put_errno(&l, err);
     put_suppressed(&l, suppressed);
     put_request(&l, r);
     write_line(log, t, level, wr_span(text, (size_t)(l.p - text)));
+}
+
+void web_error(struct web_req *r, int level, int err, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (!told(r, level, err, fmt, ap))
+        write_error(r, level, err, fmt, ap);
+    va_end(ap);
 }
 
 void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_ns, int level,
