@@ -170,6 +170,7 @@ static enum outcome run_return(struct run *run, const struct step *step)
         run->status = rc;
         return STOP;
     }
+    r->out.status = step->status; /* $status in the text */
     if (step->has_text && web_value_eval(r, &step->value, &text))
         return fail(run);
     if (is_redirect(step->status)) {

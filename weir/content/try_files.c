@@ -20,8 +20,14 @@ enum last_kind {
     LAST_NAMED
 };
 
+struct
+try {
+    struct web_value name; /* without the slash that asks for a directory */
+    bool dir;
+};
+
 struct tries {
-    struct web_value *names; /* all but the last */
+    struct try *names; /* all but the last */
     uint32_t n;
     int kind, code;
     struct web_value last;
@@ -102,10 +108,9 @@ static int try_files_phase(struct web_req *r)
     const struct core_root *root = &core_of(r->location)->root;
     for (uint32_t i = 0; i < t->n; i++) {
         struct wr_span uri, path;
-        if (uri_of(r, &t->names[i], &uri) || !path_of(r, uri, &path))
+        if (uri_of(r, &t->names[i].name, &uri) || !path_of(r, uri, &path))
             return 500;
-        bool dir = uri.n > 0 && uri.p[uri.n - 1] == '/';
-        if (!exists(r, path, dir))
+        if (!exists(r, path, t->names[i].dir))
             continue;
         if (!(root->alias && root->regex))
             r->uri = uri;
@@ -150,7 +155,11 @@ static int set_tries(struct conf_load *load, const struct conf_node *node,
     if (!t->names)
         return -ENOMEM;
     for (uint32_t i = 0; i < t->n; i++) {
-        int err = web_value_compile(load, node, i + 1, conf_arg(node, i + 1), &t->names[i]);
+        struct wr_span name = conf_arg(node, i + 1);
+        struct try *try = &t->names[i];
+        try->dir = name.n > 0 && name.p[name.n - 1] == '/';
+        int err = web_value_compile(load, node, i + 1, wr_span_sub(name, 0, name.n - try->dir),
+                                    &try->name);
         if (err)
             return err;
     }

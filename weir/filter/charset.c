@@ -81,10 +81,10 @@ static int charset_head(struct web_req *r)
     struct recode *c = NULL;
     if (charset_open(r->arena, t, &state) || recode_new(r, &coder, state, OUT, &c))
         return WEB_ERROR;
-    web_clear_ranges(r);
-    if (t->changes_length)
+    if (t->changes_length) {
         web_clear_length(r);
-    web_weaken_etag(r);
+        web_clear_ranges(r);
+    }
     web_filter_push(r, &c->filter);
     return 0;
 }

@@ -26,7 +26,7 @@ struct charset_table *charset_table_new(struct wr_arena *arena, struct wr_span f
     t->to_utf8 = is_utf8(to);
     t->changes_length = t->from_utf8 || t->to_utf8;
     for (unsigned c = 0; c < 256; c++)
-        if (c < 128 || !t->changes_length)
+        if (c < 128 || t->to_utf8)
             t->byte[c] = (struct charset_row){1, {(char)c}};
     return t;
 }

@@ -8,7 +8,7 @@
  * An 8-bit charset on the left: 256 rows of up to four bytes. UTF-8 on the left: pages of 256 code points,
  * made where needed; what has no row becomes "&#N;", what is no UTF-8 becomes "?".
  *
- * 1. A byte without a row stays as it is when both sides are 8-bit or it is ASCII, else it becomes "?".
+ * 1. A byte without a row becomes "?" between 8-bit charsets and stays as it is towards UTF-8; ASCII stays.
  * 2. A code point that is cut by the end of a piece is completed by the next one.
  */
 

@@ -424,10 +424,12 @@ static int send_head(struct web_req *r)
         r->header_only = q->options.no_body;
         return r->header_only ? WEB_DONE : 0;
     }
-    if (r->out.status == 204) {
-        r->out.type = (struct wr_span){0};
+    if (r->out.status != 200 && r->out.status != 206 && r->out.status != 304) {
         r->out.last_modified = -1;
         r->out.last_modified_text = (struct wr_span){0};
+    }
+    if (r->out.status == 204) {
+        r->out.type = (struct wr_span){0};
         r->out.length = WEB_LENGTH_UNKNOWN;
     }
     r->header_only = !answer_has_body(r);
@@ -486,8 +488,6 @@ static struct wr_span server_of(struct web_req *r, char *text)
 {
     const struct core_location *c = core_of(r->location);
     struct wr_span name = c->server_name_in_redirect ? r->server->name : r->host;
-    if (!c->server_name_in_redirect && !name.n)
-        name = r->server->name;
     if (name.n)
         return name;
     size_t n = wr_addr_format_ip(web_local(r), text);

@@ -221,10 +221,15 @@ bool web_encoding_accepted(struct web_req *r, struct wr_span coding)
     return !agent_is_disabled(r, &conf->disable);
 }
 
-int web_encoding_vary(struct web_req *r)
+bool web_encoding_varies(const struct web_req *r)
 {
     const struct encoding_location *conf = web_location_conf(r, encoding);
-    if (!conf->vary)
+    return conf->vary;
+}
+
+int web_encoding_vary(struct web_req *r)
+{
+    if (!web_encoding_varies(r))
         return 0;
     const struct web_header *h = web_header_find(&r->out, WR_LIT("Vary"));
     if (h && wr_token_list_has(h->value, WR_LIT("Accept-Encoding")) == 1)

@@ -31,6 +31,7 @@ bool web_types_has(const struct web_types *types, struct wr_span type);
 bool web_encoding_accepted(struct web_req *r, struct wr_span coding);
 /* The answer depends on Accept-Encoding: says so where gzip_vary is on. */
 WR_MUST int web_encoding_vary(struct web_req *r);
+bool web_encoding_varies(const struct web_req *r); /* is gzip_vary on? */
 /* Is the answer's encoding this one? */
 static inline bool web_encoded_as(const struct web_req *r, struct wr_span coding)
 {

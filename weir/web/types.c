@@ -108,7 +108,8 @@ struct wr_span core_type_of(const struct core_location *c, struct wr_span uri)
     while (at && uri.p[at - 1] != '.' && uri.p[at - 1] != '/')
         at--;
     size_t n = uri.n - at;
-    if (at == 0 || uri.p[at - 1] != '.' || n == 0 || n > EXT_MAX || !c->types->size)
+    bool hidden = at < 2 || uri.p[at - 2] == '/'; /* a dot that begins a name ends none */
+    if (hidden || uri.p[at - 1] != '.' || n == 0 || n > EXT_MAX || !c->types->size)
         return c->default_type;
     for (size_t i = 0; i < n; i++)
         low[i] = wr_ascii_lower(uri.p[at + i]);
