@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hello_tls [ADDRESS] cert=FILE key=FILE [proxy=1] [size=BYTES]: one page over TLS. The certificate is the program's
+/* hello_tls [ADDRESS] cert=FILE key=FILE [proxy=1] [early=1] [size=BYTES]: one page over TLS. The certificate is the program's
  * business, and so is whatever OpenSSL can be told; the server only wants a context. */
 #include "examples/option.h"
 #include "libweir/libweir.h"
@@ -20,9 +20,10 @@ static void tell(struct wr_http_req *req)
     char from[WR_ADDR_TEXT_MAX] = "-";
     if (wr_http_proxy_addr(req, &src, NULL))
         (void)wr_addr_format(&src, from);
-    (void)wr_http_replyf(req, 200, "text/plain", "%s %s from %s\n",
+    (void)wr_http_replyf(req, 200, "text/plain", "%s %s from %s%s\n",
                          ssl ? SSL_get_version(ssl) : "clear",
-                         ssl ? SSL_get_cipher_name(ssl) : "-", from);
+                         ssl ? SSL_get_cipher_name(ssl) : "-", from,
+                         wr_http_in_early_data(req) ? " (may be a replay)" : "");
 }
 
 static void on_request(struct wr_http_req *req, void *arg)
@@ -53,6 +54,9 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "hello_tls: cannot use %s and %s\n", cert, key);
         return 1;
     }
+    bool early = option_number(argc, argv, "early", 0);
+    if (early)
+        SSL_CTX_set_max_early_data(ctx, 16384);
     size_t n = option_number(argc, argv, "size", 0);
     n = n == 0 || n > sizeof text ? strlen(text) : n;
     if (wr_http_ready_form(&page, memory, sizeof memory, 200, WR_LIT("text/plain"),
@@ -64,5 +68,5 @@ int main(int argc, char **argv)
                   .on_request = on_request,
                   .on_refuse = on_refuse,
                   .proxy_protocol = option_number(argc, argv, "proxy", 0),
-                  .tls = {.ctx = ctx}}}});
+                  .tls = {.ctx = ctx, .early_data = early}}}});
 }

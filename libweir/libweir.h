@@ -51,6 +51,7 @@
 #include "libweir/http/header.h"
 #include "libweir/http/message.h"
 #include "libweir/http/parse.h"
+#include "libweir/http/proxy_header.h"
 #include "libweir/http/range.h"
 #include "libweir/http/reason.h"
 #include "libweir/http/status.h"
@@ -82,6 +83,7 @@
 #include "libweir/io/signal.h"
 #include "libweir/io/sock.h"
 #include "libweir/io/stream.h"
+#include "libweir/io/tls.h"
 #include "libweir/io/work.h"
 
 #include "libweir/conn/client.h"

@@ -254,6 +254,69 @@ static void test_proxy_then_tls(void)
     }
 }
 
+static unsigned stopped;
+
+static void on_stopped(struct wr_http_server *s, void *arg)
+{
+    (void)s;
+    (void)arg;
+    stopped++;
+}
+
+static int connect_to(int listening)
+{
+    struct wr_addr addr;
+    struct sockaddr_storage sa;
+    socklen_t n;
+    int fd = wr_os_socket(AF_INET, SOCK_STREAM, 0);
+    if (wr_addr_of_socket(listening, &addr) != 0 || wr_addr_to_sockaddr(&addr, &sa, &n) != 0)
+        WR_PANIC("no address");
+    (void)!wr_os_connect(fd, (struct sockaddr *)&sa, n);
+    return fd;
+}
+
+/* Two servers share a socket that is the master's; one leaves, the other goes on. */
+static void test_shared_socket(void)
+{
+    struct http_world *w = begin();
+    struct wr_http_server *second = NULL;
+    struct wr_listen_options listen = {0};
+    unsigned backlog;
+    int fd = -1;
+    ok(wr_addr_parse(WR_LIT("127.0.0.1:0"), &listen.addr) == 0 &&
+           wr_listen_socket(&listen, &fd, &backlog) == 0,
+       "a listening socket");
+    w->options.listen = (struct wr_listen_options){
+        .addr = {.kind = WR_ADDR_FD, .fd = fd},
+          .exclusive = true, .borrowed = true
+    };
+    int err = world_open(w, NULL);
+    w->options.listen.addr.fd = wr_os_dup(fd); /* as another process would have it */
+    w->options.listen.borrowed = false;
+    ok(!err && wr_http_server_open(w->loop, &w->options, &second) == 0, "two servers on it");
+    w->client = connect_to(fd);
+    world_pass_time(w, 5);
+    ok(world_has(world_ask(w, GET("/a")), "/a "), "one of them answers");
+    world_hang_up(w);
+    world_pass_time(w, 5);
+    wr_http_server_stop(second, 100, on_stopped, w);
+    world_pass_time(w, 5);
+    is_int(stopped, 1, "one stops");
+    w->client = connect_to(fd);
+    w->eof = false;
+    world_pass_time(w, 5);
+    ok(world_has(world_ask(w, GET("/b")), "/b "), "the other answers");
+    world_hang_up(w);
+    wr_http_server_close(&second);
+    wr_http_server_close(&w->server);
+    world_turns(w, 4);
+    ok(wr_os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &(int){0}, &(socklen_t){sizeof(int)}) ==
+           0,
+       "and the socket outlives both");
+    (void)wr_os_close(fd);
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -286,6 +349,7 @@ int main(void)
     test_many_handshakes();
     test_proxy();
     test_proxy_then_tls();
+    test_shared_socket();
     nth_every("PROXY and TLS", scenario, NULL);
     SSL_CTX_free(server_ctx);
     SSL_CTX_free(client_ctx);

@@ -182,6 +182,11 @@ struct ssl_st *wr_http_ssl(const struct wr_http_req *req)
     return wr_http_conn_ssl(req->conn);
 }
 
+bool wr_http_in_early_data(const struct wr_http_req *req)
+{
+    return wr_link_is_open(&req->conn->link) && wr_tls_in_early_data(&req->conn->link.stream);
+}
+
 int wr_http_local(const struct wr_http_req *req, struct wr_addr *out_addr)
 {
     return wr_http_conn_local(req->conn, out_addr);

@@ -14,6 +14,7 @@
  * answers, and nothing was allocated but a warm request object. Only what is unfinished moves: half a head
  * to a buffer of the connection, the head of a request that is answered later to the request's arena.
  *
+ *   accept -> (PROXY header) -> (TLS handshake) -> FIRST
  *   FIRST/IDLE --byte--> HEAD --complete--> handler --reply/end--> IDLE, or close
  *                          |                 |  ^
  *                          | refused         v  | body pieces
@@ -28,9 +29,17 @@
  *    its scope is cancelled: with WR_E_CLOSED when the client has gone, WR_E_DEADLINE when handler_timeout_ms passed
  *    (the client then got a 503), WR_E_STOPPED when the server was closed. A handler that keeps a
  *    request beyond its return begins an operation in wr_http_scope and forgets the request on cancel.
- * 4. A refused or half-read request ends its connection: what follows it cannot be trusted.
- * 5. Every phase has a deadline; reading and writing must also keep a minimum rate.
+ * 4. A refused or half-read request ends its connection: what follows it cannot be trusted. What the server
+ *    refuses by itself is answered by on_refuse, once, or by a plain text; such a request counts as refused.
+ * 5. Every phase has a deadline, and bodies and answers a timeout between bytes or a minimum rate, or both;
+ *    only who asks for WR_FOREVER has none.
  * 6. An idle connection owns no buffer and no request.
+ * 7. What an answer says of its framing is the server's word, or with wr_http_begin_head and
+ *    wr_http_reply_bytes the application's. It says whether the connection stays; the server then does it, except
+ *    that it may always end.
+ * 8. Handshakes are bounded in number, in time and per turn of the loop, and so wait for one another, not
+ *    established clients for them.
+ * 9. The application's limits, contexts and callbacks outlive the connections that use them.
  *
  * Loop thread only.
  */
@@ -238,6 +247,7 @@ void wr_http_conn_abort(struct wr_http_conn *conn, bool reset);
 /* ---- the request ---------------------------------------------------------------------------------- */
 struct wr_http_conn *wr_http_conn(const struct wr_http_req *req);
 struct ssl_st *wr_http_ssl(const struct wr_http_req *req);
+bool wr_http_in_early_data(const struct wr_http_req *req); /* it may be a replay */
 int wr_http_local(const struct wr_http_req *req, struct wr_addr *out_addr);
 bool wr_http_proxy_addr(const struct wr_http_req *req, struct wr_addr *out_src,
                         struct wr_addr *out_dst);

@@ -86,6 +86,19 @@ with client().wrap_socket(raw, server_hostname="localhost") as s:
 with socket.create_connection(("127.0.0.1", proxied.port), 5) as s:
     s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     equal(s.recv(100), b"", "and nothing without one")
+early = Server("examples/hello_tls", "tcp://127.0.0.1:{port}", "cert=" + cert, "key=" + key, "early=1")
+session, request = os.path.join(dir, "session"), os.path.join(dir, "request")
+with open(request, "wb") as f:
+    f.write(b"GET /session HTTP/1.1\r\nHost: a\r\n\r\n")
+client_args = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % early.port, "-CAfile", cert]
+LAST = b"GET /session HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+r = subprocess.run(client_args + ["-sess_out", session, "-ign_eof"], input=LAST, capture_output=True, timeout=20)
+ok(b"from -\n" in r.stdout, "a first connection", r.stdout[-300:])
+r = subprocess.run(client_args + ["-sess_in", session, "-early_data", request, "-ign_eof"], input=LAST, capture_output=True, timeout=20)
+ok(b"Early data was accepted" in r.stdout and b"(may be a replay)" in r.stdout and r.stdout.count(b"HTTP/1.1 200") == 2,
+   "a second one begins with early data, and goes on", r.stdout[-900:])
+
+equal(early.stop(), 0, "ends in order")
 equal(server.stop(), 0, "ends in order")
 equal(proxied.stop(), 0, "ends in order")
 done()
