@@ -2,15 +2,20 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 PORT ?= 8080
+ADMIN ?= 8081
+# Workers are nobody when root starts them, and nobody may not look into root's folders.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),-g 'user root;')
 SEEDS ?= 5000
 SECS ?= 60
 
 all: deps $(BUILD)/build.ninja  ## build everything into build/
 	@ninja -C $(BUILD)
 
-run: all                        ## serve the HTTP hello of examples/ on http://127.0.0.1:8080/ (PORT=...)
-	@echo "weir: open http://127.0.0.1:$(PORT)/ (stop with Ctrl-C)"
-	@exec $(BUILD)/examples/hello tcp://127.0.0.1:$(PORT)
+run: all                        ## serve the project's own site on http://127.0.0.1:8080/ (PORT=... ADMIN=...)
+	@mkdir -p $(BUILD)/run/run && ln -sfn $(CURDIR)/docs/site $(BUILD)/run/site
+	@sed 's/listen 8080;/listen $(PORT);/; s/127.0.0.1:8081/127.0.0.1:$(ADMIN)/' examples/weir.conf >$(BUILD)/run/weir.conf
+	@echo "weir: open http://127.0.0.1:$(PORT)/, status at http://127.0.0.1:$(ADMIN)/ (stop with Ctrl-C)"
+	@exec $(BUILD)/weir -p $(abspath $(BUILD))/run -c $(abspath $(BUILD))/run/weir.conf $(AS_ROOT)
 
 test: test-deps                 ## everything that must hold: lint, gcc, clang, sanitizers, wire tests, simulator
 	@tools/run_tests

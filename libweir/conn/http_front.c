@@ -281,6 +281,16 @@ void wr_http_conn_set_data(struct wr_http_conn *c, void *a, void *b)
     c->data[1] = b;
 }
 
+void wr_http_conn_set_slot(struct wr_http_conn *c, uint32_t slot)
+{
+    c->slot = slot;
+}
+
+uint32_t wr_http_conn_slot(const struct wr_http_conn *c)
+{
+    return c->slot;
+}
+
 void *wr_http_conn_data(const struct wr_http_conn *c)
 {
     return c->data[0];

@@ -37,6 +37,7 @@ struct wr_http_conn {
     const struct wr_http_head_limits *head_limits;
     struct http_proxy *proxy; /* what the PROXY header said; NULL without one */
     void *data[2];            /* the application's */
+    uint32_t slot;            /* likewise */
     uint64_t began_ms;
     uint64_t last_ms;                  /* when the phase began or last moved */
     uint64_t moved_ms;                 /* when bytes were read last */

@@ -209,6 +209,9 @@ struct wr_listener *wr_http_server_listener(struct wr_http_server *s); /* NULL w
 void wr_http_conn_set_data(struct wr_http_conn *conn, void *a, void *b);
 void *wr_http_conn_data(const struct wr_http_conn *conn);
 void *wr_http_conn_data_b(const struct wr_http_conn *conn);
+/* A number of the application's, 0 at first: its place on a board of open connections. */
+void wr_http_conn_set_slot(struct wr_http_conn *conn, uint32_t slot);
+uint32_t wr_http_conn_slot(const struct wr_http_conn *conn);
 struct wr_http_server *wr_http_conn_server(const struct wr_http_conn *conn);
 /* From inside a callback of OpenSSL (SNI, ALPN, sessions). */
 struct wr_http_conn *wr_http_conn_of_ssl(const struct ssl_st *ssl);

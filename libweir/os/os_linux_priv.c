@@ -52,6 +52,11 @@ char **wr_os_environ(void)
     return environ;
 }
 
+void wr_os_set_environ(char **env)
+{
+    environ = env;
+}
+
 ssize_t wr_os_readlink(const char *path, char *out, size_t n)
 {
     return WR_OS_ONCE(readlink(path, out, n));

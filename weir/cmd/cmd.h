@@ -32,6 +32,7 @@ int cmd_directives(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_errors(int argc, char **argv);
+int cmd_postmortem(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

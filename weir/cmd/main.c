@@ -15,6 +15,8 @@ static const struct cmd commands[] = {
     {"explain",    "FILE METHOD URL [-H 'NAME: VALUE']",
      "which server and location answer, why, and what applies there",                                                 cmd_explain   },
     {"help",       "",                                   "this list",                                                 cmd_help      },
+    {"postmortem", "[--pid N] [DIRECTORY]",              "the last words of a worker that died",
+     cmd_postmortem                                                                                                                 },
     {"selftest",   "sandbox",                            "tries what the sandbox of the workers must refuse",         cmd_selftest  },
     {"version",    "",                                   "the version of the program and the library",                cmd_version   },
 };

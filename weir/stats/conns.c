@@ -137,6 +137,12 @@ uint32_t conns_open(struct conns_table *t, uint64_t number, int fd, const struct
     return at;
 }
 
+void conns_peer(struct conns_table *t, uint32_t at, const struct wr_addr *peer)
+{
+    if (at != CONNS_NONE && t->entry)
+        put_peer(&t->entry[at], peer);
+}
+
 void conns_close(struct conns_table *t, uint32_t at)
 {
     if (at == CONNS_NONE || !t->entry)

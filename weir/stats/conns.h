@@ -85,11 +85,13 @@ void conns_end(struct conns_table *t);
 uint32_t conns_open(struct conns_table *t, uint64_t number, int fd, const struct wr_addr *peer,
                     uint64_t now_ms, uint64_t due_ms);
 void conns_close(struct conns_table *t, uint32_t at);
+/* Who it is, when that was not known at first. */
+void conns_peer(struct conns_table *t, uint32_t at, const struct wr_addr *peer);
 
 static inline void conns_set(struct conns_table *t, uint32_t at, enum conns_state state,
                              uint64_t now_ms, uint64_t due_ms)
 {
-    if (at == CONNS_NONE)
+    if (at == CONNS_NONE || !t->entry)
         return;
     struct conns_entry *e = &t->entry[at];
     __atomic_store_n(&e->state, (uint8_t)state, __ATOMIC_RELAXED);
@@ -101,7 +103,7 @@ static inline void conns_set(struct conns_table *t, uint32_t at, enum conns_stat
 static inline void conns_request(struct conns_table *t, uint32_t at, struct wr_span line,
                                  uint64_t now_ms, uint64_t due_ms)
 {
-    if (at == CONNS_NONE)
+    if (at == CONNS_NONE || !t->entry)
         return;
     struct conns_entry *e = &t->entry[at];
     size_t n = line.n < sizeof e->doing ? line.n : sizeof e->doing;

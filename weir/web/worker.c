@@ -59,6 +59,7 @@ static int open_door(struct web_door *door, int fd)
     }
     if (fd >= 0) {
         o.listen.addr = (struct wr_addr){.kind = WR_ADDR_FD, .fd = fd};
+        o.listen.exclusive = !o.listen.reuseport; /* the other workers have it too */
         o.listen.reuseport = false;
     }
     if (l->tls_options) {
@@ -69,34 +70,47 @@ static int open_door(struct web_door *door, int fd)
     return wr_http_server_open(w->loop, &o, &door->http);
 }
 
-static int fd_of(const struct web_listen *l, const struct web_worker_fd *fds, uint32_t n)
+static int add_door(struct web_worker *w, struct web_listen *l, int fd)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (fds[i].listen == l)
-            return fds[i].fd;
-    return -1;
+    struct web_door *door = &w->doors[w->ndoors];
+    *door = (struct web_door){w, l, NULL};
+    int err = open_door(door, fd);
+    if (!err)
+        w->ndoors++;
+    return err;
+}
+
+/* One for each socket of the address: with reuseport there may be several. */
+static int add_doors(struct web_worker *w, struct web_listen *l,
+                     const struct web_worker_fd *fds, uint32_t n)
+{
+    int err = 0;
+    bool given = false;
+    for (uint32_t i = 0; i < n && !err; i++) {
+        if (fds[i].listen != l)
+            continue;
+        given = true;
+        err = add_door(w, l, fds[i].fd);
+    }
+    return given ? err : add_door(w, l, -1);
 }
 
 static int open_doors(struct web_worker *w, const struct web_worker_fd *fds, uint32_t nfds)
 {
     struct web_generation *g = w->generation;
-    w->doors = wr_heap_array(wr_loop_heap(w->loop), g->nlistens + 1, sizeof(*w->doors));
+    int err = 0;
+    w->door_room = g->nlistens + nfds + 1;
+    w->doors = wr_heap_array(wr_loop_heap(w->loop), w->door_room, sizeof(*w->doors));
     if (!w->doors)
         return -ENOMEM;
-    for (uint32_t i = 0; i < g->nlistens; i++) {
+    for (uint32_t i = 0; i < g->nlistens && !err; i++) {
         struct web_listen *l = g->listens[i];
         l->worker = w;
-        if (!l->bind)
-            continue;
-        struct web_door *door = &w->doors[w->ndoors];
-        *door = (struct web_door){w, l, NULL};
-        int err = open_door(door, fd_of(l, fds, nfds));
-        if (err)
-            return err;
-        w->ndoors++;
+        if (l->bind)
+            err = add_doors(w, l, fds, nfds);
     }
     w->open = w->ndoors;
-    return 0;
+    return err;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------- */
@@ -169,8 +183,7 @@ void web_worker_free(struct web_worker *w)
             web_modules[m]->stop(w, w->generation);
     wr_arena_source_deinit(&w->arenas);
     wr_pool_deinit(&w->requests);
-    wr_heap_free(wr_loop_heap(w->loop), w->doors,
-                 (w->generation->nlistens + 1) * sizeof(*w->doors));
+    wr_heap_free(wr_loop_heap(w->loop), w->doors, w->door_room * sizeof(*w->doors));
     w->doors = NULL;
 }
 

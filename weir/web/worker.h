@@ -49,7 +49,7 @@ struct web_worker {
     /* private */
     struct web_generation *generation;
     struct web_door *doors;
-    uint32_t ndoors, open;
+    uint32_t ndoors, open, door_room;
     struct wr_pool requests;
     struct wr_arena_source arenas;
     struct wr_date_cache date;
