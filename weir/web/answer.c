@@ -402,6 +402,19 @@ static int filter_head(struct web_req *r)
     return 0;
 }
 
+/* What does not go with the status. */
+static void drop_fields(struct web_out *o)
+{
+    if (o->status != 200 && o->status != 206 && o->status != 304) {
+        o->last_modified = -1;
+        o->last_modified_text = (struct wr_span){0};
+    }
+    if (o->status == 204) {
+        o->type = (struct wr_span){0};
+        o->length = WEB_LENGTH_UNKNOWN;
+    }
+}
+
 static int send_head(struct web_req *r)
 {
     struct request *q = request_of(r);
@@ -424,14 +437,7 @@ static int send_head(struct web_req *r)
         r->header_only = q->options.no_body;
         return r->header_only ? WEB_DONE : 0;
     }
-    if (r->out.status != 200 && r->out.status != 206 && r->out.status != 304) {
-        r->out.last_modified = -1;
-        r->out.last_modified_text = (struct wr_span){0};
-    }
-    if (r->out.status == 204) {
-        r->out.type = (struct wr_span){0};
-        r->out.length = WEB_LENGTH_UNKNOWN;
-    }
+    drop_fields(&r->out);
     r->header_only = !answer_has_body(r);
     if (answer_head(t)) {
         request_cut(t);
