@@ -631,6 +631,7 @@ void sim_open(const struct sim_options *options)
     sim_list_init(&w->flying);
     w->captured = calloc(1, CAPTURE_MAX + 1);
     WR_ASSERT(w->captured);
+    sim_memory_open();
     sim_files_open_all();
 }
 

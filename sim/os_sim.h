@@ -172,6 +172,7 @@ struct sim_world {
     struct sim_task *current;
     struct sim_proc *mapped[SIM_FAMILIES]; /* whose memory lies in the family's range */
     unsigned families;
+    size_t memory_least; /* of a process */
     pid_t last_pid;
     void *context; /* of the scheduler */
     char violation[512];
@@ -214,6 +215,7 @@ struct sim_file *sim_fd_get(int fd); /* NULL: bad descriptor; no new reference *
 int sim_fd_close(struct sim_proc *p, int fd);
 
 /* ---- coroutines and memory (os_sim_memory.c) ---------------------------------------------------------- */
+void sim_memory_open(void);
 void sim_memory_new(struct sim_proc *p, struct sim_proc *parent); /* a copy, or empty */
 void sim_memory_drop(struct sim_proc *p);
 void sim_memory_map(struct sim_proc *p);

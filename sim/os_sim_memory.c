@@ -203,12 +203,25 @@ static unsigned slot_free(void)
     return (unsigned)__builtin_ctzll(~used);
 }
 
+/* Where a mapping does not grow in its place (under valgrind) it has its full size from the beginning. */
+void sim_memory_open(void)
+{
+    char *at = (char *)(uintptr_t)SIM_PARK, *got; // NOLINT
+    sim_world->memory_least = HEAP_AT + SIM_PAGE_TABLE;
+    got = mmap(at, SIM_PAGE_TABLE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    WR_ASSERT(got == at);
+    bool grows = mremap(at, SIM_PAGE_TABLE, 2 * SIM_PAGE_TABLE, 0) == at;
+    munmap(at, grows ? 2 * SIM_PAGE_TABLE : SIM_PAGE_TABLE);
+    if (!grows)
+        sim_world->memory_least = SIM_RANGE;
+}
+
 /* p is not yet among the processes. */
 void sim_memory_new(struct sim_proc *p, struct sim_proc *parent)
 {
     p->memory_slot = (int)slot_free();
     p->family = parent ? parent->family : sim_world->families++;
-    p->memory_size = parent ? parent->memory_size : HEAP_AT + SIM_PAGE_TABLE;
+    p->memory_size = parent ? parent->memory_size : sim_world->memory_least;
     WR_ASSERT(p->family < SIM_FAMILIES);
     void *at = mmap(parking(p), p->memory_size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

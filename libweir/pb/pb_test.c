@@ -56,10 +56,10 @@ static int exchange(const struct wr_heap *heap, void *arg)
     rc = kit_pair(fds) ? wr_server_open(k.loop, &o, &server) : 1;
     rc = rc ? rc : wr_server_adopt(server, fds[0]);
     if (rc == 0) {
-        static const char ask[] = "\x0c\x0a\4name\x12\4weir",
+        static const char ask[] = "\x0d\x0a\4name\x12\5weir",
                           want[] = "\x0d\x0a\4weir\x12\5name";
         result = 0;
-        bool sent = kit_write(&k, fds[1], ask, sizeof ask - 1);
+        bool sent = kit_write(&k, fds[1], ask, sizeof ask);
         size_t got = sent ? kit_read(&k, fds[1], in, sizeof want, 1000) : 0;
         rc = got == sizeof want && !memcmp(in, want, sizeof want) ? 0
              : result                                             ? result
