@@ -129,9 +129,12 @@ def unchunk(body):
 def masked(answer):
     """The same from both servers when they mean the same: names, dates and boundaries differ."""
     status, head, body = answer
+    head = re.sub(r"(?m)^(Location: http://[a-z]+):\d+", r"\1:PORT", head)
     lines = sorted(line for line in head.split("\r\n") if not re.match(r"(?i)(date|server):", line))
     text = body.decode("latin-1")
-    text = re.sub(r"(nginx|weir)(/[0-9.]+)?(?= *</center>)", "SERVER", text)
+    text, n = re.subn(r"(nginx|weir)(/[0-9.]+)?(?= *</center>)", "SERVER", text)
+    if n or (status >= 300 and not text):
+        lines = [line for line in lines if not line.startswith("Content-Length:")]  # the names are not of one length
     m = re.search(r"boundary=(\d+)", head)
     if m:
         text = text.replace(m.group(1), "BOUNDARY")

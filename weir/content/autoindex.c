@@ -13,6 +13,7 @@
  */
 #include "weir/content/listing.h"
 
+#include "libweir/http/uri.h"
 #include "libweir/io/log.h"
 #include "libweir/io/loop.h"
 
@@ -126,10 +127,12 @@ static int begin_answer(struct job *job)
     listing_sort(&job->listing);
     r->out.status = 200;
     r->out.type = listing_type(&job->listing);
+    if (job->listing.format == LISTING_XML)
+        r->out.charset = WR_LIT("utf-8");
     int rc = web_send_head(r);
     if (rc)
         return rc;
-    job->listing.utf8 |= wr_span_ieq(r->out.charset, WR_LIT("utf-8"));
+    job->listing.utf8 = wr_span_ieq(r->out.charset, WR_LIT("utf-8"));
     r->on_drain = write_on;
     rc = 0;
     while (rc == 0 && !job->tail_given)
@@ -170,7 +173,26 @@ static void job_end(void *arg)
     dir_close(&job->dir);
 }
 
-static struct job *job_new(struct web_req *r, const struct location_conf *conf)
+/* The name of a function that the list is handed to. 0 and none where none is asked for; -EINVAL. */
+static int read_callback(struct web_req *r, struct wr_span *out)
+{
+    const struct web_val *v = web_var_by_name(r, WR_LIT("arg_callback"));
+    *out = (struct wr_span){0};
+    if (!v || !v->found || !v->text.n)
+        return 0;
+    char *mem = wr_arena_alloc(r->arena, v->text.n);
+    if (!mem || wr_percent_decode(v->text, false, mem, out))
+        return -EINVAL;
+    for (size_t i = 0; i < out->n; i++) {
+        char c = wr_ascii_lower(out->p[i]);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.'))
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static struct job *job_new(struct web_req *r, const struct location_conf *conf,
+                           struct wr_span callback)
 {
     struct job *job = wr_arena_zalloc(r->arena, sizeof *job);
     if (!job)
@@ -181,13 +203,9 @@ static struct job *job_new(struct web_req *r, const struct location_conf *conf)
     job->listing.exact_size = conf->exact_size;
     job->listing.localtime = conf->localtime;
     job->listing.format = (enum listing_format)conf->format;
-    if (conf->format == LISTING_JSONP) {
-        const struct web_val *v = web_var_by_name(r, WR_LIT("arg_callback"));
-        if (v && v->found && v->text.n)
-            job->listing.callback = v->text;
-        else
-            job->listing.format = LISTING_JSON;
-    }
+    job->listing.callback = callback;
+    if (conf->format == LISTING_JSONP && !callback.n)
+        job->listing.format = LISTING_JSON;
     wr_task_init(&job->task, on_task);
     if (wr_arena_defer(r->arena, job_end, job))
         return NULL;
@@ -198,14 +216,19 @@ static struct job *job_new(struct web_req *r, const struct location_conf *conf)
 static int autoindex_handler(struct web_req *r)
 {
     const struct location_conf *conf = web_location_conf(r, autoindex);
-    struct wr_span path;
+    struct wr_span path, callback = {0};
     size_t root_n;
     if (r->uri.p[r->uri.n - 1] != '/' ||
         (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD))
         return WEB_NEXT;
     if (!web_map_path(r, 0, &path, &root_n))
         return 500;
-    struct job *job = job_new(r, conf);
+    if (conf->format == LISTING_JSONP && read_callback(r, &callback)) {
+        web_error(r, WR_LOG_ERROR, 0, "client sent invalid callback name: \"%.*s\"",
+                  WR_SPANF(r->args));
+        return 400;
+    }
+    struct job *job = job_new(r, conf, callback);
     if (!job)
         return 500;
     int err = dir_open(r, path, &job->dir);

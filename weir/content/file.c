@@ -19,7 +19,8 @@
 static int step_of_owner(int dirfd, const char *name, int flags)
 {
     struct stat link, target;
-    int fd = wr_os_openat2(dirfd, name, flags | O_NOFOLLOW, 0);
+    int look = flags & O_PATH ? O_PATH : flags; /* O_DIRECTORY would hide that it is a link */
+    int fd = wr_os_openat2(dirfd, name, look | O_NOFOLLOW, 0);
     bool is_link = fd == -ELOOP;
     if (fd >= 0 && flags & O_PATH) {
         int err = wr_os_fstat(fd, &target);
@@ -84,6 +85,22 @@ static int open_base(const struct file_call *c, char *base, size_t size)
     return wr_os_open(base, O_PATH | O_DIRECTORY, 0);
 }
 
+/* A link on the way is no directory; one at the end is refused. base has room for a path. */
+static int why_refused(int dirfd, const char *rest, char *base, size_t size)
+{
+    const char *slash = strrchr(rest, '/');
+    size_t n = slash ? (size_t)(slash - rest) : 0;
+    if (n == 0 || n >= size)
+        return -ELOOP;
+    memcpy(base, rest, n);
+    base[n] = '\0';
+    int fd = wr_os_openat2(dirfd, base, O_PATH, RESOLVE_NO_SYMLINKS);
+    if (fd < 0)
+        return -ENOTDIR;
+    (void)wr_os_close(fd);
+    return -ELOOP;
+}
+
 static int open_judged(const struct file_call *c)
 {
     char base[PATH_MAX];
@@ -96,6 +113,8 @@ static int open_judged(const struct file_call *c)
     if (c->links == CORE_SYMLINKS_OWNER)
         return walk_of_owner(dirfd, rest, OPEN_FLAGS);
     int fd = wr_os_openat2(dirfd, *rest ? rest : ".", OPEN_FLAGS, RESOLVE_NO_SYMLINKS);
+    if (fd == -ELOOP)
+        fd = why_refused(dirfd, rest, base, sizeof base);
     (void)wr_os_close(dirfd);
     return fd;
 }

@@ -303,10 +303,10 @@ int listing_end(const struct listing *l, struct wr_buf *out)
         put_str(&t, "</list>\r\n");
         break;
     case LISTING_JSONP:
-        put_str(&t, "\r\n]);");
+        put_str(&t, l->n ? "\r\n]);" : "]);");
         break;
     case LISTING_JSON:
-        put_str(&t, "\r\n]");
+        put_str(&t, l->n ? "\r\n]" : "]");
         break;
     }
     return t.err;

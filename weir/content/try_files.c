@@ -20,14 +20,13 @@ enum last_kind {
     LAST_NAMED
 };
 
-struct
-try {
-    struct web_value name; /* without the slash that asks for a directory */
-    bool dir;
+struct name {
+    struct web_value value;
+    bool dir; /* it was written with a slash at its end, which is cut off here */
 };
 
 struct tries {
-    struct try *names; /* all but the last */
+    struct name *names; /* all but the last */
     uint32_t n;
     int kind, code;
     struct web_value last;
@@ -108,7 +107,7 @@ static int try_files_phase(struct web_req *r)
     const struct core_root *root = &core_of(r->location)->root;
     for (uint32_t i = 0; i < t->n; i++) {
         struct wr_span uri, path;
-        if (uri_of(r, &t->names[i].name, &uri) || !path_of(r, uri, &path))
+        if (uri_of(r, &t->names[i].value, &uri) || !path_of(r, uri, &path))
             return 500;
         if (!exists(r, path, t->names[i].dir))
             continue;
@@ -155,11 +154,10 @@ static int set_tries(struct conf_load *load, const struct conf_node *node,
     if (!t->names)
         return -ENOMEM;
     for (uint32_t i = 0; i < t->n; i++) {
-        struct wr_span name = conf_arg(node, i + 1);
-        struct try *try = &t->names[i];
-        try->dir = name.n > 0 && name.p[name.n - 1] == '/';
-        int err = web_value_compile(load, node, i + 1, wr_span_sub(name, 0, name.n - try->dir),
-                                    &try->name);
+        struct wr_span text = conf_arg(node, i + 1);
+        t->names[i].dir = text.n > 0 && text.p[text.n - 1] == '/';
+        text.n -= t->names[i].dir;
+        int err = web_value_compile(load, node, i + 1, text, &t->names[i].value);
         if (err)
             return err;
     }

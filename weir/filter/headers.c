@@ -279,8 +279,7 @@ static int expect_trailers(struct web_req *r)
         return -ENOMEM;
     f->body = trailer_body;
     web_filter_push(r, f);
-    r->out.length = WEB_LENGTH_UNKNOWN;
-    r->out.allow_ranges = false;
+    r->out.expect_trailers = true;
     return 0;
 }
 

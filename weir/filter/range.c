@@ -62,9 +62,10 @@ static bool read_number(struct reader *in, uint64_t *out)
     uint64_t v = 0;
     const char *start = in->at;
     for (; in->at < in->end && *in->at >= '0' && *in->at <= '9'; in->at++) {
-        if (v > (INT64_MAX - 9) / 10)
+        uint64_t digit = (uint64_t)(*in->at - '0');
+        if (v > (INT64_MAX - digit) / 10)
             return false;
-        v = v * 10 + (uint64_t)(*in->at - '0');
+        v = v * 10 + digit;
     }
     *out = v;
     return in->at > start;

@@ -439,6 +439,9 @@ static int send_head(struct web_req *r)
     }
     drop_fields(&r->out);
     r->header_only = !answer_has_body(r);
+    if (r->out.expect_trailers && !r->header_only && r->head->minor >= 1 &&
+        core_of(r->location)->chunked_transfer_encoding)
+        r->out.length = WEB_LENGTH_UNKNOWN;
     if (answer_head(t)) {
         request_cut(t);
         return WEB_ERROR;
@@ -448,6 +451,39 @@ static int send_head(struct web_req *r)
     if (t->active->held && output_flush(t) < 0)
         return WEB_ERROR;
     return r->header_only ? WEB_DONE : 0;
+}
+
+/* The field lines behind the last chunk; p == NULL: none. */
+static struct wr_span trailer_lines(struct web_req *r)
+{
+    size_t n = 0;
+    for (const struct web_header *h = r->out.trailers; h; h = h->next)
+        if (h->value.p && safe(h->name) && safe(h->value))
+            n += h->name.n + h->value.n + 4;
+    struct writer w = {n ? wr_arena_alloc(r->arena, n) : NULL};
+    if (!w.at)
+        return (struct wr_span){0};
+    for (const struct web_header *h = r->out.trailers; h; h = h->next) {
+        if (!h->value.p || !safe(h->name) || !safe(h->value))
+            continue;
+        put(&w, h->name);
+        put(&w, WR_LIT(": "));
+        put(&w, h->value);
+        put(&w, WR_LIT("\r\n"));
+    }
+    return wr_span(w.at - n, n);
+}
+
+void answer_end(struct top *t)
+{
+    struct web_req *r = &t->q.r;
+    struct wr_span lines = {0};
+    if (r->out.trailers && wr_http_chunked(r->http))
+        lines = trailer_lines(r);
+    if (lines.p)
+        (void)wr_http_end_trailers(r->http, lines);
+    else
+        (void)wr_http_end(r->http);
 }
 
 int web_send_head(struct web_req *r)

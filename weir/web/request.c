@@ -137,7 +137,7 @@ static void end_main(struct top *t)
     if (t->pending || t->gone || t->cut || post_action(t))
         return;
     t->q.done = true;
-    (void)wr_http_end(t->q.r.http); /* calls request_on_done */
+    answer_end(t); /* calls request_on_done */
 }
 
 static void over(struct request *q, int rc)
@@ -201,7 +201,7 @@ void request_reset_out(struct web_req *r)
     o->status_line = (struct wr_span){0};
     o->last_modified = -1;
     o->length = WEB_LENGTH_UNKNOWN;
-    o->allow_ranges = o->no_charset = false;
+    o->allow_ranges = o->expect_trailers = o->no_charset = false;
 }
 
 void request_init(struct request *q, struct top *t, struct request *parent)

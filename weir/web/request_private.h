@@ -117,6 +117,7 @@ void phases_resume(struct request *q, int rc);
 /* answer.c */
 WR_MUST int answer_head(struct top *t);
 bool answer_has_body(const struct web_req *r);
+void answer_end(struct top *t);
 
 /* sink.c */
 WR_MUST int sink_take(struct top *t, struct web_piece *pieces);

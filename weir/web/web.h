@@ -138,7 +138,8 @@ struct web_out {
     uint64_t length;       /* of the body as it leaves; WEB_LENGTH_UNKNOWN */
     struct web_header *headers, **headers_tail; /* all others, in order */
     struct web_header *trailers, **trailers_tail;
-    bool allow_ranges; /* cleared by filters that change the body */
+    bool allow_ranges;    /* cleared by filters that change the body */
+    bool expect_trailers; /* chunks, where the client can, even if the length is known */
     bool no_charset;
 };
 
