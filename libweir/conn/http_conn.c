@@ -608,7 +608,7 @@ static void on_flushed(struct wr_link *l)
     }
     if (req && req->above_high && room) {
         req->above_high = false;
-        if (req->on_drain)
+        if (req->on_drain && req->answer != ANSWER_DONE)
             req->on_drain(req, req->drain_arg);
     }
     wr_http_conn_settle_(c);

@@ -453,7 +453,7 @@ void request_on_done(struct wr_http_req *http, const struct wr_http_done *done, 
     if (!t)
         return;
     struct web_req *r = &t->q.r;
-    if (done->end == WR_HTTP_ABORTED && !t->complete) {
+    if (done->end == WR_HTTP_ABORTED) {
         uint64_t sent = wr_http_sent(http);
         r->body_bytes = sent > r->head_bytes ? sent - r->head_bytes : 0;
         if (sent < r->head_bytes)

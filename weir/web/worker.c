@@ -51,6 +51,7 @@ static int open_door(struct web_door *door, int fd)
         .max_conns = (uint32_t)main->worker_connections,
         .output_high = OUTPUT_HIGH,
         .output_hard = UINT64_MAX / 2, /* files count, and producers heed the high mark */
+        .done_when_sent = true,        /* the log tells what the client got, and when */
         .serve_half_closed = true,
     };
     if (w->on_conn) {
