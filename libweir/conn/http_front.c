@@ -346,9 +346,32 @@ struct ssl_st *wr_http_conn_ssl(const struct wr_http_conn *c)
     return wr_link_is_open(&c->link) ? wr_tls_ssl(&c->link.stream) : NULL;
 }
 
+static int ask_peer(struct wr_http_conn *c, struct wr_addr *out_addr)
+{
+    int err = wr_addr_of_peer(wr_link_fd(&c->link), out_addr);
+    if (err)
+        return err;
+    c->peer_port = out_addr->port;
+    if (out_addr->kind == WR_ADDR_V4) {
+        memcpy(c->peer_ip, out_addr->v4, 4);
+        c->peer_kind = WR_ADDR_V4;
+    } else if (out_addr->kind == WR_ADDR_V6) {
+        memcpy(c->peer_ip, out_addr->v6, 16);
+        c->peer_scope = out_addr->scope;
+        c->peer_kind = WR_ADDR_V6;
+    }
+    return 0;
+}
+
 int wr_http_conn_peer(const struct wr_http_conn *c, struct wr_addr *out_addr)
 {
-    return wr_addr_of_peer(wr_link_fd(&c->link), out_addr);
+    if (c->peer_kind == WR_ADDR_V4)
+        *out_addr = wr_addr_v4(c->peer_ip, c->peer_port);
+    else if (c->peer_kind == WR_ADDR_V6)
+        *out_addr = wr_addr_v6(c->peer_ip, c->peer_scope, c->peer_port);
+    else
+        return ask_peer((struct wr_http_conn *)(uintptr_t)c, out_addr);
+    return 0;
 }
 
 int wr_http_conn_local(const struct wr_http_conn *c, struct wr_addr *out_addr)

@@ -55,6 +55,11 @@ struct wr_http_conn {
     bool plain;             /* plain HTTP where TLS was due: to be refused */
     bool delay;             /* Nagle's algorithm is on */
     uint32_t notsent_lowat; /* as set on the socket */
+    /* The peer, once asked for: a whole wr_addr is more than an idle connection should keep. */
+    uint8_t peer_kind;
+    uint16_t peer_port;
+    uint32_t peer_scope;
+    uint8_t peer_ip[16];
 };
 
 /* Who the client is, by the word of a balancer. */

@@ -161,7 +161,8 @@ struct wr_span wr_http_request_line(const struct wr_http_req *req)
     struct wr_span s = wr_span(req->head_at, req->head_at ? req->head_n : 0);
     while (s.n && (s.p[0] == '\r' || s.p[0] == '\n'))
         s = wr_span_sub(s, 1, s.n);
-    size_t n = 0;
+    const struct wr_span target = req->head.target;
+    size_t n = target.n && target.p >= s.p ? (size_t)(target.p + target.n - s.p) : 0;
     while (n < s.n && s.p[n] != '\r' && s.p[n] != '\n')
         n++;
     return wr_span_sub(s, 0, n);
