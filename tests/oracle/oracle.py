@@ -344,7 +344,8 @@ def case(path):
     for binary in (NGINX, os.path.join(BUILD, "weir")):
         folder = os.path.join(tempfile.gettempdir(), "oracle.%d" % os.getpid())  # the same path for both
         shutil.rmtree(folder, ignore_errors=True)
-        os.mkdir(folder, 0o755)
+        os.mkdir(folder)
+        os.chmod(folder, 0o777)  # workers make logs there
         names = {"PORT": port, "PORT2": port2, "DIR": folder}
         if "@CERT@" in open(path, encoding="utf-8").read():
             names.update({n: os.path.join(keys(), f) for n, f in (("CERT", "one.pem"), ("KEY", "one.key"), ("CERT2", "two.pem"), ("KEY2", "two.key"), ("CA", "ca.pem"))})
