@@ -87,7 +87,9 @@ add("two Hosts, absolute form", "GET http://localhost/ HTTP/1.1\r\nHost: localho
 add("no Host, absolute form", "GET http://localhost/ HTTP/1.1\r\nX-A: b\r\n\r\n")
 for t in ("a b", "a/b", "a?b", "a#b", "a@b", "u:p@b", "a:b", "a:99999", "a:-1", "a:0x50", "a:80:80", "a,b", "a\\b", "[::1", "::1", "[]", "[::g]", "[::1]x", "[1.2.3.4]", "a..b", ".a", "a%00", "a%zz", "a\"b", "a<b", "a\tb", "a\x01b", "\xe9"):
     host(t)
-for t in ("abc", "-1", "+1", "1 1", "1,1", "1, 1", "1,2", "0x1", "1.0", "1e1", "", " ", "99999999999999999999", "18446744073709551616", "9223372036854775808", "1;x", "\"1\"", "1_0", "\x0b1", "1\x0c"):
+for t in ("99999999999999999999", "18446744073709551616", "9223372036854775808"):
+    framing("Content-Length: %r" % t, "Content-Length: " + t, "x", 400, 413)
+for t in ("abc", "-1", "+1", "1 1", "1,1", "1, 1", "1,2", "0x1", "1.0", "1e1", "", " ", "1;x", "\"1\"", "1_0", "\x0b1", "1\x0c"):
     framing("Content-Length: %r" % t, "Content-Length: " + t, "x")
 framing("Content-Length twice, the same", "Content-Length: 1\r\nContent-Length: 1", "x")
 framing("Content-Length twice", "Content-Length: 1\r\nContent-Length: 2", "xy")
