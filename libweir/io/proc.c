@@ -460,6 +460,8 @@ static void start_child(struct slot *slot, bool as_incoming)
 {
     struct wr_procs *p = slot->procs;
     struct child *c = NULL;
+    /* Whoever asks, an earlier plan is hereby carried out: a second successor would make nobody of the first. */
+    wr_loop_timer_cancel(&slot->restart);
     int r = try_start(slot, &c);
     if (r < 0) {
         WR_LOG(p->o.log, ERROR, "proc", "start_failed", "worker=%u err=%s", slot->index,
