@@ -52,7 +52,7 @@ void *host_table_find(const struct host_table *t, struct wr_span name)
     void *value = wr_table_get(&t->exact, name);
     if (value)
         return value;
-    for (size_t i = 1; wr_table_count(&t->ends) && i < name.n; i++)
+    for (size_t i = 0; wr_table_count(&t->ends) && i < name.n; i++)
         if (name.p[i] == '.' && (value = wr_table_get(&t->ends, wr_span_sub(name, i, name.n))))
             return value;
     for (size_t i = name.n; wr_table_count(&t->beginnings) && i > 1; i--)

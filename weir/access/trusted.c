@@ -63,7 +63,7 @@ int trusted_parse(struct wr_span text, struct wr_addr *out)
     if (c != '[' && (c < '0' || c > '9'))
         return WR_E_SYNTAX; /* "*:80", "fd:3" are addresses elsewhere, not here */
     if (c == '[' && text.p[text.n - 1] == ']')
-        return wr_addr_parse_ip(wr_span_sub(text, 1, text.n - 2), out);
+        return WR_E_SYNTAX; /* brackets are for a port */
     if (wr_span_find_char(text, ':') < 0)
         return WR_E_SYNTAX;
     return wr_addr_parse(text, out);

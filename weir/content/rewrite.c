@@ -68,8 +68,8 @@ struct step {
     /* REWRITE */
     struct web_regex *regex;
     struct wr_span pattern;
-    struct web_value *pieces; /* of the replacement: what a '?' divides */
-    uint32_t npieces;
+    struct web_value target; /* the replacement up to its first '?'; of a redirect all of it */
+    struct web_value query;  /* and behind it */
     bool redirect, has_query, drop_args, last, cycle_ends;
     int status; /* also RETURN's */
     bool has_text;
@@ -202,8 +202,13 @@ static size_t unescape_path(char *p, size_t n)
         int hi = from + 2 < n ? hex_digit(p[from + 1]) : -1;
         int lo = from + 2 < n ? hex_digit(p[from + 2]) : -1;
         int c = p[from] == '%' && hi >= 0 && lo >= 0 ? hi << 4 | lo : -1;
-        if (p[from] == '?' || c == '?')
+        if (p[from] == '?')
             break;
+        if (c == '?') { /* from here on it is the query */
+            p[to++] = '?';
+            from += 3;
+            break;
+        }
         if (c > '%' && c < 0x7f) {
             p[to++] = (char)c;
             from += 3;
@@ -220,7 +225,7 @@ static enum outcome rewrite_redirect(struct run *run, const struct step *step)
     struct web_req *r = run->r;
     struct wr_span text;
     run->quote = true;
-    int err = run_eval(run, &step->pieces[0], &text);
+    int err = run_eval(run, &step->target, &text);
     run->quote = false;
     if (err)
         return fail(run);
@@ -244,32 +249,13 @@ static enum outcome rewrite_redirect(struct run *run, const struct step *step)
     return STOP;
 }
 
-/* All pieces but the last, which is the query; or the only one. */
-static int eval_path(struct run *run, const struct step *step, struct wr_span *out)
-{
-    run->quote = false;
-    int err = run_eval(run, &step->pieces[0], out);
-    run->quote = true;
-    for (uint32_t i = 1; !err && i + 1 < step->npieces; i++) {
-        struct wr_span more;
-        err = run_eval(run, &step->pieces[i], &more);
-        char *p = err ? NULL : wr_arena_alloc(run->r->arena, out->n + more.n + 1);
-        if (!p)
-            return -ENOMEM;
-        memcpy(p, out->p, out->n);
-        memcpy(p + out->n, more.p, more.n);
-        *out = wr_span(p, out->n + more.n);
-    }
-    return err;
-}
-
 /* The replacement's own query, and behind it what the request had. */
 static int eval_args(struct run *run, const struct step *step, struct wr_span *out)
 {
     struct web_req *r = run->r;
     struct wr_span own;
     run->quote = true;
-    int err = run_eval(run, &step->pieces[step->npieces - 1], &own);
+    int err = run_eval(run, &step->query, &own);
     if (err || step->drop_args || !r->args.n) {
         *out = own;
         return err;
@@ -297,8 +283,9 @@ static enum outcome rewrite_uri(struct run *run, const struct step *step)
 {
     struct web_req *r = run->r;
     struct wr_span uri, args = step->drop_args ? (struct wr_span){0} : r->args;
-    int err = eval_path(run, step, &uri);
-    if (!err && step->npieces > 1)
+    run->quote = false;
+    int err = run_eval(run, &step->target, &uri);
+    if (!err && step->has_query)
         err = eval_args(run, step, &args);
     run->quote = false;
     if (err)
@@ -573,28 +560,17 @@ static int read_rewrite_flag(struct conf_load *load, const struct conf_node *nod
     return 0;
 }
 
-/* A redirect is one text; a URI is divided at each '?'. */
+/* A redirect is one text; a URI ends at the first '?'. */
 static int compile_replacement(struct conf_load *load, const struct conf_node *node,
                                struct wr_span text, struct step *s)
 {
-    uint32_t n = 1;
-    for (size_t i = 0; i < text.n; i++)
-        n += text.p[i] == '?';
-    s->has_query = n > 1;
-    if (s->redirect)
-        n = 1;
-    s->pieces = wr_arena_zalloc(load->arena, n * sizeof(*s->pieces));
-    if (!s->pieces)
-        return -ENOMEM;
-    while (s->npieces < n) {
-        struct wr_span piece = text;
-        if (!s->redirect && !wr_span_split(&text, '?', &piece))
-            piece = WR_LIT("");
-        int err = web_value_compile(load, node, 2, piece, &s->pieces[s->npieces++]);
-        if (err)
-            return err;
-    }
-    return 0;
+    ptrdiff_t mark = wr_span_find_char(text, '?');
+    s->has_query = mark >= 0;
+    if (s->redirect || mark < 0)
+        return web_value_compile(load, node, 2, text, &s->target);
+    struct wr_span query = wr_span_sub(text, (size_t)mark + 1, text.n);
+    int err = web_value_compile(load, node, 2, wr_span_sub(text, 0, (size_t)mark), &s->target);
+    return err ? err : web_value_compile(load, node, 2, query, &s->query);
 }
 
 static int set_rewrite(struct conf_load *load, const struct conf_node *node,

@@ -93,7 +93,7 @@ static int get_arg(struct web_req *r, const struct web_var *v, struct wr_span re
 {
     (void)v;
     struct wr_span args = r->args, piece;
-    while (wr_span_split(&args, '&', &piece))
+    while (rest.n && wr_span_split(&args, '&', &piece))
         if (piece.n > rest.n && piece.p[rest.n] == '=' &&
             wr_span_ieq(wr_span_sub(piece, 0, rest.n), rest))
             return web_val_set(out, wr_span_sub(piece, rest.n + 1, piece.n));
@@ -133,7 +133,7 @@ static bool find_cookie(struct wr_span line, struct wr_span name, struct wr_span
 bool web_cookie(const struct web_req *r, struct wr_span name, struct wr_span *out)
 {
     const struct wr_field *f;
-    if (!r->head || !wr_head_has(r->head, WR_H_COOKIE))
+    if (!name.n || !r->head || !wr_head_has(r->head, WR_H_COOKIE))
         return false;
     for (uint32_t at = 0; (f = wr_head_next(r->head, WR_H_COOKIE, &at));)
         if (find_cookie(f->value, name, out))

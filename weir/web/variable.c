@@ -261,7 +261,7 @@ static const struct web_var *prefix_of(const struct web_vars *vars, struct wr_sp
 {
     for (uint32_t i = 0; i < vars->nprefixes; i++) {
         struct wr_span head = wr_span_str(vars->prefixes[i]->name);
-        if (name.n <= head.n || !wr_span_ieq(wr_span_sub(name, 0, head.n), head))
+        if (name.n < head.n || !wr_span_ieq(wr_span_sub(name, 0, head.n), head))
             continue;
         *out_rest = wr_span_sub(name, head.n, name.n - head.n);
         return vars->prefixes[i];
