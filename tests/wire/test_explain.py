@@ -73,7 +73,7 @@ CASES = (
 
 def main():
     with open(CONF, "w") as f:
-        f.write(TEXT)
+        f.write(TEXT.replace("events { }", "events { } error_log %s/e.log;" % DIR))
     for url, fields, wanted in CASES:
         code, out, err = explain("GET", url, *fields)
         at, missing = 0, None

@@ -106,9 +106,11 @@ static int send_signal(const struct cmd_site *site, const struct opt *o)
         [OPT_REOPEN] = SIGUSR1,
         [OPT_RELOAD] = SIGHUP,
     };
+    struct web_source source = site->source;
     struct web_config *config;
     pid_t pid = 0;
-    if (web_load(wr_os_heap(), &site->source, NULL, &config))
+    source.look_only = true;
+    if (web_load(wr_os_heap(), &source, NULL, &config))
         return CMD_FAILED;
     const struct core_main *core = web_generation_core(config->generation, WEB_core);
     struct wr_span path = core->pid;

@@ -40,6 +40,7 @@ int cmd_site_init(struct cmd_site *site, const struct opt *o)
     return 0;
 }
 
+/* For commands that only look. */
 int cmd_site_of_file(struct cmd_site *site, struct opt *o, const char *file)
 {
     char full[CMD_PATH];
@@ -53,5 +54,6 @@ int cmd_site_of_file(struct cmd_site *site, struct opt *o, const char *file)
     o->file = file;
     int err = cmd_site_init(site, o);
     o->file = NULL;
+    site->source.look_only = true;
     return err;
 }

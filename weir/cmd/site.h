@@ -20,7 +20,8 @@ struct cmd_site {
 
 /* -ENAMETOOLONG. The site must not move: its source points into it. */
 WR_MUST int cmd_site_init(struct cmd_site *site, const struct opt *o);
-/* The same for a file named on the command line: relative to where we are, as every command takes its files. */
+/* The same for a file named on the command line: relative to where we are, as every command takes its files; it is
+ * only looked at. */
 WR_MUST int cmd_site_of_file(struct cmd_site *site, struct opt *o, const char *file);
 /* Serves until told to stop; the exit status. */
 int cmd_site_run(const struct cmd_site *site, const struct opt *o);

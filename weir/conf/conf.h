@@ -200,6 +200,7 @@ struct conf_load {
     uint32_t nmodules;
     struct conf_file *files; /* all that were read, in order, each once */
     void *user;              /* the program's */
+    bool look_only;          /* nothing may be made or opened for writing: check, explain, -s */
     const char *base; /* put before relative paths of include: "/etc/weir/"; NULL: nothing */
     struct conf_scope
         *scope; /* where directives are being applied: the parent of a block's own scope */

@@ -318,8 +318,9 @@ static int settle(struct conf_load *load, struct conf_scope *scope)
     struct log_location_conf *conf = scope->at[CONF_AT_LOCATION][WEB_log];
     if (!conf->errors)
         conf->errors = core->errors;
-    return conf->access.first || conf->access.off ? 0
-                                                  : default_access(load, scope, &conf->access);
+    return conf->access.first || conf->access.off || load->look_only
+               ? 0
+               : default_access(load, scope, &conf->access);
 }
 
 static uint32_t clip(uint64_t ms)
@@ -342,7 +343,7 @@ static void give_cache(const struct log_location_conf *conf)
 /* The master finds out now, and says so, what the logger could only complain about later. */
 static int try_open(struct conf_load *load, struct log_dest *d)
 {
-    if (d->def.kind != WR_LOG_TO_FILE)
+    if (d->def.kind != WR_LOG_TO_FILE || load->look_only)
         return 0;
     int fd = open_log(d->def.path);
     if (fd >= 0)

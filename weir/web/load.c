@@ -232,6 +232,7 @@ static int begin(const struct wr_heap *heap, const struct web_source *source,
         return err;
     }
     conf_load_init(&m->config.load, &m->arena, &m->conf, web_conf_modules, WEB_MODULES);
+    m->config.load.look_only = source->look_only;
     err = keep_source(m);
     if (!err)
         err = parse(m, out_nodes);

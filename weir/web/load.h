@@ -31,6 +31,7 @@ struct web_source {
     /* severity: WEB_SAY_*; hint: what belongs below, or NULL. */
     void (*say)(void *ctx, int severity, const char *text, const char *hint);
     void *ctx;
+    bool look_only; /* nobody will serve this: nothing is made or opened for writing */
     /* May change the tree before its directives are applied; NULL. */
     void (*edit)(void *ctx, struct conf_load *load, struct conf_node *nodes);
 };
