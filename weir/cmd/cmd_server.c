@@ -115,6 +115,10 @@ static int send_signal(const struct cmd_site *site, const struct opt *o)
     const struct core_main *core = web_generation_core(config->generation, WEB_core);
     struct wr_span path = core->pid;
     int err = site_path(&config->load, core->pid, &path);
+    if (!err && wr_span_eq(core->pid, WR_LIT("off"))) {
+        out_print(2, "weir: [error] the configuration says \"pid off\": signal the process\n");
+        err = WR_E_NOT_FOUND;
+    }
     if (!err)
         err = read_pid(path.p, &pid);
     web_config_free(&config);

@@ -8,17 +8,19 @@
 static int cmd_help(int argc, char **argv);
 
 static const struct cmd commands[] = {
-    {"check",      "FILE",                               "what a correct configuration does not say as it was meant", cmd_check     },
-    {"directives", "[NAME]",                             "what is known of a directive, or of all",                   cmd_directives},
-    {"errors",     "[NAME|CODE]",                        "what an error code means, where it happens and what to do",
-     cmd_errors                                                                                                                     },
+    {"check",      "FILE",                                                    "what a correct configuration does not say as it was meant", cmd_check     },
+    {"directives", "[NAME]",                                                  "what is known of a directive, or of all",                   cmd_directives},
+    {"errors",     "[NAME|CODE]",                                             "what an error code means, where it happens and what to do",
+     cmd_errors                                                                                                                                          },
     {"explain",    "FILE METHOD URL [-H 'NAME: VALUE']",
-     "which server and location answer, why, and what applies there",                                                 cmd_explain   },
-    {"help",       "",                                   "this list",                                                 cmd_help      },
-    {"postmortem", "[--pid N] [DIRECTORY]",              "the last words of a worker that died",
-     cmd_postmortem                                                                                                                 },
-    {"selftest",   "sandbox",                            "tries what the sandbox of the workers must refuse",         cmd_selftest  },
-    {"version",    "",                                   "the version of the program and the library",                cmd_version   },
+     "which server and location answer, why, and what applies there",                                                                      cmd_explain   },
+    {"help",       "",                                                        "this list",                                                 cmd_help      },
+    {"postmortem", "[--pid N] [DIRECTORY]",                                   "the last words of a worker that died",
+     cmd_postmortem                                                                                                                                      },
+    {"selftest",   "sandbox",                                                 "tries what the sandbox of the workers must refuse",         cmd_selftest  },
+    {"serve",      "[DIR] [--listen ADDRESS] [--autoindex] [--print-config]",
+     "a folder on a port, without a file to write first",                                                                                  cmd_serve     },
+    {"version",    "",                                                        "the version of the program and the library",                cmd_version   },
 };
 
 static void print_usage(FILE *to)

@@ -281,10 +281,12 @@ static int read_paths(struct reading *r)
         err = add_texts(r, &p, &r->own->sandbox_read, false);
     if (!err)
         err = add_texts(r, &p, &r->own->sandbox_write, true);
+    void *const *outer = r->config->generation->outer_conf;
     if (!err) /* the defaults of root and of client_body_temp_path */
         err = add_path(r, &p, WR_LIT("html"), false);
-    if (!err)
-        err = add_path(r, &p, WR_LIT("client_body_temp"), true);
+    if (!err && outer) /* where http names another folder, nobody goes back to the default */
+        err = add_path(
+            r, &p, ((const struct core_location *)outer[WEB_core])->body_temp_path.path, true);
     for (unsigned i = 0; i < WR_ARRAY_LEN(always_read) && !err; i++)
         err = add_path(r, &p, wr_span_str(always_read[i]), false);
     r->out->paths = p.list;
@@ -343,7 +345,7 @@ static int read_files(struct reading *r)
     int err = 0;
     if (r->core->working_directory.n)
         err = full_path(r, r->core->working_directory, &s->directory);
-    if (!err && r->core->pid.n)
+    if (!err && r->core->pid.n && !wr_span_eq(r->core->pid, WR_LIT("off")))
         err = full_path(r, r->core->pid, &s->pid);
     if (!err && s->pid && r->own->postmortem.n == 0) {
         s->postmortem = text_of(r, directory_of(s->pid));

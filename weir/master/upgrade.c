@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define INHERIT_VAR  "WEIR"
@@ -25,8 +26,10 @@
 
 /* ---- the pid file ---------------------------------------------------------------------------------------- */
 
-static int write_pid(struct master *m, const char *path)
+/* *out_regular: a file that is the master's to remove; `pid /dev/null` as root is not. */
+static int write_pid(struct master *m, const char *path, bool *out_regular)
 {
+    struct stat st;
     char text[16];
     int n = snprintf(text, sizeof text, "%d\n", (int)wr_os_getpid());
     int fd = wr_os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
@@ -35,6 +38,7 @@ static int write_pid(struct master *m, const char *path)
         return fd;
     }
     ssize_t r = wr_os_write(fd, text, (size_t)n);
+    *out_regular = wr_os_fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     (void)wr_os_close(fd);
     return r == n ? 0 : -EIO;
 }
@@ -45,13 +49,14 @@ int pidfile_write(struct master *m)
     if (!path || strlen(path) >= sizeof m->pid_path ||
         (m->pid_written && strcmp(path, m->pid_path) == 0))
         return 0;
-    int err = write_pid(m, path);
+    bool regular = false;
+    int err = write_pid(m, path, &regular);
     if (err)
         return err;
     if (m->pid_written) /* the configuration names another one now */
         (void)wr_os_unlink(m->pid_path);
     state_text(m->pid_path, sizeof m->pid_path, path);
-    m->pid_written = true;
+    m->pid_written = regular;
     return 0;
 }
 
