@@ -4,7 +4,7 @@ The folder has html/ and logs/, and is readable for the user that workers become
 """
 import atexit, http.client, json, os, shutil, signal, socket, subprocess, tempfile, threading, time
 
-from wire import BUILD, free_port
+from wire import BUILD, CRASHES, free_port, ok
 
 WEIR = os.path.join(BUILD, "weir")
 _sites = []
@@ -144,6 +144,14 @@ class Site:
         return [w["pid"] for w in self.status()["workers"] if w["state"] == "ready"]
 
     def stop(self, sig=signal.SIGTERM, seconds=10):
+        """Ends it; the exit status, or None when it had to be killed. Whatever crashed in it is a failed check."""
+        status = self.ended(sig, seconds)
+        bad = [line for line in (self.said() + self.log()).splitlines() if any(word in line for word in CRASHES + ("on signal 6", "on signal 11", "on signal 31"))]
+        if bad:
+            ok(False, "no process crashed", "\n".join(bad))
+        return status
+
+    def ended(self, sig, seconds):
         pid = self.pid()
         if pid and alive(pid):
             os.kill(pid, sig)

@@ -246,7 +246,35 @@ static const int always[] = {
 #endif
 };
 
-#define FILTER_MAX 256
+/* What a library may try in all innocence and can do without: an error, not the end of the process. */
+static const int denied[] = {
+    SYS_listen,
+    SYS_socketpair,
+    SYS_memfd_create,
+    SYS_symlinkat,
+    SYS_linkat,
+    SYS_fchmodat,
+    SYS_fchownat,
+    SYS_fchown,
+    SYS_utimensat,
+    SYS_flock,
+    SYS_setpriority,
+    SYS_getpriority,
+    SYS_sched_setaffinity,
+    SYS_sched_setscheduler,
+    SYS_setrlimit,
+    SYS_getrlimit,
+    SYS_mlock,
+    SYS_munlock,
+    SYS_mlockall,
+    SYS_chdir,
+    SYS_fchdir,
+    SYS_setsid,
+    SYS_get_mempolicy,
+    SYS_statfs,
+};
+
+#define FILTER_MAX 320
 
 struct filter {
     struct sock_filter code[FILTER_MAX];
@@ -348,6 +376,8 @@ static void build(struct filter *f, const struct sandbox_plan *p)
     verdict(f, SECCOMP_RET_ALLOW);
     for (unsigned i = jumps; i < jumps + n; i++)
         f->code[i].jt = (uint8_t)(jumps + n - i);
+    for (unsigned i = 0; i < WR_ARRAY_LEN(denied); i++)
+        refuse(f, denied[i], EPERM);
     allow_checked(f, p, kill);
     verdict(f, kill);
 }

@@ -124,7 +124,8 @@ static void walk(struct server *s)
         s->door = s->cursor = 0;
 }
 
-static struct server_totals totals_now(const struct wr_http_stats *h)
+static struct server_totals totals_now(const struct web_worker *w,
+                                       const struct wr_http_stats *h)
 {
     struct server_totals t = {.opened = h->links.opened,
                               .timeouts = h->links.closed[WR_CLOSE_TIMEOUT],
@@ -135,6 +136,15 @@ static struct server_totals totals_now(const struct wr_http_stats *h)
     for (unsigned i = 0; i < WR_CLOSES; i++)
         t.closed += h->links.closed[i];
     memcpy(t.by_class, h->by_class, sizeof t.by_class);
+    for (uint32_t i = 0; i < w->ndoors; i++) {
+        struct wr_listener *l =
+            w->doors[i].http ? wr_http_server_listener(w->doors[i].http) : NULL;
+        if (!l)
+            continue;
+        t.shed += wr_listener_stats(l)->shed;
+        t.errors += wr_listener_stats(l)->errors;
+        t.shortages += wr_listener_stats(l)->pauses;
+    }
     return t;
 }
 
@@ -143,7 +153,7 @@ struct row {
     uint64_t *word;
 };
 
-#define ROWS 11
+#define ROWS 14
 
 /* Which counter of the board is which total. */
 static void rows_of(struct server_totals *t, struct row out[static ROWS])
@@ -157,8 +167,11 @@ static void rows_of(struct server_totals *t, struct row out[static ROWS])
         {WR_COUNTER_BYTES_IN,  &t->in      },
         {WR_COUNTER_BYTES_OUT, &t->out     },
     };
+    rows[7] = (struct row){WR_COUNTER_SHED, &t->shed};
+    rows[8] = (struct row){WR_COUNTER_ACCEPT_ERRORS, &t->errors};
+    rows[9] = (struct row){WR_COUNTER_ACCEPT_NO_FD, &t->shortages};
     for (unsigned i = 2; i < 6; i++)
-        rows[5 + i] = (struct row){WR_COUNTER_RESPONSES_1XX + i - 1, &t->by_class[i]};
+        rows[8 + i] = (struct row){WR_COUNTER_RESPONSES_1XX + i - 1, &t->by_class[i]};
     memcpy(out, rows, sizeof rows);
 }
 
@@ -170,7 +183,7 @@ static void publish(struct server *s)
     if (!seat)
         return;
     struct wr_http_stats stats = web_worker_stats(&s->web);
-    struct server_totals now = totals_now(&stats);
+    struct server_totals now = totals_now(&s->web, &stats);
     rows_of(&now, now_rows);
     rows_of(&s->before, before_rows);
     for (unsigned i = 0; i < ROWS; i++)

@@ -2,6 +2,7 @@
 #include "weir/web/worker.h"
 
 #include "libweir/base/err.h"
+#include "libweir/io/log.h"
 #include "libweir/io/signal.h"
 #include "libweir/os/os.h"
 #include "weir/web/request_private.h"
@@ -26,6 +27,22 @@ static void on_conn_close(struct wr_http_conn *conn, enum wr_close why, int err,
     (void)err;
     if (door->worker->on_conn)
         door->worker->on_conn(door->worker, conn, false);
+}
+
+static void on_notice(struct wr_http_server *http, const struct wr_listen_notice *n, void *arg)
+{
+    const struct web_door *door = arg;
+    struct wr_log *log = door->worker->log;
+    (void)http;
+    if (n->kind == WR_LISTEN_SHORTAGE)
+        WR_LOG(log, CRIT, "accept4()", "failed",
+               "(%d: %s) on %.*s: new connections are shed, accepting pauses; raise "
+               "worker_rlimit_nofile",
+               -n->err, wr_err_name(n->err), (int)door->listen->text.n, door->listen->text.p);
+    else if (n->kind == WR_LISTEN_RECOVERED)
+        WR_LOG(log, NOTICE, "accept4()", "works", "again on %.*s: shed=%llu lasted_ms=%llu",
+               (int)door->listen->text.n, door->listen->text.p, (unsigned long long)n->shed,
+               (unsigned long long)n->lasted_ms);
 }
 
 /* ---- doors ------------------------------------------------------------------------------------------------------------ */
@@ -53,6 +70,8 @@ static int open_door(struct web_door *door, int fd)
         .output_hard = UINT64_MAX / 2, /* files count, and producers heed the high mark */
         .done_when_sent = true,        /* the log tells what the client got, and when */
         .serve_half_closed = true,
+        .on_notice = on_notice,
+        .owner_arg = door,
     };
     if (w->on_conn) {
         o.on_conn_open = on_conn_open;
@@ -60,6 +79,7 @@ static int open_door(struct web_door *door, int fd)
     }
     if (fd >= 0) {
         o.listen.addr = (struct wr_addr){.kind = WR_ADDR_FD, .fd = fd};
+        o.listen.backlog = 0;                     /* as the master has set it */
         o.listen.exclusive = !o.listen.reuseport; /* the other workers have it too */
         o.listen.reuseport = false;
     }
