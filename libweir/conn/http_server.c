@@ -333,9 +333,11 @@ static void count_phases(const struct wr_http_server *s, struct wr_http_stats *s
 {
     uint32_t cursor = 0;
     for (const struct wr_http_conn *c; (c = wr_http_server_next_conn(s, &cursor));) {
-        stats->waiting += c->phase == HTTP_IDLE;
-        stats->writing += c->phase >= HTTP_BODY;
-        stats->reading += c->phase < HTTP_IDLE || c->phase == HTTP_HEAD;
+        bool busy =
+            c->phase >= HTTP_BODY || wr_http_conn_req(c); /* perhaps within its handler */
+        stats->writing += busy;
+        stats->waiting += !busy && c->phase == HTTP_IDLE;
+        stats->reading += !busy && c->phase != HTTP_IDLE;
     }
 }
 

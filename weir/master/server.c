@@ -6,6 +6,7 @@
 #include "libweir/io/log.h"
 #include "libweir/io/loop.h"
 #include "libweir/io/recorder.h"
+#include "libweir/io/shm.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -191,6 +192,7 @@ static void publish(struct server *s)
                     *before_rows[i].word + *now_rows[i].word);
     wr_seat_gauge_set(seat, WR_GAUGE_OPEN, stats.open);
     wr_seat_gauge_set(seat, WR_GAUGE_IDLE, stats.waiting);
+    wr_seat_gauge_set(seat, WR_GAUGE_READING, stats.reading);
     if (s->budget)
         wr_seat_gauge_set(seat, WR_GAUGE_BUFFER_BYTES, s->budget->used);
 }
@@ -203,6 +205,33 @@ static void remember(struct server *s)
     rows_of(&s->before, rows);
     for (unsigned i = 0; i < ROWS; i++)
         *rows[i].word = wr_word_get(&s->web.seat->counter[rows[i].counter]);
+}
+
+static uint64_t sum_of(const struct wr_board_view *v, const char *name)
+{
+    struct wr_board_field f;
+    return wr_board_view_find(v, wr_span_str(name), &f) ? wr_board_view_sum(v, &f, 0) : 0;
+}
+
+static void on_totals(struct web_worker *w, struct web_totals *out)
+{
+    struct server *s = wr_container_of(w, struct server, web);
+    struct wr_board_view v;
+    size_t size;
+    const void *part =
+        s->shm ? wr_shm_part(s->shm, WR_BOARD_PART, WR_BOARD_VERSION, &size) : NULL;
+    *out = (struct web_totals){0};
+    if (!part || wr_board_view_init(&v, part, size))
+        return;
+    publish(s);
+    out->accepted = sum_of(&v, "weir_connections_accepted_total");
+    out->requests = sum_of(&v, "weir_requests_total");
+    out->active = sum_of(&v, "weir_connections_open");
+    out->waiting = sum_of(&v, "weir_connections_idle");
+    out->reading = sum_of(&v, "weir_connections_reading");
+    out->writing = out->active - out->waiting - out->reading;
+    if (out->writing > out->active)
+        out->writing = 0; /* between two stores of a sibling */
 }
 
 static void on_tick(struct wr_timer *t)
@@ -288,6 +317,7 @@ int server_open(struct server *s, struct web_generation *g, const struct web_wor
     s->web.owner = s;
     s->web.on_conn = on_conn;
     s->web.on_request = on_request;
+    s->web.on_totals = s->shm && s->web.seat ? on_totals : NULL;
     s->tick.fn = on_tick;
     if (s->shm && conns_begin(&s->conns, wr_loop_heap(s->web.loop), s->shm, s->seat_index) < 0)
         process_say(s->web.log, s->web.loop, WR_LOG_WARN, "connections are not listed");

@@ -238,6 +238,22 @@ struct wr_http_stats web_worker_stats(const struct web_worker *w)
 
 #define DATE_FIELD "Date: "
 
+struct web_totals web_worker_totals(struct web_worker *w)
+{
+    struct web_totals t;
+    if (w->on_totals) {
+        w->on_totals(w, &t);
+        return t;
+    }
+    struct wr_http_stats s = web_worker_stats(w);
+    return (struct web_totals){.accepted = s.links.opened,
+                               .requests = s.begun,
+                               .active = s.open,
+                               .reading = s.reading,
+                               .writing = s.writing,
+                               .waiting = s.waiting};
+}
+
 struct wr_span web_worker_date(struct web_worker *w)
 {
     const size_t at = sizeof(DATE_FIELD) - 1;

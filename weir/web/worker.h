@@ -31,6 +31,11 @@ struct web_worker_fd {
     int fd;
 };
 
+/* Connections: accepted so far, open now, and what those do. */
+struct web_totals {
+    uint64_t accepted, requests, active, reading, writing, waiting;
+};
+
 struct web_worker {
     /* The process's; all but the loop may be NULL. */
     struct wr_loop *loop;
@@ -46,6 +51,8 @@ struct web_worker {
     void (*on_request)(struct web_worker *w, struct web_req *r, bool done);
     /* Takes what web_error has to say, at any level, in place of the log. May be NULL. */
     void (*on_error)(struct web_worker *w, struct web_req *r, int level, const char *text);
+    /* Fills in the sums over this worker and its siblings. May be NULL: it is alone. */
+    void (*on_totals)(struct web_worker *w, struct web_totals *out);
     /* private */
     struct web_generation *generation;
     struct web_door *doors;
@@ -56,7 +63,6 @@ struct web_worker {
     char date_line[48];
     int64_t date_s;
     void (*stopped)(struct web_worker *w);
-    uint64_t stub[4]; /* requests, reading, writing, waiting: stub_status's */
     bool started;
 };
 
@@ -77,6 +83,7 @@ void web_worker_close(struct web_worker *w);
 void web_worker_free(struct web_worker *w);
 /* Counters of all its doors together. */
 struct wr_http_stats web_worker_stats(const struct web_worker *w);
+struct web_totals web_worker_totals(struct web_worker *w);
 /* The wall clock in seconds, and the Date field with its CRLF, formed once a second. */
 struct wr_span web_worker_date(struct web_worker *w);
 
