@@ -187,7 +187,9 @@ static int check_apr1(const char *password, struct wr_span stored)
 static int check_crypt(const char *password, struct wr_span stored)
 {
     char setting[STORED_MAX];
-    if (stored.n == 0 || stored.n >= sizeof setting)
+    if (stored.n == 0) /* nobody's: such a user cannot come in */
+        return 0;
+    if (stored.n >= sizeof setting)
         return WR_E_SYNTAX;
     memcpy(setting, stored.p, stored.n);
     setting[stored.n] = 0;

@@ -28,9 +28,9 @@ struct wr_shm;
 #define SEAT_LOGGER  1U
 #define SEAT_WATCH   3U
 #define SEAT_WORKERS 5U
-#define LOG_RING     ((size_t)64 << 10)
-#define EVENTS       1024U  /* of a flight recorder */
-#define CONNECTIONS  16384U /* listed per worker */
+#define LOG_RING     ((size_t)512 << 10) /* some 2000 lines: what a logger may be late */
+#define EVENTS       1024U               /* of a flight recorder */
+#define CONNECTIONS  16384U              /* listed per worker */
 #define TEXT_MAX     1024
 
 /* The workers of one configuration. */

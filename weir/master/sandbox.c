@@ -344,6 +344,19 @@ static void allow_socket(struct filter *f, bool netlink, uint32_t kill)
     verdict(f, kill);
 }
 
+/* Itself; and signal 0 anybody: a lock in shared memory has to know whether its holder lives. */
+static void allow_kill(struct filter *f, uint32_t otherwise)
+{
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 0, 7);
+    load(f, ARG_LOW(1));
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+    verdict(f, SECCOMP_RET_ALLOW);
+    load(f, ARG_LOW(0));
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)wr_os_getpid(), 0, 1);
+    verdict(f, SECCOMP_RET_ALLOW);
+    verdict(f, otherwise);
+}
+
 static void allow_checked(struct filter *f, const struct sandbox_plan *p, uint32_t kill)
 {
     uint32_t eperm = SECCOMP_RET_ERRNO | EPERM;
@@ -355,7 +368,7 @@ static void allow_checked(struct filter *f, const struct sandbox_plan *p, uint32
     VALUES(f, SYS_mprotect, 2, PROT_EXEC, eperm, 0);
     VALUES(f, SYS_ioctl, 1, ANY, eperm, FIONREAD, FIONBIO, TIOCOUTQ, TCGETS, TIOCGWINSZ);
     VALUES(f, SYS_prctl, 0, ANY, eperm, PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* PR_SET_VMA */);
-    VALUES(f, SYS_kill, 0, ANY, eperm, (uint32_t)wr_os_getpid());
+    allow_kill(f, eperm);
     VALUES(f, SYS_tgkill, 0, ANY, eperm, (uint32_t)wr_os_getpid());
     VALUES(f, SYS_prlimit64, 2, ANY, eperm, 0); /* reading only */
     VALUES(f, SYS_tkill, 0, 0, eperm, 1);       /* never: no value is 1 under an empty mask */
