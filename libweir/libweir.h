@@ -24,6 +24,7 @@
 #define WR_VERSION "0.1.0"
 
 #include "libweir/base/assert.h"
+#include "libweir/base/base64.h"
 #include "libweir/base/block.h"
 #include "libweir/base/buf.h"
 #include "libweir/base/bytes.h"

@@ -12,6 +12,7 @@
  *        | known, file unchanged --> in
  *        `--> thread: file, line, password --> in | 401 | 403 no file | 500
  */
+#include "libweir/base/base64.h"
 #include "libweir/base/err.h"
 #include "libweir/base/hash.h"
 #include "libweir/base/heap.h"
@@ -291,10 +292,10 @@ static bool credentials(struct web_req *r, struct wr_span *out)
         return false;
     s = wr_span_trim(wr_span_sub(s, 6, s.n));
     char *p = wr_arena_alloc(r->arena, s.n + 1);
-    int n = p ? password_base64(s, p) : -1;
-    if (n < 0)
+    size_t n = 0;
+    if (!p || wr_base64_decode(s, false, p, &n))
         return false;
-    *out = wr_span(p, (size_t)n);
+    *out = wr_span(p, n);
     return wr_span_find_char(*out, ':') > 0 && wr_span_find_char(*out, 0) < 0;
 }
 

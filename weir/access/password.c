@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/access/password.h"
 
+#include "libweir/base/base64.h"
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"
 #include "libweir/os/os.h"
@@ -19,38 +20,6 @@
 static bool same(const void *a, const void *b, size_t n)
 {
     return CRYPTO_memcmp(a, b, n) == 0;
-}
-
-/* ---- base64 ------------------------------------------------------------------------------------------------- */
-
-static int digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-int password_base64(struct wr_span text, char *out)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    size_t n = 0, i = 0;
-    for (; i < text.n && text.p[i] != '='; i++) {
-        int d = digit(text.p[i]);
-        if (d < 0)
-            return WR_E_SYNTAX;
-        bits = bits << 6 | (uint32_t)d;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[n++] = (char)(bits >> have);
-        }
-    }
-    return i % 4 == 1 ? WR_E_SYNTAX : (int)n;
 }
 
 /* ---- {SHA}, {SSHA}, {PLAIN} ----------------------------------------------------------------------------------- */
@@ -76,10 +45,11 @@ static int check_sha(const char *password, struct wr_span stored, bool salted)
 {
     char raw[STORED_MAX];
     unsigned char made[SHA1_SIZE];
-    int n = stored.n < sizeof raw ? password_base64(stored, raw) : WR_E_SYNTAX;
-    if (n < SHA1_SIZE || (!salted && n != SHA1_SIZE))
+    size_t n = 0;
+    if (stored.n >= sizeof raw || wr_base64_decode(stored, false, raw, &n) || n < SHA1_SIZE ||
+        (!salted && n != SHA1_SIZE))
         return WR_E_SYNTAX;
-    int r = sha1(password, wr_span(raw + SHA1_SIZE, (size_t)n - SHA1_SIZE), made);
+    int r = sha1(password, wr_span(raw + SHA1_SIZE, n - SHA1_SIZE), made);
     return r < 0 ? r : same(made, raw, SHA1_SIZE);
 }
 

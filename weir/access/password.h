@@ -20,8 +20,6 @@
  * NUL-terminated and has no NUL inside. */
 WR_MUST int password_check(const char *password, struct wr_span stored);
 
-/* Decodes base64 up to the first '='; out has room for 3/4 of text. The length, or WR_E_SYNTAX. */
-WR_MUST int password_base64(struct wr_span text, char *out);
 
 /* The line of a user in a password file: name:password[:anything]. False: there is none. */
 bool password_find(struct wr_span file, struct wr_span user, struct wr_span *out_stored);

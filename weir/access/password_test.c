@@ -61,21 +61,10 @@ static void test_file(void)
     ok(!password_find(file, WR_LIT("# a comment"), &s), "nor is a comment");
 }
 
-static void test_base64(void)
-{
-    char out[64];
-    is_int(password_base64(WR_LIT("dXNlcjpwYXNz"), out), 9, "length");
-    ok(memcmp(out, "user:pass", 9) == 0, "bytes");
-    is_int(password_base64(WR_LIT("dXM6YQ=="), out), 4, "padding");
-    is_int(password_base64(WR_LIT("dXM6Y"), out), WR_E_SYNTAX, "a digit alone");
-    is_int(password_base64(WR_LIT("dX M"), out), WR_E_SYNTAX, "a space");
-}
-
 int main(void)
 {
     test_vectors();
     test_broken();
     test_file();
-    test_base64();
     return tap_done();
 }

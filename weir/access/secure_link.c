@@ -9,6 +9,7 @@
  * over, and does not exist when it is another. With a secret it is the part of the URI behind the hash:
  * /p/HASH/link. The time is not cached: what is evaluated later sees it.
  */
+#include "libweir/base/base64.h"
 #include "libweir/base/err.h"
 #include "libweir/base/num.h"
 #include "weir/web/vars.h"
@@ -43,34 +44,15 @@ static bool same(const unsigned char *a, const unsigned char *b)
     return CRYPTO_memcmp(a, b, MD5_SIZE) == 0;
 }
 
-static int url64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
 /* 16 bytes in base64url, with or without "==". */
 static bool read_hash(struct wr_span s, unsigned char out[static MD5_SIZE])
 {
-    uint32_t bits = 0, have = 0;
-    size_t n = 0, digits = 0;
-    for (; digits < s.n && s.p[digits] != '='; digits++) {
-        int v = url64_digit(s.p[digits]);
-        if (v < 0 || n == MD5_SIZE)
-            return false;
-        bits = bits << 6 | (uint32_t)v;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[n++] = (unsigned char)(bits >> have);
-        }
-    }
-    return n == MD5_SIZE && s.n <= 24;
+    char bytes[MD5_SIZE + 3];
+    size_t n = 0;
+    if (s.n > 24 || wr_base64_decode(s, true, bytes, &n) || n != MD5_SIZE)
+        return false;
+    memcpy(out, bytes, MD5_SIZE);
+    return true;
 }
 
 static int hex_digit(char c)

@@ -12,6 +12,7 @@
  * Version 2 (on) has its words in network order, version 1 in the machine's, so that logs of both can be joined with
  * those that other servers wrote.
  */
+#include "libweir/base/base64.h"
 #include "libweir/base/err.h"
 #include "libweir/io/log.h"
 #include "libweir/os/os.h"
@@ -72,34 +73,13 @@ struct userid_main {
 #define NUMBER_SIZE 16
 #define DIGITS      22 /* that carry a number; two more fill up */
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static bool decode(struct wr_span s, struct number *out)
 {
-    unsigned char bytes[NUMBER_SIZE];
-    uint32_t bits = 0, have = 0;
+    char bytes[NUMBER_SIZE + 1];
     size_t n = 0;
-    for (size_t i = 0; i < DIGITS; i++) {
-        int v = base64_digit(s.p[i]);
-        if (v < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)v;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            bytes[n++] = (unsigned char)(bits >> have);
-        }
-    }
-    memcpy(out->word, bytes, sizeof(bytes));
+    if (wr_base64_decode(wr_span_sub(s, 0, DIGITS), false, bytes, &n) || n != NUMBER_SIZE)
+        return false;
+    memcpy(out->word, bytes, sizeof(out->word));
     return true;
 }
 
@@ -369,8 +349,8 @@ static int set_mark(struct conf_load *load, const struct conf_node *node,
         *mark = '\0';
         return 0;
     }
-    if (text.n != 1 || (base64_digit(text.p[0]) < 0 && text.p[0] != '=') || text.p[0] == '+' ||
-        text.p[0] == '/')
+    if (text.n != 1 || (wr_base64_digit(text.p[0], false) < 0 && text.p[0] != '=') ||
+        text.p[0] == '+' || text.p[0] == '/')
         return conf_fail(load, node, 1,
                          "value must be one letter, one digit or \"=\" in \"userid_mark\"");
     *mark = text.p[0];

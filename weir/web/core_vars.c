@@ -2,6 +2,7 @@
 /*
  * Variables of the request and of its answer.
  */
+#include "libweir/base/base64.h"
 #include "libweir/base/num.h"
 #include "libweir/os/os.h"
 #include "weir/web/vars.h"
@@ -116,39 +117,6 @@ GET(get_content_type)
     return put_if(field(r, WR_H_CONTENT_TYPE), out);
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Up to the first byte that is no digit; to holds 3/4 of s. False: not base64. */
-static bool base64(struct wr_span s, char *to, size_t *out_n)
-{
-    uint32_t bits = 0, have = 0;
-    size_t n = 0, i = 0;
-    for (; i < s.n && base64_digit(s.p[i]) >= 0; i++) {
-        bits = bits << 6 | (uint32_t)base64_digit(s.p[i]);
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            to[n++] = (char)(bits >> have);
-        }
-    }
-    if (i % 4 == 1)
-        return false;
-    for (; i < s.n; i++)
-        if (s.p[i] != '=')
-            return false;
-    *out_n = n;
-    return true;
-}
-
 GET(get_remote_user)
 {
     struct wr_span s = field(r, WR_H_AUTHORIZATION);
@@ -159,7 +127,7 @@ GET(get_remote_user)
     char *p = wr_arena_alloc(r->arena, s.n + 1);
     if (!p)
         return -ENOMEM;
-    if (!base64(s, p, &n))
+    if (wr_base64_decode(s, false, p, &n))
         return 0;
     ptrdiff_t colon = wr_span_find_char(wr_span(p, n), ':');
     return colon > 0 ? web_val_set(out, wr_span(p, (size_t)colon)) : 0;
