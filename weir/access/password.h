@@ -20,7 +20,6 @@
  * NUL-terminated and has no NUL inside. */
 WR_MUST int password_check(const char *password, struct wr_span stored);
 
-
 /* The line of a user in a password file: name:password[:anything]. False: there is none. */
 bool password_find(struct wr_span file, struct wr_span user, struct wr_span *out_stored);
 
