@@ -92,19 +92,31 @@ void wr_http_req_forget_head_(struct wr_http_req *req)
     req->head_n = 0;
 }
 
-int wr_http_req_keep_head_(struct wr_http_req *req)
+void wr_http_keep_head_in(struct wr_http_req *req, char *to)
 {
     const char *from = req->head_at;
+    if (!req->head_n || req->head_kept)
+        return;
+    memcpy(to, from, req->head_n);
+    wr_head_rebase(&req->head, from, req->head_n, to);
+    req->head_at = to;
+    req->head_kept = true;
+}
+
+int wr_http_req_keep_head_(struct wr_http_req *req)
+{
     if (!req->head_n || req->head_kept)
         return 0;
     char *to = wr_arena_alloc(&req->arena, req->head_n);
     if (!to)
         return WR_E_BUDGET;
-    memcpy(to, from, req->head_n);
-    wr_head_rebase(&req->head, from, req->head_n, to);
-    req->head_at = to;
-    req->head_kept = true;
+    wr_http_keep_head_in(req, to);
     return 0;
+}
+
+size_t wr_http_head_size(const struct wr_http_req *req)
+{
+    return req->head_n;
 }
 
 /* ---- what came ---------------------------------------------------------------------------------------- */

@@ -276,6 +276,9 @@ const struct wr_head *wr_http_head(const struct wr_http_req *req);
 /* The head's bytes move now to where they stay for the request's life, instead of when the handler returns:
  * spans taken from here on are good until the end. 0 or WR_E_BUDGET. */
 WR_MUST int wr_http_keep_head(struct wr_http_req *req);
+/* The same into the application's memory of wr_http_head_size bytes, which lives until on_done has returned. */
+void wr_http_keep_head_in(struct wr_http_req *req, char *mem);
+size_t wr_http_head_size(const struct wr_http_req *req);
 enum wr_method wr_http_method(const struct wr_http_req *req);
 struct wr_span wr_http_path(const struct wr_http_req *req); /* as sent, without the query */
 struct wr_span

@@ -47,6 +47,8 @@ static void on_conn(struct web_worker *w, struct wr_http_conn *conn, bool open)
 /* Without the query, which may hold secrets. */
 static struct wr_span without_query(struct wr_span line)
 {
+    if (!line.n)
+        return line;
     ptrdiff_t n =
         wr_span_find_char(wr_span_sub(line, 0, sizeof((struct conns_entry *)0)->doing), '?');
     return n < 0 ? line : wr_span(line.p, (size_t)n);
@@ -58,8 +60,8 @@ static void on_request(struct web_worker *w, struct web_req *r, bool done)
     struct wr_http_conn *conn = r->conn->http;
     uint64_t now_ms = wr_loop_now_ms(w->loop);
     if (!done) {
-        conns_request(&s->conns, slot_of(conn), without_query(wr_http_request_line(r->http)),
-                      now_ms, wr_http_conn_due_ms(conn));
+        conns_request(&s->conns, slot_of(conn), without_query(r->line), now_ms,
+                      wr_http_conn_due_ms(conn));
         wr_seat_enter(w->seat, WR_STAGE_HANDLE);
         wr_record(w->recorder, now_ms * 1000000, r->conn->number, WR_EVENT_REQUEST, 0,
                   (uint64_t)r->method, r->uri.n);

@@ -210,6 +210,7 @@ static int put_server(struct writer *w, struct web_req *r)
     }
     if (web_value_eval(r, &c->tokens.text, &text))
         return -ENOMEM;
+    /* It was not counted when the room was. */
     if (text.n && text.n < FIXED_MAX / 4 && safe(text))
         FIELD(w, "Server", text);
     return 0;
@@ -232,14 +233,32 @@ static void put_others(struct writer *w, struct web_req *r)
         FIELD(w, "Content-Encoding", o->encoding);
 }
 
-/* No CR, LF or other control may come from a variable: the answer would be another one. */
-static bool all_safe(const struct web_out *o)
+static inline void leave_out(struct web_req *r, struct wr_span *value, const char *what)
 {
-    for (const struct web_header *h = o->headers; h; h = h->next)
-        if (h->value.p && !(safe(h->name) && safe(h->value)))
-            return false;
-    return safe(o->type) && safe(o->charset) && safe(o->location) && safe(o->etag) &&
-           safe(o->encoding) && safe(o->status_line) && safe(o->last_modified_text);
+    if (value->n == 0 || WR_LIKELY(safe(*value)))
+        return;
+    web_error(r, WR_LOG_ERROR, 0, "%s of the answer holds control characters: left out", what);
+    *value = (struct wr_span){0};
+}
+
+/* No CR, LF or other control may come from a variable: the answer would be another one. */
+static void make_safe(struct web_req *r)
+{
+    struct web_out *o = &r->out;
+    for (struct web_header *h = o->headers; h; h = h->next) {
+        if (!h->value.p)
+            continue;
+        leave_out(r, &h->value, "a header");
+        if (h->value.p && !safe(h->name))
+            h->value.p = NULL;
+    }
+    leave_out(r, &o->type, "the type");
+    leave_out(r, &o->charset, "the charset");
+    leave_out(r, &o->location, "the location");
+    leave_out(r, &o->etag, "the etag");
+    leave_out(r, &o->encoding, "the encoding");
+    leave_out(r, &o->status_line, "the status line");
+    leave_out(r, &o->last_modified_text, "the date");
 }
 
 bool answer_has_body(const struct web_req *r)
@@ -319,10 +338,7 @@ int answer_head(struct top *t)
         o->location.n && o->location.p[0] == '/' && core_of(r->location)->absolute_redirect;
     if (absolute && web_absolute(r, o->location, &o->location))
         return -ENOMEM;
-    if (!all_safe(o)) {
-        web_error(r, WR_LOG_ERROR, 0, "a header of the answer holds control characters");
-        return -EPROTO;
-    }
+    make_safe(r);
     uint64_t length = framing(r);
     if (length == WR_HTTP_UNTIL_CLOSE || r->no_keepalive || disabled_browser(r))
         wr_http_set_close(r->http);
@@ -353,8 +369,9 @@ int web_form_heads(struct web_req *r, struct web_formed *out)
 {
     const struct web_out *o = &r->out;
     size_t need = size_of(o);
-    if (o->location.n || o->status != 200 || o->length == WEB_LENGTH_UNKNOWN || !all_safe(o))
+    if (o->location.n || o->status != 200 || o->length == WEB_LENGTH_UNKNOWN)
         return -EINVAL;
+    make_safe(r);
     int err = form_one(r, need, true, &out->keep);
     if (!err)
         err = form_one(r, need, false, &out->close);

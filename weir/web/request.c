@@ -307,7 +307,10 @@ static int set_uri(struct web_req *r)
 {
     const struct core_server *c = r->server->conf[WEB_core];
     struct wr_span path = wr_http_path(r->http);
-    r->line = wr_http_request_line(r->http);
+    /* A head that was accepted has one blank and eight bytes of version behind its target. */
+    const struct wr_head *h = r->head;
+    r->line =
+        wr_span(h->method_text.p, (size_t)(h->target.p - h->method_text.p) + h->target.n + 9);
     r->args = wr_http_query(r->http);
     r->raw_uri = path;
     if (r->args.p)
@@ -375,11 +378,21 @@ static int hide_fields(struct web_req *r)
     return 0;
 }
 
+/* In this request's memory, where modules may point into it. */
+static int keep_head(struct web_req *r)
+{
+    char *mem = wr_arena_alloc(r->arena, wr_http_head_size(r->http) + 1);
+    if (!mem)
+        return -ENOMEM;
+    wr_http_keep_head_in(r->http, mem);
+    return 0;
+}
+
 /* 0, or the status to refuse it with. */
 static int take_head(struct top *t)
 {
     struct web_req *r = &t->q.r;
-    if (wr_http_keep_head(r->http))
+    if (keep_head(r))
         return 500;
     r->method = r->head->method;
     r->method_text = r->head->method_text;
@@ -403,9 +416,9 @@ void request_on_request(struct wr_http_req *http, void *arg)
         return;
     }
     web_enter(t);
+    int status = take_head(t);
     if (door->worker->on_request)
         door->worker->on_request(door->worker, &t->q.r, false);
-    int status = take_head(t);
     if (status)
         finish(&t->q, status);
     else
@@ -413,17 +426,36 @@ void request_on_request(struct wr_http_req *http, void *arg)
     web_leave(t);
 }
 
+/* The body of a request under way came too late, was too long or malformed. */
+static void refuse_body(struct top *t, int status, const char *reason)
+{
+    struct web_req *r = &t->q.r;
+    web_enter(t);
+    web_error(r, WR_LOG_INFO, 0, "client sent a body that is refused: %s", reason);
+    wr_http_set_close(r->http);
+    if (r->head_sent)
+        request_cut(t);
+    else
+        finish(&t->q, status);
+    web_leave(t);
+}
+
 void request_on_refuse(struct wr_http_req *http, int status, const char *reason, void *arg)
 {
     struct web_door *door = arg;
-    struct top *t = top_new(door, http);
+    struct top *t = wr_http_data(http);
+    if (t) {
+        refuse_body(t, status, reason);
+        return;
+    }
+    t = top_new(door, http);
     if (!t) {
         (void)wr_http_error(http, status);
         return;
     }
     web_enter(t);
     struct web_req *r = &t->q.r;
-    if (wr_http_keep_head(http) == 0) {
+    if (keep_head(r) == 0) {
         r->method = r->head->method;
         r->method_text = r->head->method_text;
         r->line = wr_http_request_line(http);
@@ -432,6 +464,8 @@ void request_on_refuse(struct wr_http_req *http, int status, const char *reason,
         if (r->host.n && t->conn.listen->names)
             web_set_server(r, site_server(t->conn.listen, r, r->host));
     }
+    if (door->worker->on_request)
+        door->worker->on_request(door->worker, r, false);
     wr_http_set_close(http);
     web_error(r, WR_LOG_INFO, 0, "client sent a request that is refused: %s", reason);
     finish(&t->q, status == 431 ? 494 : status);
