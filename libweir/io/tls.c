@@ -260,8 +260,9 @@ static int judge(struct tls *t, int rc)
     switch (why) {
     case SSL_ERROR_NONE:
         return t->err ? t->err : -EAGAIN;
-    case SSL_ERROR_ZERO_RETURN:
+    case SSL_ERROR_ZERO_RETURN: /* also for a FIN alone: see IGNORE_UNEXPECTED_EOF */
         t->closed = true;
+        t->cut = t->eof;
         return 0;
     case SSL_ERROR_SSL:
     case SSL_ERROR_SYSCALL:
@@ -418,16 +419,17 @@ static size_t bytes_in(const struct iovec *v, int n)
     return sum;
 }
 
+/* Bytes taken, more than none, or an error. */
 static int write_record(struct tls *t, const char *p, size_t n)
 {
-    clear_errors();
-    if (WR_LIKELY(t->state == OPEN)) {
-        int put = SSL_write(t->ssl, p, (int)n);
-        return put > 0 ? put : judge(t, put);
-    }
     size_t put = 0;
-    int rc = SSL_write_early_data(t->ssl, p, n, &put);
-    return rc == 1 ? (int)put : judge(t, rc);
+    clear_errors();
+    int rc = WR_LIKELY(t->state == OPEN) ? SSL_write_ex(t->ssl, p, n, &put)
+                                         : SSL_write_early_data(t->ssl, p, n, &put);
+    if (rc == 1 && put)
+        return (int)put;
+    int err = judge(t, rc);
+    return err ? err : -EPIPE;
 }
 
 struct cursor {
@@ -649,7 +651,8 @@ static int make_ssl(struct tls *t, SSL_CTX *ctx, const struct wr_tls_options *o)
     SSL_set_bio(ssl, bio, bio);
     SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
+    /* A FIN without close_notify ends reading; writing goes on, as to any half-closed client. */
+    SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_set_msg_callback(ssl, on_message);
     SSL_set_msg_callback_arg(ssl, t);
     if (o->client)

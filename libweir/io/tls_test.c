@@ -181,6 +181,28 @@ static void test_cut(void)
     wr_stream_events(&w.server, EPOLLIN | EPOLLRDHUP);
     is_int(wr_stream_read(&w.server, buf, 8), 0, "FIN alone is an end");
     ok(wr_tls_was_cut(&w.server), "that nobody announced");
+    is_int(wr_stream_read(&w.server, buf, 8), 0, "and stays one");
+    is_int(wr_stream_write(&w.server, "still", 5), 5, "the other direction is open");
+    is_int(read_some(&w, &w.client, buf, 5), 5, "and heard");
+    close_world(&w);
+}
+
+/* The peer is gone altogether: writing is an error in the end, and never a standstill. */
+static void test_gone(void)
+{
+    struct world w;
+    char buf[8];
+    ssize_t r = 0;
+    open_world(&w, 0, 1000, NULL);
+    shake_hands(&w);
+    (void)wr_os_shutdown(w.server_end, SHUT_RDWR);
+    wr_stream_events(&w.server, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP);
+    for (int i = 0; i < 10 && r >= 0; i++)
+        r = wr_stream_write(&w.server, blob, 100);
+    is_int(r, -EPIPE, "writing to nobody");
+    r = wr_stream_read(&w.server, buf, 8);
+    ok(r == 0 || r == -EPIPE, "reading from nobody");
+    is_int(wr_stream_write(&w.server, blob, 100), -EPIPE, "and writing again");
     close_world(&w);
 }
 
@@ -297,6 +319,7 @@ int main(void)
     test_talk(TLS1_2_VERSION, 1, 20000);
     test_talk(0, 777, sizeof blob);
     test_cut();
+    test_gone();
     test_cut_in_handshake();
     test_garbage();
     test_plain();
