@@ -55,6 +55,7 @@ struct guest {
     struct sim_event bye;
 };
 struct host {
+    struct connect_case *h;
     struct sim_peer *listener;
     struct guest *guests;
 };
@@ -92,8 +93,9 @@ static void host_incoming(struct sim_peer *listener, void *arg)
         }
         g->next = h->guests;
         h->guests = g;
-        if (sim_rand(3) == 0)
-            sim_after(&g->bye, sim_rand(100 * SIM_MS));
+        if (sim_rand(3) ==
+            0) /* while the mood is bad perhaps before the caller knows that it is in */
+            sim_after(&g->bye, (h->h->mood ? SIM_S : 0) + sim_rand(100 * SIM_MS));
     }
 }
 
@@ -408,6 +410,8 @@ static void connect_run(struct sim_case *c)
     connect_draw(c, &h, &o);
     case_open(c, &o);
     (void)sim_file_put("/etc/resolv.conf", conf, sizeof conf - 1);
+    for (unsigned i = 0; i < HOSTS; i++)
+        hosts[i].h = &h;
     for (unsigned i = 0; i < HOSTS; i++)
         hosts[i].listener = sim_serve(0x100 + i, PORT, 256, &listener, &hosts[i]);
     struct names *names = names_serve(NAME_SERVER, &h.names, meaning);

@@ -24,6 +24,7 @@ struct wr_server {
     bool stopping, told_full;
     void (*on_full)(struct wr_server *s, bool full, void *arg);
     void (*on_notice)(struct wr_server *s, const struct wr_listen_notice *n, void *arg);
+    void (*on_conn_closed)(struct wr_server *s, enum wr_close why, void *arg);
     void *arg;
     void (*stopped)(struct wr_server *s, void *arg);
     void *stopped_arg;
@@ -75,7 +76,8 @@ static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer,
 static void on_closed(struct wr_conn_group *g, struct wr_conn *c)
 {
     struct wr_server *s = server_of(g);
-    (void)c;
+    if (s->on_conn_closed)
+        s->on_conn_closed(s, wr_conn_link(c)->why, s->arg);
     if (s->listener)
         wr_listener_resume(s->listener, WR_PAUSE_SHORTAGE);
     if (!s->told_full || full(s) || g->closing)
@@ -135,6 +137,7 @@ int wr_server_open(struct wr_loop *loop, const struct wr_server_options *options
     s->loop = loop;
     s->on_full = options->on_full;
     s->on_notice = options->on_notice;
+    s->on_conn_closed = options->on_conn_closed;
     s->arg = options->arg;
     s->max_conns = options->max_conns ? options->max_conns : MAX_CONNS;
     int rc = wr_conn_group_init(&s->g, loop, &options->conn, 0, options->scope, false);

@@ -37,6 +37,8 @@ struct wr_server_options {
     void (*on_full)(struct wr_server *s, bool full, void *arg);
     /* In place of listen.on_notice. */
     void (*on_notice)(struct wr_server *s, const struct wr_listen_notice *n, void *arg);
+    /* A connection has ended, behind its on_close. */
+    void (*on_conn_closed)(struct wr_server *s, enum wr_close why, void *arg);
     void *arg;
 };
 

@@ -2,8 +2,10 @@
 #include "libweir/conn/service.h"
 
 #include "libweir/base/err.h"
+#include "libweir/conn/http_private.h"
 #include "libweir/conn/service_private.h"
 #include "libweir/io/accept.h"
+#include "libweir/io/board.h"
 
 #include <sys/signalfd.h>
 
@@ -101,6 +103,47 @@ static void on_http_full(struct wr_http_server *server, bool full, void *arg)
     on_port_full(arg, full);
 }
 
+/* ---- the board: each connection that a worker has, from accept to its end ------------------------------- */
+
+static void connection_ended(struct service_port *p, enum wr_close why)
+{
+    bool in_order = why == WR_CLOSE_PEER || why == WR_CLOSE_LOCAL || why == WR_CLOSE_IDLE ||
+                    why == WR_CLOSE_STOP;
+    wr_seat_count(p->seat, WR_COUNTER_CLOSED, 1);
+    wr_seat_gauge(p->seat, WR_GAUGE_OPEN, -1);
+    wr_seat_leave(p->seat, WR_STAGE_CONNECTION, in_order);
+}
+
+static void on_framed_closed(struct wr_server *server, enum wr_close why, void *arg)
+{
+    (void)server;
+    connection_ended(arg, why);
+}
+
+static void on_http_closed(struct wr_http_conn *conn, enum wr_close why, int err, void *arg)
+{
+    struct service_port *p = wr_http_conn_server(conn)->options.owner_arg;
+    if (p->http->on_conn_close)
+        p->http->on_conn_close(conn, why, err, arg);
+    connection_ended(p, why);
+}
+
+void wr_service_port_adopt_(int fd, void *port)
+{
+    struct service_port *p = port;
+    wr_seat_enter(p->seat, WR_STAGE_CONNECTION);
+    wr_seat_gauge(p->seat, WR_GAUGE_OPEN, 1);
+    int rc = p->framed ? wr_server_adopt(p->framed_server, fd)
+                       : wr_http_server_adopt(p->http_server, fd);
+    if (rc == 0)
+        return;
+    wr_seat_count(p->seat, WR_COUNTER_SHED, 1);
+    wr_seat_gauge(p->seat, WR_GAUGE_OPEN, -1);
+    wr_seat_leave(p->seat, WR_STAGE_CONNECTION, false);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------- */
+
 static void mute(const char **addr, struct wr_listen_options *listen)
 {
     *addr = NULL;
@@ -118,6 +161,8 @@ static int open_framed(struct service_port *p, bool listen)
         o.conn.arg = p->service->options->arg;
     o.on_full = on_framed_full;
     o.on_notice = on_framed_notice;
+    if (p->seat)
+        o.on_conn_closed = on_framed_closed;
     o.arg = p;
     return wr_server_open(p->service->loop, &o, &p->framed_server);
 }
@@ -134,6 +179,8 @@ static int open_http(struct service_port *p, bool listen)
     o.on_full = on_http_full;
     o.on_notice = on_http_notice;
     o.owner_arg = p;
+    if (p->seat)
+        o.on_conn_close = on_http_closed;
     return wr_http_server_open(p->service->loop, &o, &p->http_server);
 }
 
@@ -154,15 +201,6 @@ int wr_service_port_open_(struct service_port *p, bool listen)
     wr_addr_format(wr_listener_addr(l), text);
     WR_LOG(s->log, NOTICE, "service", "listening", "addr=%s", text);
     return 0;
-}
-
-void wr_service_port_adopt_(int fd, void *port)
-{
-    struct service_port *p = port;
-    if (p->framed)
-        (void)wr_server_adopt(p->framed_server, fd);
-    else
-        (void)wr_http_server_adopt(p->http_server, fd);
 }
 
 static void close_ports(struct wr_service *s)

@@ -56,10 +56,11 @@ static int open_ports(struct wr_service *s, struct master *m)
 {
     for (unsigned i = 0; i < s->n_ports; i++) {
         struct service_port *p = &s->ports[i];
+        p->seat = wr_worker_seat(s->worker);
         int rc = wr_service_port_open_(p, false);
         if (rc == 0)
             rc = wr_accept_open(s->loop, m->shares[i], s->index, wr_service_port_adopt_, p,
-                                wr_worker_seat(s->worker), s->log, &p->accept);
+                                p->seat, s->log, &p->accept);
         if (rc)
             return wr_service_fail_(s, "accept", rc);
     }

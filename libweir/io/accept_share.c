@@ -222,8 +222,7 @@ static void on_flush(struct wr_task *t)
 static void on_accepted(struct wr_listener *l, int fd, const struct wr_addr *peer, void *arg)
 {
     struct wr_accept_share *s = arg;
-    (void)peer;
-    wr_seat_count(s->o.seat, WR_COUNTER_ACCEPTED, 1);
+    (void)peer; /* who is passed on is counted by the worker that gets it */
     s->pending[s->n_pending++] = fd;
     if (s->n_pending == ACCEPT_PENDING)
         wr_listener_pause(l, WR_PAUSE_USER);
