@@ -203,6 +203,7 @@ static void error_check(const struct job *j, int err, enum wr_connect_stage stag
     bool dns = err == WR_E_DNS || err == WR_E_DNS_NONAME || err == WR_E_QUEUE_FULL;
     bool explained = dns                    ? !j->must || m->v4_count + m->v6_count == 0
                      : err == -ECONNREFUSED ? any_is(m, REFUSES)
+                     : err == -ECONNRESET   ? any_is(m, GOOD)
                      : err == -ENETUNREACH  ? any_is(m, NO_WAY)
                      : err == WR_E_DEADLINE ? !j->must || any_is(m, BLACK_HOLE)
                      : err == WR_E_NOPORTS  ? !j->must
