@@ -59,7 +59,7 @@ enum wr_procs_event {
 };
 
 #define WR_PROCS_CLOSE_MAX 4096
-#define WR_PROCS_KEEP_MAX  1000
+#define WR_PROCS_KEEP_MAX  4096
 
 struct wr_procs_options {
     const char *name; /* of the children, as ps shows it: "weir worker" */

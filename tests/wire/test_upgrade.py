@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The next program (USR2): sockets are handed over, no request is lost, and a program that does not start changes nothing."""
-import os, shutil, signal, sys, time
+import os, shutil, signal, socket, sys, time
 
 import weir_site
 from weir_site import Load, Site, alive, wait_for
@@ -74,7 +74,29 @@ def back_and_forth():
     ok(wait_for(lambda: not alive(new)), "the new one is ended")
     equal(wait_for(lambda: s.pid() == old), True, "the old one has its pid file again")
     ok(wait_for(s.answers), "and serves")
+    ok(wait_for(lambda: s.admin_answers()), "and its watch answers")
     s.stop()
+
+
+def socket_activation():
+    """The service manager's protocol: descriptor 3 listens already."""
+    s = Site(start=False)
+    l = socket.socket()
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    l.bind(("127.0.0.1", s.port))
+    l.listen(100)
+    early = socket.create_connection(("127.0.0.1", s.port), 5)
+    early.sendall(b"GET /x HTTP/1.0\r\n\r\n")
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(l.fileno(), 3)
+        os.set_inheritable(3, True)
+        os.execve(weir_site.WEIR, [weir_site.WEIR, "-p", s.dir, "-c", s.path("weir.conf")], dict(os.environ, LISTEN_PID=str(os.getpid()), LISTEN_FDS="1"))
+    l.close()
+    early.settimeout(10)
+    ok(early.recv(4096).startswith(b"HTTP/1.1 200"), "a connection made before the start is answered")
+    s.kill(signal.SIGQUIT, pid)
+    os.waitpid(pid, 0)
 
 
 def name_of_user(pid):
@@ -88,4 +110,5 @@ under_load()
 if "--rounds" not in sys.argv:
     broken_program()
     back_and_forth()
+    socket_activation()
 done()

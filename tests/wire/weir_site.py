@@ -136,6 +136,12 @@ class Site:
         head, _, body = data.partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode()
 
+    def admin_answers(self):
+        try:
+            return self.admin("/healthz")[0] == 200
+        except OSError:
+            return False
+
     def status(self):
         code, body = self.admin()
         return json.loads(body)

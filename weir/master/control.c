@@ -60,7 +60,10 @@ static int begin_crew(struct master *m, struct web_config **config, unsigned ret
 
 int control_first(struct master *m, struct web_config **config)
 {
-    return begin_crew(m, config, BIND_RETRIES);
+    int err = begin_crew(m, config, BIND_RETRIES);
+    if (err)
+        master_say(m, WR_LOG_CRIT, "cannot serve: %s", wr_err_text(err));
+    return err;
 }
 
 static void refused(struct master *m)

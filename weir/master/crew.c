@@ -88,7 +88,11 @@ static int list_kept(struct crew *c)
     for (unsigned i = 0; i < c->m->listeners.n; i++)
         for (unsigned j = 0; j < c->m->listeners.row[i]->n_fds; j++)
             c->keep[c->n_keep++] = c->m->listeners.row[i]->fds[j];
-    return c->n_keep <= WR_PROCS_KEEP_MAX ? 0 : WR_E_TOO_BIG;
+    if (c->n_keep <= WR_PROCS_KEEP_MAX)
+        return 0;
+    master_say(c->m, WR_LOG_CRIT, "%u listening sockets: at most %u", c->n_keep - 1,
+               WR_PROCS_KEEP_MAX - 1);
+    return WR_E_TOO_BIG;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------- */

@@ -111,13 +111,26 @@ static void refresh(struct server *s, struct wr_http_conn *conn)
     conns_set(&s->conns, at, state, since, wr_http_conn_due_ms(conn));
 }
 
+/* Over the soft mark of the worker's memory idle connections go, those that the walk meets first. */
+static bool shed(struct server *s, struct wr_http_conn *conn)
+{
+    if (!s->budget || !wr_budget_over_soft(s->budget) ||
+        strcmp(wr_http_conn_phase(conn), "idle") != 0)
+        return false;
+    wr_seat_count(s->web.seat, WR_COUNTER_SHED, 1);
+    s->before.shed++;
+    wr_http_conn_abort(conn, false);
+    return true;
+}
+
 static void walk(struct server *s)
 {
     const struct web_worker *w = &s->web;
     for (unsigned n = 0; n < WALK && s->door < w->ndoors; n++) {
         struct wr_http_conn *c = wr_http_server_next_conn(w->doors[s->door].http, &s->cursor);
         if (c) {
-            refresh(s, c);
+            if (!shed(s, c))
+                refresh(s, c);
         } else {
             s->door++;
             s->cursor = 0;

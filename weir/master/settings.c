@@ -390,6 +390,10 @@ int settings_read(struct web_config *config, struct settings *s,
     };
     if (!s->master_process)
         s->workers = 1;
+    if (s->workers > SETTINGS_WORKERS) {
+        say(&r, WR_LOG_CRIT, "%u worker processes: at most %u", s->workers, SETTINGS_WORKERS);
+        return WR_E_SYNTAX;
+    }
     int err = read_user(&r);
     if (!err)
         err = read_affinity(&r);

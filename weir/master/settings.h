@@ -12,6 +12,8 @@
 #include "weir/master/sandbox.h"
 #include "weir/web/load.h"
 
+#define SETTINGS_WORKERS 250U
+
 struct settings_mask {
     uint64_t cpu[16];
 };

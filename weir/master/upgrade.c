@@ -180,8 +180,14 @@ static void next_ended(struct master *m, int status)
     m->next_pid = 0;
     if (m->oldbin && !m->over)
         (void)rename_pid(m, false);
-    if (m->resting && !m->stopping)
+    if (m->stopping)
+        return;
+    if (m->crew) { /* the other one had its watch at our place */
+        watch_stop(m);
+        watch_follow(m, &m->crew->settings);
+    } else if (m->resting) {
         control_reload(m);
+    }
 }
 
 static void on_next(struct wr_io *io, uint32_t events)

@@ -21,7 +21,7 @@
 #define STATE_PART      "state"
 #define STATE_VERSION   1
 #define STATE_LISTENERS 64
-#define STATE_SEATS     256
+#define STATE_SEATS     512
 
 struct state_listener {
     char text[96]; /* as wr_addr_format writes it; empty: none */
