@@ -100,6 +100,7 @@ int hot_answer_send(struct web_req *r)
     const struct file_conf *conf = file_conf(r);
     if (!conf->answers || !is_simple(r) || !r->http)
         return WEB_NEXT;
+    r->ctx[WEB_static] = conf->answers; /* what is formed for this one can be kept */
     struct answer *a = wr_table_get(conf->answers, r->uri);
     struct hot_asker who = {r->conn->number, wr_http_conn_requests(r->conn->http) < 2};
     if (!a || !hot_fresh(a->hot.file, who))
@@ -137,8 +138,8 @@ void hot_answer_keep(struct web_req *r, struct web_file *file)
     struct hot_file *f = hot_file_of(file);
     struct web_formed formed;
     if (!table || !f || r->out.status != 200 || r->filters || r->main_filters ||
-        r->out.length != file->size || !is_simple(r) || wr_table_get(table, r->uri) ||
-        web_form_heads(r, &formed))
+        r->out.length != file->size || r->ctx[WEB_static] != table ||
+        wr_table_get(table, r->uri) || web_form_heads(r, &formed))
         return;
     const struct wr_heap *heap = table->heap;
     size_t size = sizeof(struct answer) + formed.keep.n + formed.close.n + r->uri.n +
