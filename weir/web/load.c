@@ -122,7 +122,7 @@ static int memory_new(const struct wr_heap *heap, const struct web_source *sourc
         return -ENOMEM;
     m->heap = heap;
     wr_os_pages_init(&m->pages, heap);
-    int err = wr_mem_init(&m->mem, heap, &m->pages.pages, NULL);
+    int err = wr_mem_init(&m->mem, heap, &m->pages.pages, source->memory);
     if (err)
         goto fail;
     wr_budget_init(&m->budget, NULL, "configuration", WR_BUDGET_NONE, WR_BUDGET_NONE);

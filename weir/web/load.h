@@ -32,6 +32,8 @@ struct web_source {
     void (*say)(void *ctx, int severity, const char *text, const char *hint);
     void *ctx;
     bool look_only; /* nobody will serve this: nothing is made or opened for writing */
+    /* For tests: the memory's modes; with passthrough every allocation can be refused. NULL: as usual. */
+    const struct wr_mem_options *memory;
     /* May change the tree before its directives are applied; NULL. */
     void (*edit)(void *ctx, struct conf_load *load, struct conf_node *nodes);
 };
