@@ -36,6 +36,8 @@ CASES = {
     "allow-alone": (SERVER % "allow 10.0.0.0/8;<", SERVER % "allow 10.0.0.0/8;\ndeny all;"),
     "readable-key": (HTTP % ("server {\nlisten 8443 ssl;\nssl_certificate %s;\nssl_certificate_key %s;<\n}" % (KEY, KEY)), SERVER % ""),
     "log-named-off": (SERVER % "error_log off;<", SERVER % "error_log stderr;"),
+    "swallowed": (SERVER % "index a.html\nautoindex on;<", SERVER % "index a.html\nb.html;"),
+    "few-descriptors": ("worker_rlimit_nofile 100;\nevents {\nworker_connections 200;<\n}\nhttp {\nserver_tokens off;\n}\n", HTTP % ""),
     "no-effect": (HTTP % "server_names_hash_max_size 512;<", SERVER % ""),
     "server-tokens": ("events { }\nhttp {<\n}\n", HTTP % ""),
 }

@@ -6,6 +6,7 @@
 #include "weir/cmd/check_site.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* ---- lists that an inner block replaces whole ------------------------------------------------------------------ */
@@ -311,6 +312,42 @@ static void no_effect(struct check *c, const struct conf_node *node)
                   "\"%s\" is accepted and has no effect in weir", row->name);
 }
 
+static void swallowed(struct check *c, const struct conf_node *node)
+{
+    const struct conf_row *row = row_of(c, node);
+    if (!row || (row->max != CONF_MANY && row->max < 3))
+        return;
+    for (uint32_t i = 1; i < node->nwords; i++) {
+        const struct conf_word *w = &node->words[i];
+        if (w->line == w[-1].line || w->quoted ||
+            !conf_row_find(c->load, w->text, UINT32_MAX, NULL))
+            continue;
+        check_say(c, node, i, "a semicolon at the end of the line before",
+                  "\"%.*s\" is taken as a word of \"%s\" in line %u, whose line does not end",
+                  WR_SPANF(w->text), row->name, node->words[0].line);
+        return;
+    }
+}
+
+static void few_descriptors(struct check *c, const struct conf_node *node)
+{
+    struct rlimit now;
+    int64_t want, limit;
+    if (!check_is(node, "worker_connections") || conf_read_num(check_arg(node, 1), &want))
+        return;
+    const struct conf_node *given = check_next(c->nodes, "worker_rlimit_nofile");
+    if (given ? conf_read_num(check_arg(given, 1), &limit) != 0
+              : wr_os_rlimit_get(RLIMIT_NOFILE, &now) != 0)
+        return;
+    if (!given)
+        limit = now.rlim_max > INT32_MAX ? INT32_MAX : (int64_t)now.rlim_max;
+    if (want > limit)
+        check_say(c, node, 1,
+                  wr_arena_printf(c->arena, "worker_rlimit_nofile %lld;", (long long)want + 64),
+                  "a worker may open %lld files, and is told to have %lld connections",
+                  (long long)limit, (long long)want);
+}
+
 static void tokens(struct check *c, const struct conf_node *nodes)
 {
     const struct conf_node *http = check_next(nodes, "http");
@@ -350,6 +387,10 @@ const struct check_rule check_rules[] = {
     {"allow-alone",        CHECK_WARN, "allow without deny.",                                      allow_alone,      NULL  },
     {"readable-key",       CHECK_WARN, "A private key that everybody can read.",                   readable_key,     NULL  },
     {"log-named-off",      CHECK_WARN, "error_log off.",                                           log_named_off,    NULL  },
+    {"swallowed",          CHECK_WARN, "A directive that became words of the one before it.",      swallowed,
+     NULL                                                                                                                  },
+    {"few-descriptors",    CHECK_WARN, "More worker_connections than files may be open.",
+     few_descriptors,                                                                                                NULL  },
     {"no-effect",          CHECK_NOTE, "A directive that is accepted and has no effect.",          no_effect,
      NULL                                                                                                                  },
     {"server-tokens",      CHECK_NOTE, "The version is told to everybody.",                        NULL,             tokens},

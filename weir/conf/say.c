@@ -60,6 +60,20 @@ static void say_at(struct conf_load *load, enum conf_severity severity,
     load->source->say(load->source->ctx, severity, line.p, below.p);
 }
 
+/* A directive's name that begins a further line: the semicolon before it is what is missing. */
+static const char *lost_end(struct conf_load *load, const struct conf_node *node)
+{
+    for (uint32_t i = 1; i < node->nwords; i++) {
+        const struct conf_word *w = &node->words[i], *before = w - 1;
+        if (w->line > before->line && !w->quoted &&
+            conf_row_find(load, w->text, UINT32_MAX, NULL))
+            return wr_arena_printf(load->arena,
+                                   "is the \";\" missing behind \"%.*s\" in line %u?",
+                                   WR_SPANF(before->text), before->line);
+    }
+    return NULL;
+}
+
 WR_PRINTF(5, 0)
 static int fail(struct conf_load *load, const struct conf_node *node, uint32_t word,
                 const char *hint, const char *fmt, va_list ap)
@@ -70,8 +84,9 @@ static int fail(struct conf_load *load, const struct conf_node *node, uint32_t w
         say_at(load, CONF_EMERG, node, 0, node->hint, node->error);
         return WR_E_SYNTAX;
     }
+    const char *lost = node ? lost_end(load, node) : NULL;
     text_make(&what, load, fmt, ap);
-    say_at(load, CONF_EMERG, node, word, hint, what.p);
+    say_at(load, CONF_EMERG, node, word, lost ? lost : hint, what.p);
     return WR_E_SYNTAX;
 }
 

@@ -98,6 +98,12 @@ static void test_mistakes(void)
         "\"workers\" directive is duplicate in t.conf:3 | column 1");
     bad("\nworkers 1\n{}",
         "directive \"workers\" is not terminated by \";\" in t.conf:3 | line 2, column 1");
+    bad("\nhttp { size 1m\n etag on; }", "invalid number of arguments in \"size\" directive in "
+                                         "t.conf:3 | line 2, column 8; is the \";\" missing "
+                                         "behind \"1m\" in line 2?");
+    bad("\nworkers 1\nhttp {}",
+        "directive \"workers\" is not terminated by \";\" in t.conf:3 | "
+        "line 2, column 1; is the \";\" missing behind \"1\" in line 2?");
     bad("\nhttp;", "directive \"http\" has no opening \"{\" in t.conf:2 | column 1");
     bad("\nworkers;", "invalid number of arguments in \"workers\" directive in t.conf:2 | "
                       "column 1; it is written: workers x");
