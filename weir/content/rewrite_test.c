@@ -3,6 +3,7 @@
 #include "weir/web/vars_kit.h"
 
 #include "tests/mem_kit.h"
+#include "tests/nth.h"
 #include "tests/tap.h"
 
 static const char *run(const char *conf, const char *target)
@@ -126,6 +127,40 @@ static void test_log(void)
     is_str(kit.errors, "", "unless that is off");
 }
 
+/* A configuration and a request whose memory is refused at every place where more is asked for. */
+static int refused_memory(const struct wr_heap *heap, void *arg)
+{
+    struct mem_kit mem;
+    int err = mem_kit_init(&mem, heap, NULL);
+    if (err)
+        return err;
+    err = kit_init(&mem.arenas);
+    if (!err) {
+        err = kit_load(wr_span_str(arg));
+        if (!err)
+            err = kit_begin(WR_LIT("GET /a%20b?x=1 HTTP/1.1\r\nHost: h\r\n\r\n"));
+        if (!err) {
+            int rc = kit_run();
+            err = rc == 500 ? -ENOMEM : 0;
+        }
+        kit_deinit();
+    }
+    mem_kit_deinit(&mem);
+    return err;
+}
+
+static void test_refused_memory(void)
+{
+    static char conf[65536];
+    size_t n = (size_t)snprintf(conf, sizeof(conf), "map $uri $m { ~^/(.*) $1; } server { ");
+    for (int i = 0; i < 200; i++) /* the arenas ask for blocks: fill some */
+        n += (size_t)snprintf(conf + n, sizeof(conf) - n,
+                              "set $v%d \"$m-%060d-$uri-$args-$v%d\"; ", i, i, i / 2);
+    (void)snprintf(conf + n, sizeof(conf) - n,
+                   "rewrite ^/a(.*) /b$1?$m; location / { return 200 $v199; } }");
+    nth_every("configuration and request", refused_memory, conf);
+}
+
 int main(void)
 {
     static struct mem_kit mem;
@@ -135,5 +170,8 @@ int main(void)
     test_if();
     test_refused();
     test_log();
+    kit_deinit();
+    mem_kit_deinit(&mem);
+    test_refused_memory();
     return tap_done();
 }

@@ -140,5 +140,7 @@ int main(void)
     test_by_name();
     test_map();
     test_match_limit();
+    kit_deinit();
+    mem_kit_deinit(&mem);
     return tap_done();
 }

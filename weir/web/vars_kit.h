@@ -145,6 +145,13 @@ WR_MUST static inline int kit_init(struct wr_arena_source *arenas)
     return 0;
 }
 
+static inline void kit_deinit(void)
+{
+    wr_arena_deinit(&kit.request_arena);
+    wr_arena_deinit(&kit.arena);
+    wr_loop_free(&kit.loop);
+}
+
 WR_MUST static inline int kit_apply(struct wr_span text)
 {
     struct conf_node *nodes;
