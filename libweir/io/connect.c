@@ -248,6 +248,7 @@ static void on_event(struct wr_io *io, uint32_t events)
     give_port(a);
     c->live--;
     c->last_err = err == -EADDRNOTAVAIL ? (int)WR_E_NOPORTS : err;
+    c->result.stage = c->last_err == WR_E_NOPORTS ? WR_CONNECT_PORT : WR_CONNECT_CONNECT;
     wr_loop_timer_cancel(&c->stagger);
     try_next(c);
 }
