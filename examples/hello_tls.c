@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hello_tls [ADDRESS] cert=FILE key=FILE [proxy=1] [early=1] [size=BYTES]: one page over TLS. The certificate is the program's
+/* hello_tls [ADDRESS] cert=FILE key=FILE [proxy=1] [early=1] [tickets=2] [size=BYTES]: one page over TLS. The certificate is the program's
  * business, and so is whatever OpenSSL can be told; the server only wants a context. */
 #include "examples/option.h"
 #include "libweir/libweir.h"
@@ -54,6 +54,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "hello_tls: cannot use %s and %s\n", cert, key);
         return 1;
     }
+    (void)SSL_CTX_set_num_tickets(ctx, option_number(argc, argv, "tickets", 2));
     bool early = option_number(argc, argv, "early", 0);
     if (early)
         SSL_CTX_set_max_early_data(ctx, 16384);
