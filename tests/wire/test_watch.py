@@ -113,6 +113,30 @@ def all_stopped():
     s.stop()
 
 
+def stopped_at_work():
+    """Stopped in the middle of a callback: the callback has a name."""
+    s = Site(main="worker_watchdog 60s;", server="location = /x { return 200 'hi'; } location /f { alias @DIR@/html/big; }")
+    with open(s.path("html", "big"), "wb") as f:
+        f.write(b"x" * (64 << 20))
+    load = Load(s.port, kept=6, short=2, path="/f", pause=0)
+    found = {}
+    for _ in range(40):
+        time.sleep(0.05)
+        for p in s.workers():
+            os.kill(p, signal.SIGSTOP)
+        wait_for(lambda: any("stuck" in w for w in s.status()["workers"]), 3)
+        for w in s.status()["workers"]:
+            if w.get("stuck", {}).get("callback"):
+                found = w["stuck"]
+        for p in s.workers():
+            os.kill(p, signal.SIGCONT)
+        if found:
+            break
+    load.stop()
+    ok(re.fullmatch(r"[a-z_]\w+", found.get("callback", "")), "the callback in which it was stopped has its name: %s" % found.get("callback"), found)
+    s.stop()
+
+
 def watchdog():
     s = Site(main="worker_watchdog 1s;")
     old = s.workers()
@@ -127,5 +151,6 @@ def watchdog():
 pages()
 tcp()
 all_stopped()
+stopped_at_work()
 watchdog()
 done()

@@ -21,16 +21,16 @@
 
 /* ---- sockets ------------------------------------------------------------------------------------------------ */
 
-static int want_of(const struct web_listen *l, struct listener_want *out)
+static void want_of(const struct web_listen *l, struct listener_want *out)
 {
-    *out = (struct listener_want){.socket = l->options, .keepalive = -1};
+    *out =
+        (struct listener_want){.socket = l->options, .fastopen = l->fastopen, .keepalive = -1};
     if (l->keepalive_set) {
         out->keepalive = l->keepalive_on;
         out->keepidle_s = l->keep_idle_s;
         out->keepintvl_s = l->keep_interval_s;
         out->keepcnt = l->keep_count;
     }
-    return 0;
 }
 
 static int list_wants(struct crew *c)
@@ -41,7 +41,7 @@ static int list_wants(struct crew *c)
         return -ENOMEM;
     for (uint32_t i = 0; i < g->nlistens; i++)
         if (g->listens[i]->bind)
-            (void)want_of(g->listens[i], &c->wants[c->n_wants++]);
+            want_of(g->listens[i], &c->wants[c->n_wants++]);
     return 0;
 }
 
@@ -202,7 +202,8 @@ int crew_new(struct master *m, struct web_config **config, struct crew **out)
     c->m = m;
     c->config = *config;
     c->number = ++m->generations;
-    int err = settings_read(c->config, &c->settings, master_say_text, m);
+    int err =
+        settings_read(c->config, &c->settings, m->started ? master_say_text : master_said, m);
     if (!err)
         err = list_wants(c);
     if (!err)

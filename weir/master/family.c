@@ -70,6 +70,13 @@ void master_say_text(void *master, int level, const char *text)
         to_foreground(m, level, text);
 }
 
+void master_said(void *master, int level, const char *text)
+{
+    (void)master;
+    (void)level;
+    (void)text;
+}
+
 void master_say(struct master *m, int level, const char *fmt, ...)
 {
     char text[TEXT_MAX];

@@ -39,7 +39,7 @@ static void find_exe(struct master *m)
 static int set_up(struct master *m, struct web_config *config)
 {
     struct settings s;
-    int err = settings_read(config, &s, master_say_text, m);
+    int err = settings_read(config, &s, master_said, m);
     if (!err)
         err = wr_loop_new(&(struct wr_loop_options){0}, &m->loop);
     if (!err)

@@ -98,6 +98,7 @@ void master_say(struct master *m, int level, const char *fmt, ...);
 WR_PRINTF(4, 5)
 void process_say(struct wr_log *log, struct wr_loop *loop, int level, const char *fmt, ...);
 void master_say_text(void *master, int level, const char *text); /* for callbacks */
+void master_said(void *master, int level, const char *text);     /* of what was said before */
 
 /* ---- family.c ------------------------------------------------------------------------------------------------ */
 WR_MUST int family_open(struct master *m, unsigned workers);

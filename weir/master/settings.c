@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define CPUS         (16 * 64)
 #define DEFAULT_USER "nobody"
@@ -356,6 +357,18 @@ static int read_files(struct reading *r)
     return err ? err : read_admin(r);
 }
 
+static void check_limit(const struct reading *r)
+{
+    const struct settings *s = r->out;
+    struct rlimit limit = {0};
+    if (wr_os_rlimit_get(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    uint64_t max = s->nofile ? s->nofile : limit.rlim_max;
+    if (s->connections > max)
+        say(r, WR_LOG_WARN, "%u worker_connections exceed open file resource limit: %llu",
+            s->connections, (unsigned long long)max);
+}
+
 static unsigned worker_count(const struct reading *r)
 {
     int n = r->core->worker_processes;
@@ -394,6 +407,7 @@ int settings_read(struct web_config *config, struct settings *s,
         say(&r, WR_LOG_CRIT, "%u worker processes: at most %u", s->workers, SETTINGS_WORKERS);
         return WR_E_SYNTAX;
     }
+    check_limit(&r);
     int err = read_user(&r);
     if (!err)
         err = read_affinity(&r);

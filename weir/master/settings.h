@@ -12,7 +12,8 @@
 #include "weir/master/sandbox.h"
 #include "weir/web/load.h"
 
-#define SETTINGS_WORKERS 250U
+#define SETTINGS_WORKERS   250U
+#define SETTINGS_SPARE_FDS 64U /* of a worker, beside its connections */
 
 struct settings_mask {
     uint64_t cpu[16];

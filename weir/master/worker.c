@@ -47,6 +47,17 @@ static int limit(struct worker *w, int what, const char *name, uint64_t value)
     return 0; /* nginx too goes on */
 }
 
+/* As many descriptors as connections, when the system lets us. */
+static void make_room(const struct settings *s)
+{
+    struct rlimit r;
+    uint64_t need = s->connections + SETTINGS_SPARE_FDS;
+    if (s->nofile || wr_os_rlimit_get(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= need)
+        return;
+    r.rlim_cur = r.rlim_max < need ? r.rlim_max : need;
+    (void)!wr_os_rlimit_set(RLIMIT_NOFILE, &r);
+}
+
 static int become(struct worker *w, const struct settings *s)
 {
     int err = wr_os_become(s->user, s->uid, s->gid);
@@ -63,6 +74,7 @@ static int settle(struct worker *w, unsigned index)
     if (err)
         process_say(w->log, NULL, WR_LOG_CRIT, "setpriority(%d) failed (%d: %s)", s->priority,
                     -err, wr_err_text(err));
+    make_room(s);
     if (s->nofile)
         (void)limit(w, RLIMIT_NOFILE, "RLIMIT_NOFILE", s->nofile);
     if (s->core != UINT64_MAX)

@@ -156,8 +156,14 @@ static int read_socket_parameter(struct wr_span name, struct wr_span v, struct s
         o->backlog = n < 0 ? 0 : (unsigned)n;
         return 0;
     }
-    if (wr_span_eq(name, WR_LIT("setfib")) || wr_span_eq(name, WR_LIT("fastopen")))
+    if (wr_span_eq(name, WR_LIT("setfib")))
         return read_int(v, 0, INT32_MAX, &n);
+    if (wr_span_eq(name, WR_LIT("fastopen"))) {
+        if (read_int(v, 0, INT32_MAX, &n))
+            return WR_E_SYNTAX;
+        s->l.fastopen = (int)n;
+        return 0;
+    }
     if (wr_span_eq(name, WR_LIT("rcvbuf")))
         return read_buffer(v, &o->rcvbuf);
     if (wr_span_eq(name, WR_LIT("sndbuf")))

@@ -34,6 +34,7 @@ struct web_listen {
     bool has_default;
     bool keepalive_set, keepalive_on; /* so_keepalive */
     int keep_idle_s, keep_interval_s, keep_count;
+    int fastopen; /* length of the queue; 0: off */
     const struct web_server *default_server;
     struct web_server **servers; /* in the order of the file */
     uint32_t nservers, servers_cap;
