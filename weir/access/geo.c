@@ -65,7 +65,7 @@ static int get_geo(struct web_req *r, const struct web_var *v, struct wr_span re
 
 /* ---- setters ------------------------------------------------------------------------------------------ */
 
-/* "ranges", "proxy_recursive"; false: not such a word. */
+/* "ranges", "proxy_recursive", "volatile"; false: not such a word. */
 static bool read_switch(const struct conf_node *node, struct geo *geo)
 {
     struct wr_span word = conf_arg(node, 0);
@@ -75,6 +75,8 @@ static bool read_switch(const struct conf_node *node, struct geo *geo)
         geo->recursive = true;
     else if (wr_span_eq(word, WR_LIT("ranges")))
         geo->ranges = true;
+    else if (wr_span_eq(word, WR_LIT("volatile")))
+        geo->var.flags |= WEB_VAR_NO_CACHE;
     else
         return false;
     return true;

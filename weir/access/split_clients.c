@@ -73,6 +73,10 @@ static int read_parts(struct conf_load *load, const struct conf_node *node, stru
     uint32_t sum = 0, percent;
     for (const struct conf_node *n = node->children; n; n = n->next) {
         struct wr_span text = conf_arg(n, 0);
+        if (n->nwords == 1 && !n->block && wr_span_eq(text, WR_LIT("volatile"))) {
+            split->var.flags |= WEB_VAR_NO_CACHE;
+            continue;
+        }
         struct part *part = &split->parts[split->nparts++];
         if (n->nwords != 2 || n->block)
             return conf_fail(load, n, 0, "invalid number of parameters");

@@ -111,6 +111,8 @@ static void test_map(void)
     is_str(run_map("split_clients x $m { 50% a; * b; }", "$m"), "a", "a part");
     is_str(run_map("geo $m { default d; 192.0.2.0/24 near; 192.0.0.0/8 far; }", "$m"), "near",
            "the longest prefix");
+    is_str(run_map("geo $m { volatile; default d; }", "$m"), "d", "asked anew each time");
+    is_str(run_map("split_clients $uri $m { volatile; * x; }", "$m"), "x", "likewise");
     is_str(run_map("geo $arg_y $m { ranges; 0.0.0.0-255.255.255.254 x; default d; }", "$m"),
            "d", "an address that is none");
 }
