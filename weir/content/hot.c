@@ -13,6 +13,24 @@
 
 /* ---- one file ----------------------------------------------------------------------------------------------- */
 
+/* What is held counts against the cache's own bound and the worker's budget. */
+static bool take(struct hot_cache *c, size_t size)
+{
+    struct wr_budget *budget = wr_loop_budget(c->loop);
+    if (budget && wr_budget_charge(budget, size))
+        return false;
+    c->stats.bytes += size;
+    return true;
+}
+
+static void give_back(struct hot_cache *c, size_t size)
+{
+    struct wr_budget *budget = wr_loop_budget(c->loop);
+    if (budget)
+        wr_budget_release(budget, size);
+    c->stats.bytes -= size;
+}
+
 static void file_gone(struct web_file *web)
 {
     struct hot_file *f = wr_container_of(web, struct hot_file, web);
@@ -21,7 +39,7 @@ static void file_gone(struct web_file *web)
     if (!c)
         return; /* hot_free has the memory */
     wr_list_remove(&f->in_cache);
-    c->stats.bytes -= f->size;
+    give_back(c, f->size);
     wr_heap_free(c->heap, f, f->size);
 }
 
@@ -32,7 +50,7 @@ void hot_forget(struct hot_file *f)
     while ((link = wr_list_first(&f->answers))) {
         struct hot_answer *a = wr_container_of(link, struct hot_answer, link);
         wr_list_remove(link);
-        c->stats.bytes -= a->size;
+        give_back(c, a->size);
         a->drop(a);
     }
     (void)wr_table_remove(&c->files, wr_span(f->web.path, f->path_n));
@@ -121,7 +139,7 @@ struct hot_file *hot_get(struct hot_cache *c, struct wr_span path, struct hot_as
 
 /* ---- room ------------------------------------------------------------------------------------------------------ */
 
-/* A second chance for what was used since the hand came by. */
+/* Takes it. A second chance for what was used since the hand came by. */
 static bool make_room(struct hot_cache *c, size_t size, const struct hot_file *spare)
 {
     uint64_t turns = 2 * c->stats.files + 1;
@@ -139,7 +157,7 @@ static bool make_room(struct hot_cache *c, size_t size, const struct hot_file *s
         hot_forget(f);
         c->stats.evicted++;
     }
-    return c->stats.bytes + size <= c->options.max;
+    return c->stats.bytes + size <= c->options.max && take(c, size);
 }
 
 bool hot_attach(struct hot_file *f, struct hot_answer *a, size_t size)
@@ -150,7 +168,6 @@ bool hot_attach(struct hot_file *f, struct hot_answer *a, size_t size)
     a->file = f;
     a->size = size;
     wr_list_add(&f->answers, &a->link);
-    c->stats.bytes += size;
     return true;
 }
 
@@ -213,8 +230,10 @@ static struct hot_file *file_new(struct hot_cache *c, struct wr_span path, int f
     if (!make_room(c, size, NULL))
         return NULL;
     struct hot_file *f = wr_heap_alloc(c->heap, size);
-    if (!f)
+    if (!f) {
+        give_back(c, size);
         return NULL;
+    }
     char *name = f->bytes + body;
     *f = (struct hot_file){
         .web = {.fd = -1, .refs = 1, .size = body, .mtime = st->st_mtim.tv_sec},
@@ -238,6 +257,7 @@ static struct hot_file *file_new(struct hot_cache *c, struct wr_span path, int f
     wr_list_init(&f->in_cache);
     if (!read_all(fd, f->bytes, body) || wr_os_fstat(fd, &after) || !same(f, &after) ||
         wr_table_put(&c->files, wr_span(name, path.n), f)) {
+        give_back(c, size);
         wr_heap_free(c->heap, f, size);
         return NULL;
     }
@@ -246,7 +266,6 @@ static struct hot_file *file_new(struct hot_cache *c, struct wr_span path, int f
 
 static void keep(struct hot_cache *c, struct hot_file *f, struct hot_dir *dir)
 {
-    c->stats.bytes += f->size;
     c->stats.files++;
     c->stats.loads++;
     f->kept = true;
@@ -378,6 +397,7 @@ void hot_free(struct hot_cache **cache)
         hot_forget(wr_container_of(link, struct hot_file, in_cache));
     while ((link = wr_list_pop(&c->gone))) {
         struct hot_file *f = wr_container_of(link, struct hot_file, in_cache);
+        give_back(c, f->size);
         f->cache = NULL;
         wr_heap_free(c->heap, f, f->size);
     }

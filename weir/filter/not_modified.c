@@ -43,7 +43,7 @@ static bool tag_is_listed(struct web_req *r, enum wr_header id, bool weak)
     uint32_t at = 0;
     while ((f = wr_head_next(r->head, id, &at)))
         if (wr_span_eq(f->value, WR_LIT("*")) ||
-            wr_etag_list_match(f->value, r->out.etag, weak) == 1)
+            (r->out.etag.n && wr_etag_list_match(f->value, r->out.etag, weak) == 1))
             return true;
     return false;
 }
