@@ -15,6 +15,7 @@ http {
     server_name a.example *.wild.example ~^re\d+\.example$;
     root /srv/$host;
     add_header B "two words";
+    error_page 403 404 =200 /sorry;
     send_timeout 7s;
     location / { }
     location = /exact { return 204; }
@@ -61,7 +62,7 @@ CASES = (
     ("http://a.example:8081/dir/out/z", [], ["answer    301 Location: https://other.example/z"]),
     ("http://a.example:8081/dir/f.inner", [], ["location  location ~ \\.inner$", "+ C: 3  (F:{add_header C})", "- B: two words  (F:{add_header B}; lost", "- A: 1", "send_timeout               7s  (F:{send_timeout})", "keepalive_timeout          3s  (F:{keepalive_timeout 3s})"]),
     ("http://a.example:8081/static/x.php", [], ["+       location ~ \\.php$", "location  location ^~ /static", "^~ ends the search", "file      /data/static/x.php"]),
-    ("http://a.example:8081/x.php", [], ["location  location ~ \\.php$", "answer    403"]),
+    ("http://a.example:8081/x.php", [], ["location  location ~ \\.php$", "answer    403", "error_page leads 403 to /sorry  (F:{error_page})"]),
     ("http://a.example:8081/loop", [], ["in a circle"]),
     ("http://a.example:8081/priv", [], ["answer    404"]),
     ("http://a.example:8081/", ["X-Mode: gone"], ["answer    410"]),
@@ -90,6 +91,17 @@ def main():
     code, out, err = explain("GET", "ftp://x/")
     equal(code, 64, "a URL that is none")
     equal(explain("GET", "/", "Bad Field: x")[0], 1, "a field that is none is refused")
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/man/weir.conf.5")) as f:
+        names = re.findall(r"^ ?,?\.Va \$(\w+)", f.read(), re.M)
+    every = os.path.join(DIR, "every.conf")
+    for name in names:
+        with open(every, "w") as f:
+            f.write('events { }\nhttp { server { listen 8080; location / { return 200 "$%s"; } } }\n' % name.replace("NAME", "host"))
+        r = subprocess.run([WEIR, "explain", every, "GET", "http://a:8080/x?q=1"], capture_output=True, text=True, timeout=20)
+        if r.returncode != 0 or "answer    200" not in r.stdout:
+            ok(False, "$%s can be asked for" % name, r.stdout + r.stderr)
+    ok(len(names) > 70, "%d variables can be asked for" % len(names))
+    os.unlink(every)
     before = set(os.listdir(DIR))
     explain("GET", "http://a.example:8081/plain")
     equal(set(os.listdir(DIR)), before, "nothing is written")

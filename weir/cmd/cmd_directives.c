@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/cmd/cmd.h"
 #include "weir/cmd/out.h"
-#include "weir/web/web.h"
+#include "weir/web/vars.h"
 
 #include <string.h>
 
@@ -124,18 +124,24 @@ static void man_module(const struct web_module *m)
     }
 }
 
+static void man_names(const struct web_var *v, bool *first)
+{
+    for (; v && v->name; v++) {
+        out_print(1, "%s.Va $%s%s", *first ? "" : " ,\n", v->name,
+                  v->flags & WEB_VAR_PREFIX ? "NAME" : "");
+        *first = false;
+    }
+}
+
 static void man_variables(void)
 {
     bool first = true;
     out_print(1, ".Sh VARIABLES\n");
-    for (int i = 0; i < WEB_MODULES; i++) {
-        const struct web_var *v = web_modules[i]->variables;
-        for (; v && v->name; v++) {
-            out_print(1, "%s.Va $%s%s", first ? "" : " ,\n", v->name,
-                      v->flags & WEB_VAR_PREFIX ? "NAME" : "");
-            first = false;
-        }
-    }
+    man_names(web_core_variables, &first);
+    man_names(web_conn_variables, &first);
+    man_names(web_field_variables, &first);
+    for (int i = 0; i < WEB_MODULES; i++)
+        man_names(web_modules[i]->variables, &first);
     out_print(1, " .\n");
 }
 

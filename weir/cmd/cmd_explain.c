@@ -20,8 +20,8 @@
 #define HEAD_MAX 8192
 
 struct explain {
-    struct check c; /* looks at the tree */
-    bool location_said;
+    struct check c;                /* looks at the tree */
+    int status;                    /* that rewriting answered with; 0 */
     const struct conf_node *block; /* the location, or the server */
 };
 
@@ -62,6 +62,8 @@ static void tell(void *ctx, enum web_trace_kind kind, const struct conf_node *no
         print_place(node);
         out_print(1, "): ");
     }
+    if (kind == TRACE_STATUS)
+        e->status = number;
     if (kind == TRACE_STATUS)
         out_print(1, "%d%s", number, *text ? " Location: " : "");
     out_print(1, "%s", text);
@@ -113,6 +115,26 @@ static void print_timers(struct explain *e)
     out_print(1, "timers\n");
     for (size_t i = 0; i < WR_ARRAY_LEN(timers); i++)
         print_effective(e, timers[i]);
+}
+
+/* Where the answer's status is led on by error_page. */
+static void print_error_page(struct explain *e)
+{
+    const struct conf_node *from = e->block, *node;
+    while (from && !check_next(from->children, "error_page"))
+        from = from->parent;
+    for (node = check_inside(&e->c, from); (node = check_next(node, "error_page"));
+         node = node->next) {
+        uint64_t status;
+        for (uint32_t i = 1; i + 1 < node->nwords; i++) {
+            if (wr_num_parse_u64(conf_arg(node, i), &status) || (int)status != e->status)
+                continue;
+            out_print(1, "%-9s error_page leads %d to %.*s  (", "", e->status,
+                      WR_SPANF(conf_arg(node, node->nwords - 1)));
+            print_place(node);
+            out_print(1, ")\n");
+        }
+    }
 }
 
 /* add_header is taken over as a whole: what the innermost block with one does not repeat is lost. */
@@ -393,6 +415,8 @@ static int explain(struct web_config *config, const struct ask *ask)
         }
         if (r->location->node)
             e.block = r->location->node;
+        if (e.status >= 300)
+            print_error_page(&e);
         print_others(&e);
         out_print(1, "headers\n");
         print_headers(&e, "add_header");
