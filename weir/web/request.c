@@ -488,6 +488,7 @@ void request_on_done(struct wr_http_req *http, const struct wr_http_done *done, 
         return;
     struct web_req *r = &t->q.r;
     if (done->end == WR_HTTP_ABORTED) {
+        t->complete = false;
         uint64_t sent = wr_http_sent(http);
         r->body_bytes = sent > r->head_bytes ? sent - r->head_bytes : 0;
         if (sent < r->head_bytes)
