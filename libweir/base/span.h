@@ -37,7 +37,7 @@ static inline struct wr_span wr_span_sub(struct wr_span s, size_t from, size_t n
         from = s.n;
     if (n > s.n - from)
         n = s.n - from;
-    return (struct wr_span){s.p + from, n};
+    return (struct wr_span){from ? s.p + from : s.p, n}; /* of no bytes: also where p is NULL */
 }
 
 static inline bool wr_span_eq(struct wr_span a, struct wr_span b)

@@ -114,7 +114,8 @@ static int replace(struct sub_state *s, struct sub_word *w)
 static size_t put(struct wr_span *from, char *out, size_t cap)
 {
     size_t n = from->n < cap ? from->n : cap;
-    memcpy(out, from->p, n);
+    if (n)
+        memcpy(out, from->p, n);
     *from = wr_span_sub(*from, n, SIZE_MAX);
     return n;
 }
