@@ -173,7 +173,7 @@ static void put_status(struct writer *w, const struct web_out *o)
     } else if (line.p) {
         put(w, line);
     } else {
-        w->at += sprintf(w->at, "HTTP/1.1 %03d \r\n", o->status % 1000);
+        w->at += snprintf(w->at, 32, "HTTP/1.1 %03d \r\n", o->status % 1000);
     }
 }
 
