@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#define STOP_NOW_MS 2000U /* a child that was told to end at once, and does not */
+
 enum child_state {
     CHILD_STARTING,
     CHILD_READY,
@@ -142,8 +144,10 @@ static void stop_child(struct child *c, bool graceful)
         if (r < 0)
             WR_LOG(c->procs->o.log, ERROR, "proc", "unreachable", "pid=%d", c->pid);
     }
-    wr_loop_timer_arm(c->procs->loop, &c->deadline,
-                      or_default(c->procs->o.stop_timeout_ms, 30000));
+    unsigned patience = or_default(c->procs->o.stop_timeout_ms, 30000);
+    if (!graceful && patience > STOP_NOW_MS)
+        patience = STOP_NOW_MS;
+    wr_loop_timer_arm(c->procs->loop, &c->deadline, patience);
     emit(c->procs, WR_PROCS_STOPPING, c->slot->index, c->pid, 0);
 }
 

@@ -109,7 +109,7 @@ struct wr_procs_info {
 /* Starts all workers. */
 int wr_procs_start(struct wr_loop *loop, const struct wr_procs_options *options,
                    struct wr_procs **out) WR_MUST;
-/* Asks all to stop; WR_PROCS_STOPPED follows, at the latest stop_timeout_ms later. */
+/* Asks all to stop; WR_PROCS_STOPPED follows, at the latest stop_timeout_ms (not graceful: two seconds) later. */
 void wr_procs_stop(struct wr_procs *procs, bool graceful);
 /* One after another: start a successor, wait until it is ready, stop the old one. -EBUSY when under way. */
 int wr_procs_replace(struct wr_procs *procs) WR_MUST;

@@ -2,7 +2,7 @@
 """The master: pid file, signals, reload with good and bad files under load, one process, daemon."""
 import os, signal, socket, time
 
-from weir_site import Load, Site, alive, wait_for
+from weir_site import Load, Site, alive, pids_of_family, wait_for
 from wire import connect, done, equal, ok, read_all
 
 
@@ -48,6 +48,24 @@ def quit_cuts():
     ok(1.5 < time.time() - t < 5, "a connection that does not end is cut after worker_shutdown_timeout", time.time() - t)
     ok("waiting for connection id=" in s.log() and "state=head" in s.log(), "the log says who was waited for", s.log())
     ok("cutting connection id=" in s.log(), "and who was cut", s.log())
+
+
+def frozen():
+    s = Site()
+    for p in s.workers():
+        s.kill(signal.SIGSTOP, p)
+    t = time.time()
+    s.kill(signal.SIGTERM)
+    s.process.wait(20)
+    ok(time.time() - t < 5, "TERM: workers that stand still are ended too", time.time() - t)
+    s = Site()
+    family = pids_of_family(s.pid())
+    s.kill(signal.SIGKILL)
+    s.process.wait()
+    ok(len(family) == 4 and wait_for(lambda: not any(alive(p) for p in family), 15), "the master is killed: nobody of its family stays")
+    s.start()
+    ok(s.answers() and s.admin_answers(), "and a new one starts at the same places")
+    s.stop()
 
 
 def reload():
@@ -169,6 +187,7 @@ def identity():
 pid_file_and_ends()
 quit_waits()
 quit_cuts()
+frozen()
 reload()
 reloads_under_load()
 reuseport()
