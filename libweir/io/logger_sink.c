@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 
 #define REST_MS     60000 /* a file of an earlier configuration is closed after so long */
@@ -257,6 +258,25 @@ static void path_make_room(struct wr_logger *l, struct wr_sink *s)
     path_close(l, s, oldest);
 }
 
+/* The folder is the configuration's, links and all; what records add to its name goes through no link, so
+ * that who may write in the folder cannot send our lines elsewhere. */
+static int open_below(const struct wr_sink *s, const char *name)
+{
+    const char *slash = strrchr(s->def.path, '/');
+    size_t n = slash ? (size_t)(slash - s->def.path) + 1 : 1;
+    char folder[WR_LOG_PATH_MAX + 1] = "/";
+    if (slash)
+        memcpy(folder, s->def.path, n);
+    folder[n] = 0;
+    int dir = wr_os_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    if (dir < 0)
+        return dir;
+    int fd = wr_os_openat2(dir, name + n, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK,
+                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    (void)wr_os_close(dir);
+    return fd == -ENOSYS ? open_path(name) : fd; /* before Linux 5.6 */
+}
+
 static int path_open(struct wr_logger *l, struct wr_sink *s, const char *name)
 {
     struct stat st;
@@ -267,7 +287,7 @@ static int path_open(struct wr_logger *l, struct wr_sink *s, const char *name)
     if (!s->paths)
         return -ENOMEM;
     path_make_room(l, s);
-    int fd = open_path(name);
+    int fd = open_below(s, name);
     if (fd < 0)
         return fd;
     char *copy = wr_heap_strndup(l->heap, name, strlen(name));

@@ -521,6 +521,14 @@ static void test_paths(void)
         is_int(count_in_dir(&f, names[i], "x\n"), 10, "every line found its file");
     is_int(wr_logger_stats(l).sink_drops, 3, "names from outside are dropped and counted");
     is_int(count_in(f.error_path, "log_dropped count=3"), 1, "and told");
+    char link[160];
+    (void)snprintf(link, sizeof link, "%s/p-link", f.dir);
+    is_int(symlink(f.access_path, link), 0, "somebody makes a link");
+    put_named(&f, ch, "p-link", "z");
+    turns(&f, 40);
+    is_int(count_in(f.access_path, "z\n"), 0, "no line goes through it");
+    is_int(count_in(f.error_path, "err=ELOOP"), 1, "and that is told");
+    remove_in(&f, "p-link");
     turns(&f, 80);
     for (int i = 0; i < 3; i++)
         remove_in(&f, names[i]);

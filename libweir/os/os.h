@@ -102,7 +102,8 @@ int wr_os_fsync(int fd);
 int wr_os_rename(const char *from, const char *to) WR_MUST;
 int wr_os_unlink(const char *path);
 int wr_os_mkdir(const char *path, mode_t mode) WR_MUST;
-/* resolve: RESOLVE_* of openat2(2), 0 for none. dirfd: AT_FDCWD. -ENOSYS where the kernel lacks it. */
+/* resolve: RESOLVE_* of openat2(2), 0 for none. dirfd: AT_FDCWD. -ENOSYS where the kernel lacks it. O_CREAT
+ * makes a file 0644. */
 int wr_os_openat2(int dirfd, const char *path, int flags, uint64_t resolve) WR_MUST;
 int wr_os_statat(int dirfd, const char *path, struct stat *out,
                  int flags) WR_MUST; /* AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH */

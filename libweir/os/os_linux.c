@@ -207,7 +207,9 @@ int wr_os_unlink(const char *path)
 
 int wr_os_openat2(int dirfd, const char *path, int flags, uint64_t resolve)
 {
-    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve};
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+                           .mode = flags & O_CREAT ? 0644 : 0,
+                           .resolve = resolve};
     return (int)WR_OS_RETRY(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
 }
 

@@ -38,6 +38,11 @@ class Whole(Site):
                     raise SystemExit("Bail out! %s does not listen:\n%s%s" % (self.binary, self.text(), self.log()))
                 time.sleep(0.02)
 
+    def stop(self, seconds=10):
+        code = Site.stop(self, seconds)
+        bad = [x for x in self.text().splitlines() if "Sanitizer" in x or "runtime error" in x]
+        return bad if bad else code
+
     def fill(self, text):
         for name, value in self.names.items():
             text = text.replace("{%s}" % name, str(value))
