@@ -18,7 +18,7 @@
 #include "libweir/io/loop.h"
 #include "libweir/io/scope.h"
 #include "libweir/os/os.h"
-#include "weir/access/zone_table.h"
+#include "weir/web/zone_table.h"
 #include "weir/web/web.h"
 
 #include <errno.h>

@@ -17,7 +17,7 @@
 #include "libweir/io/loop.h"
 #include "weir/access/delay.h"
 #include "weir/access/leaky.h"
-#include "weir/access/zone_table.h"
+#include "weir/web/zone_table.h"
 #include "weir/web/web.h"
 
 #include <errno.h>

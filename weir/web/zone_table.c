@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "weir/access/zone_table.h"
+#include "weir/web/zone_table.h"
 
 #include "libweir/base/hash.h"
 #include "libweir/os/os.h"

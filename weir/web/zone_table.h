@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ACCESS_ZONE_TABLE_H
-#define ACCESS_ZONE_TABLE_H
+#ifndef WEB_ZONE_TABLE_H
+#define WEB_ZONE_TABLE_H
 
 /*
  * A table in the memory of a zone, shared by all workers: fixed-size nodes under keyed hashes of what
