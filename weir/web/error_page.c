@@ -223,13 +223,19 @@ static bool ends_connection(int status)
            (status >= 494 && status <= 497) || status == 500 || status == 501;
 }
 
+/* 494 to 497 are for error_page to name; the client is told 400. */
+static uint16_t told(int status)
+{
+    return (uint16_t)(status >= 494 && status <= 497 ? 400 : status);
+}
+
 int error_page(struct request *q, int status)
 {
     struct web_req *r = &q->r;
     const struct core_error_page *p = NULL;
     if (!q->sub && ends_connection(status))
         r->no_keepalive = true;
-    r->err_status = (uint16_t)status;
+    r->err_status = told(status);
     r->out.type = (struct wr_span){0};
     r->out.charset = r->out.encoding = r->out.etag = (struct wr_span){0};
     r->out.last_modified = -1;
@@ -244,11 +250,9 @@ int error_page(struct request *q, int status)
             return rc;
         if (rc >= 200)
             status = rc;
-        r->err_status = (uint16_t)status;
+        r->err_status = told(status);
     }
     const struct page *page = page_of(status);
-    if (status >= 494 && status <= 497)
-        r->err_status = 400;
     int rc = send_page(r, r->err_status, page);
     return rc >= 200 ? WEB_ERROR : rc;
 }

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Module ssl: TLS on addresses with `listen ... ssl`. The directives and what is checked of them; the rest is in
+ * ssl_context.c, ssl_name.c, ssl_cache.c, ssl_ticket.c, ssl_vars.c.
+ */
+
+#include "weir/web/ssl.h"
+
+#include "libweir/base/err.h"
+#include "libweir/io/log.h"
+
+#include <errno.h>
+#include <openssl/x509_vfy.h>
+#include <string.h>
+
+/* ---- run time: what came of the client's certificate ---------------------------------------------------- */
+
+static bool lacks_only_a_ca(long result)
+{
+    return result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+           result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+           result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+           result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+           result == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
+}
+
+static int ssl_post_read(struct web_req *r)
+{
+    const struct ssl_server *s = ssl_of(r->server);
+    SSL *ssl = r->conn->tls && r->http ? wr_http_ssl(r->http) : NULL;
+    if (!ssl || s->verify == SSL_CLIENT_OFF || r->internal)
+        return WEB_NEXT;
+    long result = SSL_get_verify_result(ssl);
+    if (result != X509_V_OK &&
+        (s->verify != SSL_CLIENT_OPTIONAL_NO_CA || !lacks_only_a_ca(result))) {
+        web_error(r, WR_LOG_INFO, 0, "client SSL certificate verify error: (%ld:%s)", result,
+                  X509_verify_cert_error_string(result));
+        ssl_cache_forget(ssl);
+        return 495;
+    }
+    if (s->verify == SSL_CLIENT_ON && !SSL_get0_peer_certificate(ssl)) {
+        web_error(r, WR_LOG_INFO, 0, "client sent no required SSL certificate");
+        ssl_cache_forget(ssl);
+        return 496;
+    }
+    return WEB_NEXT;
+}
+
+static bool ssl_wanted(const struct web_location *location)
+{
+    return ssl_of(location->server)->verify != SSL_CLIENT_OFF;
+}
+
+/* ---- configuration ------------------------------------------------------------------------------------ */
+
+static int set_again(struct conf_load *load, const struct conf_node *node,
+                     const struct conf_row *row, void *field)
+{
+    (void)row;
+    struct ssl_texts *t = field;
+    const struct conf_node **list =
+        wr_arena_alloc(load->arena, (t->n + 1) * sizeof(const struct conf_node *));
+    if (!list)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < t->n; i++)
+        list[i] = t->list[i];
+    list[t->n++] = node;
+    t->list = list;
+    return 0;
+}
+
+static int set_file(struct conf_load *load, const struct conf_node *node,
+                    const struct conf_row *row, void *field)
+{
+    (void)row;
+    return conf_path(load, conf_arg(node, 1), field);
+}
+
+static int set_builtin(struct conf_load *load, const struct conf_node *node, uint32_t word,
+                       struct wr_span size, struct ssl_cache *cache)
+{
+    if (size.n && (conf_read_num(size, &cache->builtin) || cache->builtin <= 0))
+        return conf_fail(load, node, word, "invalid session cache \"%s\"",
+                         conf_str(node, word));
+    cache->mode = SSL_CACHE_BUILTIN;
+    return 0;
+}
+
+/* shared:NAME:SIZE */
+static int set_shared(struct conf_load *load, const struct conf_node *node, uint32_t word,
+                      struct wr_span rest, struct ssl_cache *cache)
+{
+    ptrdiff_t colon = wr_span_find_char(rest, ':');
+    uint64_t size = 0;
+    if (colon <= 0 || conf_read_size(wr_span_sub(rest, (size_t)colon + 1, SIZE_MAX), &size))
+        return conf_fail(load, node, word, "invalid session cache \"%s\"",
+                         conf_str(node, word));
+    if (size < 8 * 4096)
+        return conf_fail(load, node, word, "session cache \"%.*s\" is too small", (int)colon,
+                         rest.p);
+    return web_zone_declare(load, node, word, wr_span_sub(rest, 0, (size_t)colon), size,
+                            WEB_ssl, &cache->zone);
+}
+
+static int set_cache(struct conf_load *load, const struct conf_node *node,
+                     const struct conf_row *row, void *field)
+{
+    (void)row;
+    struct ssl_cache *cache = field;
+    for (uint32_t i = 1; i < node->nwords; i++) {
+        struct wr_span word = conf_arg(node, i);
+        int rc = 0;
+        if (wr_span_eq(word, WR_LIT("off")))
+            cache->mode = SSL_CACHE_OFF;
+        else if (wr_span_eq(word, WR_LIT("none")))
+            cache->mode = SSL_CACHE_NONE;
+        else if (wr_span_eq(word, WR_LIT("builtin")))
+            rc = set_builtin(load, node, i, WR_LIT(""), cache);
+        else if (wr_span_has_prefix(word, WR_LIT("builtin:")))
+            rc = set_builtin(load, node, i, wr_span_sub(word, 8, SIZE_MAX), cache);
+        else if (wr_span_has_prefix(word, WR_LIT("shared:")))
+            rc = set_shared(load, node, i, wr_span_sub(word, 7, SIZE_MAX), cache);
+        else
+            rc = conf_fail(load, node, i, "invalid session cache \"%s\"", conf_str(node, i));
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Asking a responder about clients' certificates needs a client of HTTP in the worker. */
+static int set_ocsp(struct conf_load *load, const struct conf_node *node,
+                    const struct conf_row *row, void *field)
+{
+    (void)row;
+    *(int *)field = 0;
+    if (wr_span_eq(conf_arg(node, 1), WR_LIT("off")))
+        return 0;
+    return conf_fail(load, node, 1,
+                     "\"ssl_ocsp %s\" is not supported: revocation is checked by \"ssl_crl\"",
+                     conf_str(node, 1));
+}
+
+enum {
+    SSL_V2 = 1,
+    SSL_V3 = 2,
+    TLS_1 = 4,
+    TLS_1_1 = 8,
+    TLS_1_2 = 16,
+    TLS_1_3 = 32
+};
+static const struct conf_enum protocols[] = {
+    {"SSLv2",   SSL_V2 },
+    {"SSLv3",   SSL_V3 },
+    {"TLSv1",   TLS_1  },
+    {"TLSv1.1", TLS_1_1},
+    {"TLSv1.2", TLS_1_2},
+    {"TLSv1.3", TLS_1_3},
+    {NULL,      0      }
+};
+static const struct conf_enum verify_modes[] = {
+    {"off",            SSL_CLIENT_OFF           },
+    {"on",             SSL_CLIENT_ON            },
+    {"optional",       SSL_CLIENT_OPTIONAL      },
+    {"optional_no_ca", SSL_CLIENT_OPTIONAL_NO_CA},
+    {NULL,             0                        }
+};
+
+#define HS            (CONF_HTTP | CONF_SERVER)
+#define FIELD(member) CONF_FIELD(struct ssl_server, member)
+
+static const struct conf_row rows[] = {
+    {"ssl_certificate",                                                         HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(certificates),
+     NULL, NULL, "file",
+     "The server's certificate with its chain, PEM; one for each type of key."},
+    {"ssl_certificate_key",                                                                        HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(keys), NULL,
+     NULL, "file", "The key of the certificate, in the same order."},
+    {"ssl_password_file",                                                               HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(password_file), NULL,
+     NULL, "file", "Passwords of keys, one a line, tried in turn."},
+    {"ssl_certificate_cache",                                                                HS, 1, 3, CONF_NOTE, CONF_AT_SERVER, conf_set_text,
+     FIELD(certificate_cache), NULL, NULL, "off | max=N [inactive=time] [valid=time]",
+     "Accepted; certificates are read once, when the configuration is loaded."},
+    {"ssl_protocols",                                                                      HS, 1, CONF_MANY, 0, CONF_AT_SERVER, conf_set_bits, FIELD(protocols),
+     "TLSv1.2 TLSv1.3", protocols, "[SSLv2] [SSLv3] [TLSv1] [TLSv1.1] [TLSv1.2] [TLSv1.3]",
+     "The versions that are spoken."},
+    {"ssl_ciphers",                                                                   HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(ciphers),
+     "HIGH:!aNULL:!MD5", NULL, "ciphers", "The ciphers up to TLS 1.2, in OpenSSL's words."},
+    {"ssl_prefer_server_ciphers",                                                                         HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
+     FIELD(prefer_server_ciphers), "off", NULL, "on | off",
+     "The server's order of ciphers counts, not the client's."},
+    {"ssl_ecdh_curve",HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(curves), "auto", NULL,
+     "curve[:curve ...]", "The groups of key exchange, by preference."},
+    {"ssl_dhparam",                                                                        HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(dhparam), NULL, NULL, "file",
+     "Parameters for DHE ciphers; without them there are none."},
+    {"ssl_buffer_size",                                                           HS, 1, 1, 0, CONF_AT_SERVER, conf_set_size, FIELD(buffer_size), "16k",
+     NULL, "size", "The largest record that is sent."},
+    {"ssl_session_cache",                                                              HS, 1, 2, 0, CONF_AT_SERVER, set_cache, FIELD(cache), "none", NULL,
+     "off | none | [builtin[:size]] [shared:name:size]", "Where sessions are kept."},
+    {"ssl_session_timeout",                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_sec, FIELD(session_timeout_s),
+     "5m", NULL, "time", "How long a session may be resumed."},
+    {"ssl_session_tickets",                         HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(tickets), "on",
+     NULL, "on | off", "Sessions may be kept by clients, sealed."},
+    {"ssl_session_ticket_key",                                                       HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again,
+     FIELD(ticket_keys), NULL, NULL, "file",
+     "48 or 80 bytes that seal tickets; the first seals, all open. Without it a key is drawn."},
+    {"ssl_client_certificate",                                                                        HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(client_ca), NULL,
+     NULL, "file", "CAs of clients' certificates; their names are told to clients."},
+    {"ssl_trusted_certificate",                                                                        HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(trusted), NULL,
+     NULL, "file", "CAs whose names are not told."},
+    {"ssl_verify_client",                                                                 HS, 1, 1, 0, CONF_AT_SERVER, conf_set_enum, FIELD(verify), "off",
+     verify_modes, "on | off | optional | optional_no_ca", "Asks clients for a certificate."},
+    {"ssl_verify_depth",                                                                     HS, 1, 1, 0, CONF_AT_SERVER, conf_set_num, FIELD(verify_depth), "1",
+     NULL, "number", "How long a client's chain may be."},
+    {"ssl_crl",                                                                   HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(crl), NULL, NULL, "file",
+     "Revoked certificates of clients, PEM."},
+    {"ssl_ocsp",                                                                         HS, 1, 1, 0, CONF_AT_SERVER, set_ocsp, FIELD(ocsp), NULL, NULL,
+     "on | off | leaf", "Only off is supported: see ssl_crl."},
+    {"ssl_ocsp_cache",        HS, 1, 1, CONF_NOTE, CONF_AT_SERVER, conf_set_text, FIELD(ocsp_cache),
+     NULL, NULL, "off | shared:name:size", "Accepted without effect, as ssl_ocsp is off."},
+    {"ssl_ocsp_responder",                                                                        HS, 1, 1, CONF_NOTE, CONF_AT_SERVER, conf_set_text,
+     FIELD(ocsp_responder), NULL, NULL, "url", "Accepted without effect, as ssl_ocsp is off."},
+    {"ssl_stapling",                                                           HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(stapling), "off", NULL,
+     "on | off", "Sends the OCSP answer of ssl_stapling_file; none is fetched."},
+    {"ssl_stapling_file",                                                  HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(staple_file), NULL, NULL,
+     "file", "The OCSP answer for the certificate, DER, as `openssl ocsp` writes it."},
+    {"ssl_stapling_responder",                                                                     HS, 1, 1, CONF_NOTE, CONF_AT_SERVER, conf_set_text,
+     FIELD(stapling_responder), NULL, NULL, "url", "Accepted; answers come from a file."},
+    {"ssl_stapling_verify", HS, 1, 1, CONF_NOTE, CONF_AT_SERVER, conf_set_flag,
+     FIELD(stapling_verify), "off", NULL, "on | off", "Accepted; answers come from a file."},
+    {"ssl_reject_handshake",                                                           HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
+     FIELD(reject_handshake), "off", NULL, "on | off",
+     "Ends handshakes for this server; then it needs no certificate."},
+    {"ssl_early_data",                                                                        HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(early_data), "off",
+     NULL, "on | off",
+     "Takes requests in TLS 1.3 early data, which can be replayed: $ssl_early_data."},
+    {"ssl_conf_command",                                                                        HS, 2, 2, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(commands), NULL,
+     NULL, "name value", "A command of OpenSSL's configuration, as SSL_CONF_cmd takes it."},
+    {0                                                           },
+};
+
+/* Every server that can be reached over TLS has a context, or a reason to have none. */
+static int make_context(struct conf_load *load, const struct web_listen *l,
+                        const struct web_server *server, bool is_default)
+{
+    struct ssl_server *s = ssl_of(server);
+    if (s->ctx)
+        return 0;
+    s->server = server;
+    if (s->certificates.n == 0 && !s->reject_handshake) {
+        if (!is_default)
+            return 0; /* the default server's certificate serves */
+        return conf_fail(
+            load, l->node, 0,
+            "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive");
+    }
+    return ssl_context_new(load, s);
+}
+
+static int ssl_ready(struct conf_load *load, struct web_generation *g)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < g->nlistens && !rc; i++) {
+        struct web_listen *l = g->listens[i];
+        if (!l->ssl)
+            continue;
+        l->tls_options = ssl_listen_options;
+        rc = make_context(load, l, l->default_server, true);
+        for (uint32_t k = 0; k < l->nservers && !rc; k++)
+            rc = make_context(load, l, l->servers[k], false);
+    }
+    return rc;
+}
+
+static const struct web_phase_row phases[] = {
+    {WEB_POST_READ, ssl_post_read, ssl_wanted},
+    {0  },
+};
+
+const struct web_module ssl_module = {
+    .conf = {.name = "http_ssl",
+             .size = {[CONF_AT_SERVER] = sizeof(struct ssl_server)},
+             .rows = rows},
+    .phases = phases,
+    .variables = ssl_variables,
+    .ready = ssl_ready,
+};

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef WEB_SSL_H
+#define WEB_SSL_H
+
+/*
+ * TLS of the web server: what a server{} says of it, and the OpenSSL context made from that.
+ *
+ * The rows fill a struct per server (ssl.c); when the configuration is complete every server on an address with `ssl` gets
+ * a context (ssl_context.c), in the master, which may read keys. A connection begins with the context of
+ * its address's default server; the name that the client sends then chooses the server and its context
+ * (ssl_name.c). Sessions are kept in memory that all workers share (ssl_cache.c).
+ *
+ * 1. Contexts belong to the generation and are freed with its arena; connections hold references of their own.
+ * 2. Workers never open a key or a certificate.
+ * 3. A client certificate that fails, or is missing where it is required, is answered 495 or 496, not cut off.
+ */
+
+#include "weir/web/site.h"
+#include "weir/web/zone_table.h"
+
+#include <openssl/ssl.h>
+
+enum ssl_verify {
+    SSL_CLIENT_OFF,
+    SSL_CLIENT_ON,
+    SSL_CLIENT_OPTIONAL,
+    SSL_CLIENT_OPTIONAL_NO_CA
+};
+enum ssl_cache_mode {
+    SSL_CACHE_NONE,
+    SSL_CACHE_OFF,
+    SSL_CACHE_BUILTIN
+};
+
+struct ssl_cache { /* ssl_session_cache */
+    int mode;
+    int64_t builtin; /* sessions; 0: OpenSSL's own number */
+    struct web_zone *zone;
+};
+
+struct ssl_texts { /* directives that may be given several times, each with its node */
+    const struct conf_node **list;
+    uint32_t n;
+};
+
+struct ssl_server {
+    struct ssl_texts certificates, keys, commands, ticket_keys;
+    struct wr_span password_file, dhparam, client_ca, trusted, crl, staple_file;
+    struct wr_span ciphers, curves;
+    uint32_t protocols;
+    int verify;
+    int64_t verify_depth;
+    bool prefer_server_ciphers, tickets, early_data, reject_handshake;
+    bool stapling, stapling_verify, certificate_compression;
+    int ocsp;
+    struct wr_span stapling_responder, ocsp_responder, ocsp_cache, certificate_cache;
+    uint64_t session_timeout_s, buffer_size;
+    struct ssl_cache cache;
+    /* made when the configuration is complete */
+    SSL_CTX *ctx;
+    const struct web_server *server;
+    const char *passwords; /* of password_file, NUL-terminated each, an empty one last */
+    unsigned char *staple; /* the OCSP answer of staple_file */
+    size_t staple_n;
+    struct ssl_ticket_key *ticket;
+    uint32_t nticket;
+};
+
+static inline struct ssl_server *ssl_of(const struct web_server *s)
+{
+    return s->conf[WEB_ssl];
+}
+
+/* ssl_context.c: the context of a server. name: its first, for messages. */
+WR_MUST int ssl_context_new(struct conf_load *load, struct ssl_server *s);
+/* "...: error:0A000... (no shared cipher)" of OpenSSL's queue, into the load's messages. Returns WR_E_SYNTAX. */
+WR_PRINTF(4, 5)
+int ssl_fail(struct conf_load *load, const struct conf_node *node, uint32_t word,
+             const char *fmt, ...);
+
+/* ssl_name.c */
+int ssl_on_name(SSL *ssl, int *alert, void *arg);
+int ssl_listen_options(struct web_listen *l, struct wr_http_tls *out);
+
+/* ssl_cache.c */
+void ssl_cache_use(SSL_CTX *ctx, struct ssl_server *s);
+WR_MUST int ssl_cache_ready(struct conf_load *load, struct ssl_server *s);
+/* A session whose client certificate failed is not to be resumed. */
+void ssl_cache_forget(SSL *ssl);
+
+/* ssl_ticket.c */
+WR_MUST int ssl_ticket_ready(struct conf_load *load, struct ssl_server *s);
+
+/* ssl_vars.c */
+extern const struct web_var ssl_variables[];
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Which server a handshake is for. A connection begins with the context of its address's default server; the name
+ * that the client sends (SNI) chooses the server as a Host field would.
+ */
+
+#include "weir/web/ssl.h"
+#include "weir/web/worker.h"
+
+#include <string.h>
+
+#define NAME_MAX_BYTES 255
+
+/* The address that it came to, also where one socket serves several. */
+static const struct web_listen *listen_of(const struct wr_http_conn *conn)
+{
+    const struct web_door *door = wr_http_conn_data_b(conn);
+    struct wr_addr local;
+    if (!door)
+        return NULL;
+    if (door->listen->ninner && wr_http_conn_local(conn, &local) == 0)
+        return site_listen(door->listen, &local);
+    return door->listen;
+}
+
+/* Lower case without a final dot; an empty one when it is no name. */
+static struct wr_span clean(const char *name, char out[static NAME_MAX_BYTES])
+{
+    size_t n = name ? strlen(name) : 0;
+    if (n > 0 && name[n - 1] == '.')
+        n--;
+    if (n > NAME_MAX_BYTES)
+        n = 0;
+    for (size_t i = 0; i < n; i++)
+        out[i] = wr_ascii_lower(name[i]);
+    return wr_span(out, n);
+}
+
+static void take_context(SSL *ssl, const struct ssl_server *s)
+{
+    if (!s->ctx || SSL_get_SSL_CTX(ssl) == s->ctx)
+        return;
+    (void)SSL_set_SSL_CTX(ssl, s->ctx);
+    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(s->ctx), SSL_CTX_get_verify_callback(s->ctx));
+    SSL_set_verify_depth(ssl, SSL_CTX_get_verify_depth(s->ctx));
+    /* Of the options, OpenSSL takes over none. */
+    (void)SSL_clear_options(ssl, SSL_get_options(ssl) & ~SSL_CTX_get_options(s->ctx));
+    (void)SSL_set_options(ssl, SSL_CTX_get_options(s->ctx) | SSL_OP_NO_RENEGOTIATION);
+}
+
+int ssl_on_name(SSL *ssl, int *alert, void *arg)
+{
+    (void)arg;
+    char text[NAME_MAX_BYTES];
+    struct wr_http_conn *conn = wr_http_conn_of_ssl(ssl);
+    const struct web_listen *l = conn ? listen_of(conn) : NULL;
+    if (!l)
+        return SSL_TLSEXT_ERR_NOACK;
+    struct wr_span name = clean(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), text);
+    const struct web_server *server = name.n ? site_server(l, NULL, name) : l->default_server;
+    const struct ssl_server *s = ssl_of(server);
+    if (s->reject_handshake) {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    wr_http_conn_set_data(conn, (void *)(uintptr_t)server, wr_http_conn_data_b(conn));
+    take_context(ssl, s);
+    return name.n ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+static struct ssl_ctx_st *choose(struct wr_http_conn *conn, void *arg)
+{
+    struct web_door *door = arg;
+    wr_http_conn_set_data(conn, NULL, door);
+    const struct web_listen *l = listen_of(conn);
+    return l->ssl ? ssl_of(l->default_server)->ctx : NULL;
+}
+
+int ssl_listen_options(struct web_listen *l, struct wr_http_tls *out)
+{
+    const struct ssl_server *s = ssl_of(l->default_server);
+    *out = (struct wr_http_tls){.ctx = s->ctx,
+                                .choose = choose,
+                                .record_max =
+                                    (uint32_t)(s->buffer_size < 16384 ? s->buffer_size : 16384),
+                                .early_data = s->early_data};
+    return 0;
+}
