@@ -18,8 +18,8 @@
 #include "libweir/io/loop.h"
 #include "libweir/io/scope.h"
 #include "libweir/os/os.h"
-#include "weir/web/zone_table.h"
 #include "weir/web/web.h"
+#include "weir/web/zone_table.h"
 
 #include <errno.h>
 

@@ -17,8 +17,8 @@
 #include "libweir/io/loop.h"
 #include "weir/access/delay.h"
 #include "weir/access/leaky.h"
-#include "weir/web/zone_table.h"
 #include "weir/web/web.h"
+#include "weir/web/zone_table.h"
 
 #include <errno.h>
 
