@@ -126,6 +126,13 @@ static void on_request(struct wr_http_req *req, void *arg)
         wr_http_error(req, 404);
 }
 
+/* The application's own words for what the server refuses. */
+static void on_refuse(struct wr_http_req *req, int status, const char *reason, void *arg)
+{
+    (void)arg;
+    wr_http_replyf(req, status, "text/plain", "refused: %s", reason);
+}
+
 static void on_done(struct wr_http_req *req, const struct wr_http_done *done, void *arg)
 {
     struct app *a = arg;
@@ -210,6 +217,8 @@ static void http_run(struct sim_case *c)
     h.options = (struct wr_http_options){.addr = "0.0.0.0:8080",
                                          .on_request = on_request,
                                          .on_done = on_done,
+                                         .on_refuse = h.slow_ms & 1 ? on_refuse : NULL,
+                                         .done_when_sent = h.slow_ms & 2,
                                          .serve_half_closed = case_often(c, 500)};
     if (case_often(c, 300))
         h.options.listen.backlog = 1 + (unsigned)case_draw(c, 20);

@@ -462,17 +462,21 @@ static uint32_t idle_ms(const struct wr_http_conn *c)
     return stopping ? o->min_idle_ms : o->idle_timeout_ms;
 }
 
+static uint64_t newcomer_due(const struct wr_http_conn *c, uint64_t since_ms, uint32_t limit_ms)
+{
+    bool hurry = c->server->stopping && limit_ms > STOP_FIRST_MS;
+    return http_until(since_ms, hurry ? STOP_FIRST_MS : limit_ms);
+}
+
 uint64_t wr_http_conn_due_(const struct wr_http_conn *c)
 {
     const struct wr_http_head_limits *head = c->head_limits;
     switch ((enum http_phase)c->phase) {
     case HTTP_SHAKE:
-        return http_until(c->began_ms, c->server->options.tls.handshake_timeout_ms);
+        return newcomer_due(c, c->began_ms, c->server->options.tls.handshake_timeout_ms);
     case HTTP_PROXY:
     case HTTP_FIRST:
-        if (c->server->stopping && head->first_timeout_ms > STOP_FIRST_MS)
-            return c->last_ms + STOP_FIRST_MS;
-        return http_until(c->last_ms, head->first_timeout_ms);
+        return newcomer_due(c, c->last_ms, head->first_timeout_ms);
     case HTTP_IDLE:
         return http_until(c->last_ms, idle_ms(c));
     case HTTP_HEAD:

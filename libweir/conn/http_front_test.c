@@ -275,6 +275,28 @@ static int connect_to(int listening)
     return fd;
 }
 
+/* Who is silent does not hold up a server that stops; who is established is answered. */
+static void test_stop(void)
+{
+    struct http_world *w = begin();
+    int s[2] = {-1, -1};
+    w->options.tls.ctx = server_ctx;
+    ok(world_open(w, NULL) == 0 && world_dial_tls(w, client_ctx, NULL) == 0, "open");
+    ok(world_has(world_ask(w, GET("/a")), "/a "), "an established client");
+    if (wr_os_socketpair(AF_UNIX, SOCK_STREAM, s) != 0)
+        WR_PANIC("no pair");
+    (void)wr_http_server_adopt(w->server, s[0]);
+    stopped = 0;
+    wr_http_server_stop(w->server, 60000, on_stopped, w);
+    world_pass_time(w, 20);
+    ok((world_got(w), w->eof) && !wr_tls_was_cut(&w->tls), "the idle one is told good-bye");
+    is_int(stopped, 0, "the silent one is waited for");
+    world_pass_time(w, 1200);
+    is_int(stopped, 1, "for a second");
+    (void)wr_os_close(s[1]);
+    world_close(w);
+}
+
 /* Two servers share a socket that is the master's; one leaves, the other goes on. */
 static void test_shared_socket(void)
 {
@@ -350,6 +372,7 @@ int main(void)
     test_proxy();
     test_proxy_then_tls();
     test_shared_socket();
+    test_stop();
     nth_every("PROXY and TLS", scenario, NULL);
     SSL_CTX_free(server_ctx);
     SSL_CTX_free(client_ctx);
