@@ -76,6 +76,9 @@ BAD = {
     "unknown variable": "events { }\nhttp { server { return 200 $bogus; } }\n",
     "return": "events { }\nhttp { server { return x y; } }\n",
     "alias twice": "events { }\nhttp { server { location /a/ { alias /b/;\n root /c; } } }\n",
+    "no folder for the pid": "events { }\npid /nonexistent/dir/pid;\n",
+    "address of somebody else": "events { }\nhttp { server { listen 198.51.100.7:8080; } }\n",
+    "host with a slash": "events { }\nhttp { server { listen a/b; } }\n",
     "first of two": "bogus 1;\nevents {\n",
 }
 
@@ -91,7 +94,7 @@ def test_messages():
     write("events { }\nbogus;\n", "inner.conf")
     write("http {\n", "half.conf")
     for name, text in BAD.items():
-        write(HEAD.replace("\n", " ") + text)
+        write((HEAD.replace("\n", " ") if "\npid" not in text else "") + text)
         code, out, err = weir("-t", "-p", DIR, "-c", CONF)
         mine = emerg(err, "weir")
         ok(code == 1 and mine and err.rstrip().endswith("weir: configuration file %s test failed" % CONF), "%s: refused" % name, err)

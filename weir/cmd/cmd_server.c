@@ -55,15 +55,17 @@ static int test(const struct cmd_site *site, const struct opt *o)
 {
     struct web_config *config;
     int err = web_load(wr_os_heap(), &site->source, NULL, &config);
+    if (!err && !o->quiet)
+        out_print(2, "weir: the configuration file %s syntax is ok\n", site->path);
+    if (!err)
+        err = cmd_site_try(config);
     if (err) {
+        web_config_free(&config);
         out_print(2, "weir: configuration file %s test failed\n", site->path);
         return CMD_FAILED;
     }
     if (!o->quiet)
-        out_print(2,
-                  "weir: the configuration file %s syntax is ok\n"
-                  "weir: configuration file %s test is successful\n",
-                  site->path, site->path);
+        out_print(2, "weir: configuration file %s test is successful\n", site->path);
     if (o->dump)
         dump(&config->load);
     web_config_free(&config);

@@ -23,6 +23,8 @@ WR_MUST int cmd_site_init(struct cmd_site *site, const struct opt *o);
 /* The same for a file named on the command line: relative to where we are, as every command takes its files; it is
  * only looked at. */
 WR_MUST int cmd_site_of_file(struct cmd_site *site, struct opt *o, const char *file);
+/* Tries what reading alone does not show: pid file, addresses. Says what fails. */
+WR_MUST int cmd_site_try(const struct web_config *config);
 /* Serves until told to stop; the exit status. */
 int cmd_site_run(const struct cmd_site *site, const struct opt *o);
 

@@ -61,6 +61,8 @@ static const char *read_host(struct wr_span host, struct spec *s)
     }
     if (host.n > 1 && host.p[0] == '[' && host.p[host.n - 1] == ']')
         host = wr_span_sub(host, 1, host.n - 2);
+    else if (wr_span_find_char(host, '/') >= 0)
+        return "invalid host in";
     else if (wr_span_find_char(host, ':') >= 0)
         return "invalid parameter";
     return wr_addr_parse_ip(host, &s->addr[0]) ? "host not found in" : NULL;
