@@ -56,6 +56,7 @@ def postmortem():
     ok(all("peer=" + p in r.stdout for p in held[index]), "with the connections that it held", r.stdout)
     ok("token" not in r.stdout and "GET /x" in r.stdout, "and their requests, without queries")
     ok(r.stdout.count("reply") >= 1 or "REPLY" in r.stdout, "and its last events", r.stdout)
+    ok(all(line.lstrip().startswith(time.strftime("%Y-", time.gmtime())) for line in r.stdout.split("its last events:\n")[1].splitlines()), "of today", r.stdout)
     equal(subprocess.run([WEIR, "postmortem", "--pid", "1", s.path("logs")], capture_output=True).returncode, 1, "a pid that it does not know")
     s.stop()
 

@@ -3,7 +3,7 @@
 import os, resource, selectors, socket, sys, time
 
 from weir_site import Site, pids_of_family, wait_for
-from wire import done, equal, ok
+from wire import BUILD, done, equal, ok
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
@@ -79,7 +79,8 @@ def memory():
     time.sleep(0.5)
     peak = max([peak] + [rss(w) for w in s.workers()])
     equal(s.workers(), workers, "16 MiB, 5,000 clients with half a head each: both workers live")
-    ok(peak < before + 16 * 1.1 + 2, "within their budget", "%.1f MiB before, %.1f MiB at most" % (before, peak))
+    roomy = 3 if "asan" in BUILD else 1  # a sanitizer's heap keeps what was freed
+    ok(peak < before + roomy * (16 * 1.1 + 2), "within their budget", "%.1f MiB before, %.1f MiB at most" % (before, peak))
     print("# rss: %.1f MiB before, %.1f MiB at most" % (before, peak))
     for c in clients:
         c.close()

@@ -110,6 +110,10 @@ def all_stopped():
         os.kill(p, signal.SIGCONT)
     ok(s.logged("moves again"), "and the line that it goes on")
     ok(wait_for(lambda: s.admin("/readyz")[0] == 200), "ready again")
+    os.kill(s.pid(), signal.SIGSTOP)
+    ok(wait_for(lambda: s.status()["master_stuck"], 6), "a master that stands still is told too")
+    os.kill(s.pid(), signal.SIGCONT)
+    ok(wait_for(lambda: not s.status()["master_stuck"], 3), "until it goes on")
     s.stop()
 
 

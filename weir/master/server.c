@@ -21,6 +21,17 @@ static struct server *server_of(struct web_worker *w)
     return w->owner;
 }
 
+/* Events bear the wall's time; asking for it each time would cost more than the event. */
+static uint64_t event_ns(const struct server *s)
+{
+    return wr_loop_now_ns(s->web.loop) + s->wall_ns;
+}
+
+static void set_clock(struct server *s)
+{
+    s->wall_ns = wr_loop_wall_ns(s->web.loop) - wr_loop_now_ns(s->web.loop);
+}
+
 /* ---- events --------------------------------------------------------------------------------------------- */
 
 /* Slots are kept one higher: 0 is a connection that is not listed. */
@@ -35,13 +46,13 @@ static void on_conn(struct web_worker *w, struct wr_http_conn *conn, bool open)
     uint64_t id = wr_http_conn_number(conn), now_ms = wr_loop_now_ms(w->loop);
     if (!open) {
         conns_close(&s->conns, slot_of(conn));
-        wr_record(w->recorder, now_ms * 1000000, id, WR_EVENT_CLOSE, 0, 0, 0);
+        wr_record(w->recorder, event_ns(s), id, WR_EVENT_CLOSE, 0, 0, 0);
         return;
     }
     int fd = wr_http_conn_fd(conn);
     uint32_t at = conns_open(&s->conns, id, fd, NULL, now_ms, wr_http_conn_due_ms(conn));
     wr_http_conn_set_slot(conn, at + 1);
-    wr_record(w->recorder, now_ms * 1000000, id, WR_EVENT_OPEN, 0, (uint64_t)fd, 0);
+    wr_record(w->recorder, event_ns(s), id, WR_EVENT_OPEN, 0, (uint64_t)fd, 0);
 }
 
 /* Without the query, which may hold secrets. */
@@ -63,14 +74,14 @@ static void on_request(struct web_worker *w, struct web_req *r, bool done)
         conns_request(&s->conns, slot_of(conn), without_query(r->line), now_ms,
                       wr_http_conn_due_ms(conn));
         wr_seat_enter(w->seat, WR_STAGE_HANDLE);
-        wr_record(w->recorder, now_ms * 1000000, r->conn->number, WR_EVENT_REQUEST, 0,
+        wr_record(w->recorder, event_ns(s), r->conn->number, WR_EVENT_REQUEST, 0,
                   (uint64_t)r->method, r->uri.n);
         return;
     }
     conns_set(&s->conns, slot_of(conn), CONNS_IDLE, now_ms, UINT64_MAX);
     wr_seat_leave(w->seat, WR_STAGE_HANDLE, r->out.status && r->out.status < 500);
     wr_seat_measure(w->seat, WR_HIST_REQUEST, (now_ms - r->began_ms) * 1000000);
-    wr_record(w->recorder, now_ms * 1000000, r->conn->number, WR_EVENT_REPLY, 0,
+    wr_record(w->recorder, event_ns(s), r->conn->number, WR_EVENT_REPLY, 0,
               (uint64_t)r->out.status, r->body_bytes);
 }
 
@@ -252,6 +263,7 @@ static void on_totals(struct web_worker *w, struct web_totals *out)
 static void on_tick(struct wr_timer *t)
 {
     struct server *s = wr_container_of(t, struct server, tick);
+    set_clock(s);
     walk(s);
     publish(s);
     wr_loop_timer_arm(s->web.loop, t, TICK_MS);
@@ -337,6 +349,7 @@ int server_open(struct server *s, struct web_generation *g, const struct web_wor
     if (s->shm && conns_begin(&s->conns, wr_loop_heap(s->web.loop), s->shm, s->seat_index) < 0)
         process_say(s->web.log, s->web.loop, WR_LOG_WARN, "connections are not listed");
     remember(s);
+    set_clock(s);
     int err = web_worker_start(&s->web, g, fds, n);
     if (err) {
         conns_end(&s->conns);

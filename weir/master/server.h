@@ -41,6 +41,7 @@ struct server {
     struct server_totals
         before; /* what the counters stood at when this process took the seat */
     struct wr_timer tick, patience;
+    uint64_t wall_ns;      /* what the wall clock is ahead of the loop's */
     uint32_t door, cursor; /* where the walk over connections goes on */
     bool open, leaving, said;
 };
