@@ -63,7 +63,11 @@ int main(int argc, char **argv)
 {
     char path[300], target[300];
     const struct dirent *e;
-    (void)snprintf(path, sizeof path, "/proc/%s/fd", argc > 1 ? argv[1] : "self");
+    if (argc != 2) {
+        fprintf(stderr, "usage: board_read PID\n");
+        return 2;
+    }
+    (void)snprintf(path, sizeof path, "/proc/%s/fd", argv[1]);
     DIR *dir = opendir(path);
     while (dir && (e = readdir(dir))) {
         (void)snprintf(path, sizeof path, "/proc/%s/fd/%s", argv[1], e->d_name);
@@ -79,7 +83,7 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fprintf(stderr, "board_read: no scoreboard in %s\n", argc > 1 ? argv[1] : "?");
+    fprintf(stderr, "board_read: no scoreboard in %s\n", argv[1]);
     if (dir)
         closedir(dir);
     return 1;
