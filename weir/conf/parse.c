@@ -143,6 +143,24 @@ static const char *read_call(int err)
     return err == -EISDIR ? "pread" : "open";
 }
 
+/* What to do about it. */
+static const char *read_hint(int err, bool included)
+{
+    switch (err) {
+    case -ENOENT:
+        return included ? "relative names are looked for beside the first file"
+                        : "-c names the file; `weir serve DIR` needs none";
+    case -EACCES:
+        return "the user that starts the server must be able to read it";
+    case -EISDIR:
+        return included ? "DIRECTORY/*.conf takes the files in it" : "a file is wanted here";
+    case -EFBIG:
+        return "no configuration is as large as that";
+    default:
+        return NULL;
+    }
+}
+
 static int include_file(struct parser *p, const struct conf_word *word, const char *path)
 {
     struct parser inner = {.load = p->load,
@@ -161,7 +179,8 @@ static int include_file(struct parser *p, const struct conf_word *word, const ch
     if (err == -ENOMEM)
         return err;
     if (err)
-        return broken(p, word, NULL, "%s() \"%s\" failed (%d: %s)", read_call(err), path, -err,
+        return broken(p, word, read_hint(err, true), "%s() \"%s\" failed (%d: %s)",
+                      read_call(err), path, -err,
                       strerrordesc_np(-err) ? strerrordesc_np(-err) : "?");
     conf_lex_init(&inner.lex, inner.file->text);
     err = parse(&inner);
@@ -315,8 +334,9 @@ int conf_parse_file(struct conf_load *load, const char *path, struct conf_node *
     struct conf_file *file;
     int err = read_file(load, path, &file);
     if (err) {
-        conf_fail(load, NULL, 0, "%s() \"%s\" failed (%d: %s)", read_call(err), path, -err,
-                  strerrordesc_np(-err) ? strerrordesc_np(-err) : "?");
+        conf_fail_hint(load, NULL, 0, read_hint(err, false), "%s() \"%s\" failed (%d: %s)",
+                       read_call(err), path, -err,
+                       strerrordesc_np(-err) ? strerrordesc_np(-err) : "?");
         return err;
     }
     return parse_all(load, file, out_nodes);
