@@ -259,6 +259,9 @@ static const struct conf_row rows[] = {
     {"hot_file_cache", CONF_HTTP, 1, 3, 0, CONF_AT_HTTP, set_hot,
      CONF_FIELD(struct file_main_conf, hot), "on", NULL, "on [max=size] [file=size] | off",
      "Keeps small files that are asked for often in memory, watched for changes."},
+    {"open_file_cache_events",               CONF_HSL, 1, 1, CONF_NOTE, CONF_AT_LOCATION, conf_set_nothing,
+     CONF_NO_FIELD, NULL, NULL, "on | off",
+     "Of nginx on systems with kqueue; hot_file_cache is told of changes without it."},
     {0              },
 };
 
