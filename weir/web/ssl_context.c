@@ -267,7 +267,7 @@ static int set_spoken(struct conf_load *load, struct ssl_server *s)
         return ssl_fail(load, s->server->node, 0, "SSL_CTX_set_cipher_list(\"%s\") failed",
                         s->ciphers.p);
     if (!wr_span_eq(s->curves, WR_LIT("auto")) &&
-        SSL_CTX_set1_curves_list(s->ctx, s->curves.p) != 1)
+        SSL_CTX_ctrl(s->ctx, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)s->curves.p) != 1)
         return ssl_fail(load, s->server->node, 0, "SSL_CTX_set1_curves_list(\"%s\") failed",
                         s->curves.p);
     if (s->early_data)
