@@ -32,7 +32,8 @@ struct worker {
 static void say_text(void *ctx, int level, const char *text)
 {
     struct worker *w = ctx;
-    process_say(w->log, w->loop, level, "%s", text);
+    if (level > WR_LOG_WARN || wr_worker_index(w->process) == 0) /* the first warns for all */
+        process_say(w->log, w->loop, level, "%s", text);
 }
 
 /* ---- what it is ------------------------------------------------------------------------------------------- */
