@@ -278,6 +278,7 @@ static int hold(struct top *t, struct web_piece *p)
 {
     struct held *h = held_new(&t->q.r, p);
     if (!h) {
+        web_piece_drop(p);
         request_cut(t);
         return -ENOMEM;
     }
