@@ -57,8 +57,13 @@ static int hold(struct recode *c, struct web_piece *in)
         struct recode_held *h = c->spare;
         if (h)
             c->spare = h->next;
-        else if (!(h = wr_arena_zalloc(c->r->arena, sizeof *h)))
+        else
+            h = wr_arena_zalloc(c->r->arena, sizeof *h);
+        if (!h) {
+            for (; in; in = in->next)
+                web_piece_drop(in);
             return -ENOMEM;
+        }
         h->next = NULL;
         h->copied = false;
         h->piece = *in;
