@@ -77,9 +77,9 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: crowd PROCESSES SECONDS PORT PATH\n");
         return 64;
     }
-    unsigned n = (unsigned)atoi(argv[1]);
+    unsigned n = (unsigned)strtoul(argv[1], NULL, 10);
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)atoi(argv[3])),
+                             .sin_port = htons((uint16_t)strtoul(argv[3], NULL, 10)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char request[1024];
     (void)snprintf(request, sizeof request,
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counts == MAP_FAILED)
         return 1;
-    double until = now() + atof(argv[2]);
+    double until = now() + strtod(argv[2], NULL);
     for (unsigned i = 0; i < n; i++) {
         pid_t pid = fork();
         if (pid == 0)

@@ -415,14 +415,14 @@ static unsigned severity(const struct wr_sink *s, const struct wr_log_record *r)
 static size_t syslog_head(const struct wr_logger *l, const struct wr_sink *s,
                           const struct wr_log_record *r, char *out, size_t room)
 {
-    char time[32];
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct tm tm;
     wr_os_calendar((int64_t)(wr_loop_wall_ns(l->loop) / 1000000000), false, &tm);
-    if (!strftime(time, sizeof time, "%b %e %H:%M:%S", &tm))
-        time[0] = 0;
-    int n =
-        snprintf(out, room, "<%u>%s %s%s%s: ", s->def.facility * 8u + severity(s, r), time,
-                 s->def.nohostname ? "" : l->host, s->def.nohostname ? "" : " ", s->def.tag);
+    int n = snprintf(
+        out, room, "<%u>%s %2d %02d:%02d:%02d %s%s%s: ", s->def.facility * 8u + severity(s, r),
+        months[tm.tm_mon % 12], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+        s->def.nohostname ? "" : l->host, s->def.nohostname ? "" : " ", s->def.tag);
     return n > 0 && (size_t)n < room ? (size_t)n : 0;
 }
 
