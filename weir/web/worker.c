@@ -64,7 +64,7 @@ static int open_door(struct web_door *door, int fd)
         .arg = door,
         .proxy_protocol = l->proxy_protocol,
         .head_limits = &c->head_limits,
-        .conn_limits = &core_of(s->outer)->limits,
+        .conn_limits = &door->limits,
         .max_conns = (uint32_t)main->worker_connections,
         .output_high = OUTPUT_HIGH,
         .output_hard = UINT64_MAX / 2, /* files count, and producers heed the high mark */
@@ -73,6 +73,8 @@ static int open_door(struct web_door *door, int fd)
         .on_notice = on_notice,
         .owner_arg = door,
     };
+    door->limits = core_of(s->outer)->limits;
+    door->limits.max_body = UINT64_MAX;
     if (w->on_conn) {
         o.on_conn_open = on_conn_open;
         o.on_conn_close = on_conn_close;
@@ -94,7 +96,7 @@ static int open_door(struct web_door *door, int fd)
 static int add_door(struct web_worker *w, struct web_listen *l, int fd)
 {
     struct web_door *door = &w->doors[w->ndoors];
-    *door = (struct web_door){w, l, NULL};
+    *door = (struct web_door){.worker = w, .listen = l};
     int err = open_door(door, fd);
     if (!err)
         w->ndoors++;

@@ -71,6 +71,8 @@ struct web_door {
     struct web_worker *worker;
     struct web_listen *listen;
     struct wr_http_server *http;
+    struct wr_http_conn_limits
+        limits; /* until a location is chosen: that one judges the body */
 };
 
 WR_MUST int web_worker_start(struct web_worker *w, struct web_generation *g,
