@@ -125,6 +125,8 @@ static int take(struct web_req *r, struct body *b, struct wr_span piece)
 {
     const struct core_location *c = core_of(r->location);
     b->total += piece.n;
+    if (b->total > c->client_max_body_size)
+        return WR_E_TOO_BIG;
     if (b->file || c->body_in_file_only || b->n + piece.n > c->client_body_buffer_size)
         return to_file(r, b, piece);
     if (b->n + piece.n > b->cap) {
@@ -168,7 +170,7 @@ static void on_body(struct wr_http_req *http, struct wr_span piece, bool last, v
     if (!b->err && !b->done) {
         b->err = take(r, b, piece);
         if (b->err) {
-            web_finish(r, 500);
+            web_finish(r, b->err == WR_E_TOO_BIG ? 413 : 500);
         } else if (last) {
             whole(r, b);
             request_of(r)->body_fn(r);

@@ -310,7 +310,7 @@ static void settle_limits(struct core_location *c)
         .rate_window_ms = MIN_RATE_WINDOW_MS,
         .min_body_bytes_per_s = MIN_RATE,
         .min_send_bytes_per_s = throttled ? 0 : MIN_RATE,
-        .max_body = c->client_max_body_size,
+        .max_body = UINT64_MAX, /* phases.c and body.c count: the location is not known yet */
         .linger = linger[c->lingering_close],
         .linger_ms = ms(c->lingering_time_ms),
         .linger_idle_ms = ms(c->lingering_timeout_ms),

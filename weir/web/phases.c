@@ -40,8 +40,9 @@ void web_set_location(struct web_req *r, const struct web_location *location)
     const struct core_location *c = core_of(r->location);
     if (t->limits != &c->limits) {
         t->limits = &c->limits;
-        r->discard_body = wr_http_set_limits(r->http, t->limits) == WR_E_TOO_BIG;
+        (void)!wr_http_set_limits(r->http, t->limits); /* of any length: judged here */
     }
+    r->discard_body = r->head->content_length > c->client_max_body_size;
 }
 
 static int slash_redirect(struct web_req *r)
