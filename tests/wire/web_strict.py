@@ -106,14 +106,15 @@ framing("Transfer-Encoding folded", "Transfer-Encoding:\r\n chunked", "0\r\n\r\n
 framing("Transfer-Encoding with a blank before its colon", "Transfer-Encoding : chunked", "0\r\n\r\n")
 add("framing: Transfer-Encoding in HTTP/1.0", "POST /read HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 for name, body in (("size is no number", "g\r\nx\r\n0\r\n\r\n"), ("negative", "-1\r\nx\r\n0\r\n\r\n"), ("plus", "+1\r\nx\r\n0\r\n\r\n"), ("0x", "0x1\r\nx\r\n0\r\n\r\n"), ("blank before", " 1\r\nx\r\n0\r\n\r\n"),
-                   ("blank behind", "1 \r\nx\r\n0\r\n\r\n"), ("bare LF behind the size", "1\nx\r\n0\r\n\r\n"), ("empty size", "\r\nx\r\n0\r\n\r\n"), ("too large", "FFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n"),
-                   ("2^64", "10000000000000000\r\nx\r\n0\r\n\r\n"), ("2^64+1 digits of zero", "000000000000000000001\r\nx\r\n0\r\n\r\n"), ("more data than said", "1\r\nxy\r\n0\r\n\r\n"), ("less data than said", "3\r\nx\r\n0\r\n\r\n"),
+                   ("blank behind", "1 \r\nx\r\n0\r\n\r\n"), ("bare LF behind the size", "1\nx\r\n0\r\n\r\n"), ("empty size", "\r\nx\r\n0\r\n\r\n"), ("2^64", "10000000000000000\r\nx\r\n0\r\n\r\n"), ("2^64+1 digits of zero", "000000000000000000001\r\nx\r\n0\r\n\r\n"), ("more data than said", "1\r\nxy\r\n0\r\n\r\n"), ("less data than said", "3\r\nx\r\n0\r\n\r\n"),
                    ("no CRLF behind the data", "1\r\nx0\r\n\r\n"), ("LF behind the data", "1\r\nx\n0\r\n\r\n"), ("CR behind the data", "1\r\nx\r0\r\n\r\n"), ("bare LF in an extension", "1;a\nx\r\n0\r\n\r\n"),
                    ("bare CR in an extension", "1;a\rb\r\nx\r\n0\r\n\r\n"), ("NUL in an extension", "1;a\0b\r\nx\r\n0\r\n\r\n"), ("comma instead of an extension", "1,a\r\nx\r\n0\r\n\r\n"), ("underscore", "1_0\r\nx\r\n0\r\n\r\n"),
                    ("bare LF behind the last size", "0\n\r\n"), ("bare LF at the end", "0\r\n\n"), ("trailer without a colon", "0\r\nabc\r\n\r\n"), ("trailer with a blank in its name", "0\r\na b: c\r\n\r\n"),
                    ("trailer with a blank before its colon", "0\r\na : c\r\n\r\n"), ("trailer folded", "0\r\na: b\r\n c\r\n\r\n"), ("bare LF in a trailer", "0\r\na: b\nc: d\r\n\r\n"), ("NUL in a trailer", "0\r\na: b\0\r\n\r\n"),
                    ("bare CR in a trailer", "0\r\na: b\rc\r\n\r\n"), ("trailer without a name", "0\r\n: b\r\n\r\n"), ("vertical tab before the size", "\x0b1\r\nx\r\n0\r\n\r\n")):
     chunk(name, body)
+
+chunk("too large", "FFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n", 400, 413)
 
 CONF = """daemon off; worker_processes 1; pid %(dir)s/pid; error_log %(dir)s/error.log info;
 events { worker_connections 512; }

@@ -117,8 +117,9 @@ static int send_signal(const struct cmd_site *site, const struct opt *o)
     const struct core_main *core = web_generation_core(config->generation, WEB_core);
     struct wr_span path = core->pid;
     int err = site_path(&config->load, core->pid, &path);
-    if (!err && wr_span_eq(core->pid, WR_LIT("off"))) {
-        out_print(2, "weir: [error] the configuration says \"pid off\": signal the process\n");
+    if (!err && (core->pid.n == 0 || wr_span_eq(core->pid, WR_LIT("off")))) {
+        out_print(2, "weir: [error] the configuration names no pid file: add \"pid FILE;\", or "
+                     "signal the process itself\n");
         err = WR_E_NOT_FOUND;
     }
     if (!err)

@@ -30,7 +30,7 @@ static int try_pid(const struct web_config *config)
     struct wr_span path;
     struct stat st;
     char quoted[CMD_PATH];
-    if (wr_span_eq(core->pid, WR_LIT("off")))
+    if (core->pid.n == 0 || wr_span_eq(core->pid, WR_LIT("off")))
         return 0;
     int err = site_path(&config->load, core->pid, &path);
     if (err)
