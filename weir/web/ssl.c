@@ -203,7 +203,8 @@ static const struct conf_row rows[] = {
      NULL, "on | off", "Sessions may be kept by clients, sealed."},
     {"ssl_session_ticket_key",                                                       HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again,
      FIELD(ticket_keys), NULL, NULL, "file",
-     "48 or 80 bytes that seal tickets; the first seals, all open. Without it a key is drawn."},
+     "48 or 80 bytes that seal tickets; the first seals, all open; without any a key is "
+     "drawn."},
     {"ssl_client_certificate",                                                                        HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(client_ca), NULL,
      NULL, "file", "CAs of clients' certificates; their names are told to clients."},
     {"ssl_trusted_certificate",                                                                        HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(trusted), NULL,
