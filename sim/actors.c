@@ -100,11 +100,18 @@ static bool client_excused(const struct client *c, bool reset)
     return w->excuse[server - PID_FIRST] & (reset ? EXCUSE_RESET : EXCUSE_END);
 }
 
+/* Servers give a first request ten seconds; who dribbles may need more, in a crowd that is served slowly. */
+static bool client_too_slow(const struct client *c)
+{
+    return c->temper == DRIBBLING && c->answered == 0 && c->out_n > 0 &&
+           sim_now() - c->connected_at >= 10 * SIM_S;
+}
+
 /* The server ended it. Is that all right? */
 static void client_lost(struct client *c, const char *how, bool reset)
 {
     struct crowd_tally *t = &c->crowd->t;
-    if (c->temper == SILENT || c->temper == STALLER) {
+    if (c->temper == SILENT || c->temper == STALLER || client_too_slow(c)) {
         client_end(c, &t->shed);
         return;
     }
