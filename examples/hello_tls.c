@@ -63,11 +63,13 @@ int main(int argc, char **argv)
     if (wr_http_ready_form(&page, memory, sizeof memory, 200, WR_LIT("text/plain"),
                            wr_span(text, n)) != 0)
         return 1;
-    return wr_service_run(&(struct wr_service_options){
+    int status = wr_service_run(&(struct wr_service_options){
         .name = "hello_tls",
         .http = {{.addr = option_address(argc, argv, "tcp://127.0.0.1:8443"),
                   .on_request = on_request,
                   .on_refuse = on_refuse,
                   .proxy_protocol = option_number(argc, argv, "proxy", 0),
                   .tls = {.ctx = ctx, .early_data = early}}}});
+    SSL_CTX_free(ctx);
+    return status;
 }
