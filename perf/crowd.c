@@ -52,7 +52,7 @@ static int ask(const struct sockaddr_in *to, const char *request)
         buf[n ? n : 0] = 0;
         const char *body = strstr(buf, "\r\n\r\n");
         const char *length = strcasestr(buf, "\r\nContent-Length: ");
-        if (k == 0 && body && strncmp(buf, "HTTP/1.1 2", 10) == 0)
+        if (k == 0 && body && strncmp(buf, "HTTP/1.", 7) == 0 && buf[9] == '2')
             rc = length && (size_t)(body + 4 - buf) + strtoul(length + 18, NULL, 10) != total;
     }
     (void)close(fd);
