@@ -32,4 +32,64 @@ WR_MUST int look_unix(struct facts_look *l);
 WR_MUST int look_inet_row(struct facts_look *l, enum facts_proto proto, struct wr_span message);
 WR_MUST int look_unix_row(struct facts_look *l, struct wr_span message);
 
+/* ---- processes: look_proc.c ---------------------------------------------------------------------- */
+enum look_what {
+    LOOK_FDS = 1 << 0,  /* descriptors, and what each is */
+    LOOK_SETS = 1 << 1, /* with LOOK_FDS: the epoll sets and io_urings among them */
+    LOOK_THREADS = 1 << 2,
+};
+
+/* One process; it is no error when there is none (any more). */
+WR_MUST int look_process(struct facts_look *l, uint32_t pid, unsigned what);
+/* All that /proc shows. */
+WR_MUST int look_processes(struct facts_look *l, unsigned what);
+/* The threads of one process again. */
+WR_MUST int look_glance(struct facts_glance *g, const struct wr_heap *heap, uint32_t pid);
+
+/* ---- the machine: look_net.c ---------------------------------------------------------------------- */
+/* Counters and sysctls as the calling process's network namespace has them. */
+void look_net(struct facts_look *l);
+/* When, who, in which namespace: first of all. */
+void look_begin(struct facts_look *l);
+void look_end(struct facts_look *l);
+
+/* ---- text of /proc, understood: proc_text.c -------------------------------------------------------- */
+struct proc_stat {
+    char comm[16];
+    char state;
+    uint32_t parent, threads;
+    uint64_t utime, stime, start, rss_pages;
+};
+/* The line of stat. -EPROTO: it is none. */
+WR_MUST int proc_stat(struct wr_span line, struct proc_stat *out);
+/* One line of status, and of limits: what it tells goes into *io. */
+void proc_status_line(struct wr_span line, struct facts_process *io);
+void proc_thread_status_line(struct wr_span line, struct facts_thread *io);
+void proc_limits_line(struct wr_span line, struct facts_process *io);
+void proc_syscall(struct wr_span line, struct facts_thread *io);
+void proc_schedstat(struct wr_span line, struct facts_thread *io);
+/* Where a descriptor's link points to. */
+void proc_link(struct wr_span link, enum facts_fd_kind *out_kind, uint64_t *out_inode);
+/* One line of an epoll set's fdinfo: true if it was a watch. */
+bool proc_watch_line(struct wr_span line, struct facts_watch *io);
+void proc_ring_line(struct wr_span line, struct facts_ring *io);
+
+/* One line of netstat or snmp at a time: names, then values. names: kept by the caller between lines. */
+void net_pair(struct facts_look *l, struct wr_span names, struct wr_span values);
+void net_sockstat_line(struct facts_look *l, struct wr_span line);
+void net_pressure_line(struct facts_look *l, const char *which, struct wr_span line);
+void net_softnet_line(struct facts_look *l, struct wr_span line);
+void net_sysctl(struct facts_look *l, enum facts_sysctl s, struct wr_span text);
+
+/* The next word between blanks; false when there is none. */
+bool proc_word(struct wr_span *rest, struct wr_span *out);
+
+/* ---- files: look_file.c -------------------------------------------------------------------------- */
+#define LOOK_LINE_MAX 16384 /* what is longer comes in pieces */
+
+/* fn for every line, without its end. 0 or -errno; a file without a last newline has a last line. */
+WR_MUST int look_lines(const char *path, void (*fn)(void *arg, struct wr_span line), void *arg);
+/* fn for every number that is a name in this directory. -errno, or the first negative result of fn. */
+WR_MUST int look_numbers(const char *path, int (*fn)(void *arg, uint32_t number), void *arg);
+
 #endif
