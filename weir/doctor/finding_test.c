@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "weir/doctor/finding.h"
+
+#include "tests/tap.h"
+
+static struct findings f;
+
+static void test_suppression(void)
+{
+    findings_init(&f);
+    finding_add(&f, RULE_ACCEPT_OVERFLOW);
+    finding_add(&f, RULE_LOOP_BLOCKED);
+    finding_add(&f, RULE_LOG_WRITE);
+    findings_settle(&f);
+    is_int(f.leading, 1, "one cause leads");
+    is_int(f.row[f.order[0]].rule, RULE_LOG_WRITE, "it is the first cause");
+    is_int(f.row[0].cause, 2, "a consequence of a consequence names the root");
+    is_int(f.row[1].cause, 2, "so does the one between");
+}
+
+static void test_scopes(void)
+{
+    findings_init(&f);
+    struct finding *cause = finding_add(&f, RULE_PORTS);
+    finding_peer(cause, WR_LIT("10.0.0.7:443"));
+    finding_peer(finding_add(&f, RULE_CONNECT_PILE_UP), WR_LIT("10.0.0.7:443"));
+    finding_peer(finding_add(&f, RULE_CONNECT_PILE_UP), WR_LIT("10.0.0.8:443"));
+    findings_settle(&f);
+    is_int(f.leading, 2, "a destination explains its own trouble only");
+    is_int(f.row[1].cause, 0, "the same destination follows");
+    is_int(f.row[2].cause, FINDING_ALONE, "the other one stands");
+}
+
+static void test_hint(void)
+{
+    findings_init(&f);
+    finding_weaken(finding_add(&f, RULE_LOOP_BLOCKED), CERTAINTY_HINT);
+    finding_add(&f, RULE_ACCEPT_OVERFLOW);
+    findings_settle(&f);
+    is_int(f.leading, 2, "a guess explains nothing away");
+    is_int(f.order[0], 1, "what is certain comes first");
+}
+
+static void test_order(void)
+{
+    enum severity worst = SEVERITY_CRIT;
+    findings_init(&f);
+    ok(!findings_worst(&f, &worst), "nothing found");
+    finding_add(&f, RULE_HERD);
+    finding_add(&f, RULE_CLOSE_WAIT);
+    finding_add(&f, RULE_NO_PROTOCOL)->victims = 7;
+    findings_settle(&f);
+    is_int(f.row[f.order[0]].rule, RULE_NO_PROTOCOL, "more victims first");
+    is_int(f.row[f.order[2]].rule, RULE_HERD, "what only costs comes last");
+    ok(findings_worst(&f, &worst), "something found");
+    is_int(worst, SEVERITY_WARN, "the worst of them");
+}
+
+static void test_bounds(void)
+{
+    findings_init(&f);
+    for (unsigned i = 0; i < FINDINGS_MAX + 3; i++)
+        finding_add(&f, RULE_CLOSE_WAIT);
+    findings_settle(&f);
+    is_int(f.n, FINDINGS_MAX, "as many as fit");
+    is_int(f.lost, 3, "the others are counted");
+    findings_init(&f);
+    struct finding *x = finding_add(&f, RULE_CLOSE_WAIT);
+    for (unsigned i = 0; i < EVIDENCE_MAX + 2; i++)
+        finding_value(x, EVIDENCE_CLOSE_WAIT, i, i);
+    is_int(x->n_evidence, EVIDENCE_MAX, "evidence is bounded");
+    char name[200];
+    memset(name, 'x', sizeof name);
+    finding_subject(x, 1, 0, wr_span(name, sizeof name));
+    is_int(strlen(x->subject.comm), sizeof x->subject.comm - 1, "a long name is cut");
+}
+
+int main(void)
+{
+    test_suppression();
+    test_scopes();
+    test_hint();
+    test_order();
+    test_bounds();
+    return tap_done();
+}
