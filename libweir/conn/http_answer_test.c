@@ -362,12 +362,12 @@ static void test_too_slow(void)
 static void test_slow_but_steady(void)
 {
     struct http_world *w = begin();
-    limits.body_timeout_ms = 60;
+    limits.body_timeout_ms = 400;
     limits.min_body_bytes_per_s = 0;
     open_and_dial(w);
     world_say(w, "POST /s HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", false);
     for (int i = 0; i < 5; i++) {
-        world_pass_time(w, 25);
+        world_pass_time(w, 100);
         world_say(w, "x", false);
     }
     ok(wr_span_has_suffix(world_got(w), WR_LIT("\r\n\r\nxxxxx")), "slow but steady wins");
@@ -420,18 +420,22 @@ static void test_limits(void)
 static void test_touch(void)
 {
     struct http_world *w = begin();
-    limits.handler_timeout_ms = 50;
+    limits.handler_timeout_ms = 400;
     open_and_dial(w);
+    held = NULL;
     world_say(w, GET("/held"), false);
+    for (int i = 0; i < 500 && !held; i++)
+        world_pass_time(w, 1);
     for (int i = 0; i < 4; i++) {
-        world_pass_time(w, 25);
-        wr_http_touch(held);
+        world_pass_time(w, 200);
+        if (held && w->dones == 0)
+            wr_http_touch(held);
     }
     is_int(w->dones, 0, "a handler that is at work is waited for");
     ok(wr_http_conn_due_ms(wr_http_conn(held)) > wr_loop_now_ms(w->loop),
        "its deadline is known");
     is_str(wr_http_conn_phase(wr_http_conn(held)), "handle", "and what it does");
-    world_pass_time(w, 100);
+    world_pass_time(w, 800);
     ok(world_has(world_got(w), " 503 "), "until it is not");
     limits.handler_timeout_ms = WR_FOREVER;
     (void)world_dial(w);

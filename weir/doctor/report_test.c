@@ -49,7 +49,7 @@ static struct doctor_case stuck(const char *name)
 }
 
 #define has(s)   ok(strstr(text(), (s)) != NULL, "has: %s", (s))
-#define hasnt(s) ok(strstr(text(), (s)) == NULL, "has not: %s", (s))
+#define hasnt(s) ok(strstr(text(), (s)) == NULL, "has not: " #s)
 
 static void test_person(void)
 {
