@@ -24,6 +24,8 @@ static void test_stat(void)
     for (size_t n = 0; n + 25 <= hostile.n; n++)
         good = good && proc_stat(wr_span(hostile.p, n), &s) == -EPROTO;
     ok(good, "cut off: no facts");
+    is_int(proc_stat(WR_LIT("1 (a) \0 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"), &s),
+           -EPROTO, "a state that is no letter");
 }
 
 static void test_thread(void)

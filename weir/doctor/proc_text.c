@@ -70,7 +70,8 @@ int proc_stat(struct wr_span line, struct proc_stat *out)
     size_t n = (size_t)(shut - open - 1);
     memcpy(s.comm, line.p + open + 1, n < sizeof s.comm - 1 ? n : sizeof s.comm - 1);
     struct wr_span rest = wr_span_sub(line, (size_t)shut + 1, line.n);
-    if (!proc_word(&rest, &w) || w.n != 1)
+    if (!proc_word(&rest, &w) || w.n != 1 || wr_ascii_lower(w.p[0]) < 'a' ||
+        wr_ascii_lower(w.p[0]) > 'z')
         return -EPROTO;
     s.state = w.p[0];
     for (unsigned field = 4; field <= 24; field++) {
