@@ -153,10 +153,81 @@ static void test_overflow(void)
     is_int(leader(), RULE_COUNT, "drops without overflows: a flood, not the accept queue");
 }
 
+/* n sockets in CLOSE_WAIT that pid 7 keeps, `more` of them new at the second look; the kth has k unread bytes. */
+static void close_wait(unsigned n, unsigned more, uint32_t age_ms, bool owned)
+{
+    fresh();
+    for (int w = 0; w < 2; w++) {
+        process_at(w, (struct facts_process){.state = 'S', .fds = 9, .nofile_soft = 1024});
+        for (unsigned i = 0; i < n + (w ? more : 0); i++) {
+            struct facts_tcp tcp = {.last_data_recv_ms = age_ms};
+            struct facts_socket s = {.proto = FACTS_TCP,
+                                     .family = AF_INET,
+                                     .cookie = 50 + i,
+                                     .inode = owned ? 900 + i : 0,
+                                     .state = FACTS_CLOSE_WAIT,
+                                     .rqueue = i % 3,
+                                     .local_port = 80,
+                                     .tcp = look(w)->tcps.n};
+            struct facts_fd fd = {
+                .pid = 7, .fd = (int)i + 10, .inode = 900 + i, .kind = FACTS_FD_SOCKET};
+            if (FACTS_ADD(&look(w)->tcps, wr_heap_libc(), &tcp) ||
+                FACTS_ADD(&look(w)->sockets, wr_heap_libc(), &s) ||
+                FACTS_ADD(&look(w)->fds, wr_heap_libc(), &fd))
+                abort();
+        }
+    }
+    judge();
+}
+
+static void test_close_wait(void)
+{
+    close_wait(12, 3, 60000, true);
+    is_int(leader(), RULE_CLOSE_WAIT, "twelve kept, and more come");
+    const struct finding *f = &found.row[found.order[0]];
+    is_int(finding_evidence(f, EVIDENCE_EOF_READ)->b, 4, "four read to the end and not closed");
+    is_int(finding_evidence(f, EVIDENCE_REQUEST_UNREAD)->b, 4, "four requests never read");
+    is_int(f->evidence[0].over, THRESHOLD_close_wait_grow, "the threshold is named");
+    close_wait(12, 0, 60000, true);
+    is_int(leader(), RULE_COUNT, "twelve that do not grow are normal");
+    close_wait(60, 0, 60000, true);
+    is_int(leader(), RULE_CLOSE_WAIT, "sixty are not");
+    close_wait(60, 3, 10, true);
+    is_int(leader(), RULE_COUNT, "young ones are work in flight");
+    close_wait(60, 3, 60000, false);
+    is_int(leader(), RULE_COUNT, "nobody's are no leak");
+}
+
+static void unaccepted(unsigned gone)
+{
+    fresh();
+    for (int w = 0; w < 2; w++) {
+        socket_at(
+            w, (struct facts_socket){
+                   .cookie = 1, .inode = 5, .state = FACTS_LISTEN, .rqueue = 3, .wqueue = 5});
+        for (unsigned i = 0; i < 3; i++)
+            socket_at(w, (struct facts_socket){.cookie = 10 + i,
+                                               .state = i < gone ? FACTS_CLOSE_WAIT
+                                                                 : FACTS_ESTABLISHED});
+    }
+    judge();
+}
+
+static void test_unaccepted(void)
+{
+    unaccepted(2);
+    is_int(leader(), RULE_UNACCEPTED, "clients gave up in the queue");
+    is_int(finding_evidence(&found.row[0], EVIDENCE_UNACCEPTED)->b, 3, "three stand in it");
+    unaccepted(0);
+    is_int(leader(), RULE_COUNT, "a queue whose clients are still there");
+}
+
 int main(void)
 {
     test_edge();
     test_process();
     test_overflow();
+    test_close_wait();
+    test_unaccepted();
     return tap_done();
 }
