@@ -35,7 +35,7 @@ static bool make_room(struct stats_text *t, size_t n)
 
 void stats_put(struct stats_text *t, struct wr_span s)
 {
-    if (!make_room(t, s.n))
+    if (s.n == 0 || !make_room(t, s.n))
         return;
     memcpy(t->p + t->n, s.p, s.n);
     t->n += s.n;
