@@ -307,8 +307,6 @@ static enum outcome rewrite_uri(struct run *run, const struct step *step)
     r->args = args;
     r->internal = true;
     r->uri_changed = !step->cycle_ends;
-    if (step->cycle_ends)
-        r->valid_location = false;
     return step->last ? STOP : GO_ON;
 }
 

@@ -29,6 +29,12 @@ bool judge_is_target(const struct judge *j, uint32_t pid)
     return j->target->n_pids == 0;
 }
 
+bool judge_owns(const struct judge *j, const struct facts_socket *s)
+{
+    const struct facts_fd *fd = facts_owner(&j->facts->b, s->inode, 0);
+    return j->target->n_pids == 0 || (fd && judge_is_target(j, fd->pid));
+}
+
 uint64_t judge_limit(const struct judge *j, enum threshold_name name)
 {
     return j->limits.value[name];

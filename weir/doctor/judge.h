@@ -30,6 +30,8 @@ struct judge {
 void judge_all(const struct facts *f, const struct judge_target *t, struct findings *out);
 
 bool judge_is_target(const struct judge *j, uint32_t pid);
+/* Is the socket one of the target's? */
+bool judge_owns(const struct judge *j, const struct facts_socket *s);
 uint64_t judge_limit(const struct judge *j, enum threshold_name name);
 /* "10.0.0.7:443" of the local or the remote end; room for 64 bytes. */
 void judge_addr(const struct facts_socket *s, bool remote, char out[64]);

@@ -12,12 +12,6 @@ static uint64_t rise(const struct facts_socket *before, const struct facts_socke
     return s->drops - before->drops;
 }
 
-static bool ours(const struct judge *j, const struct facts_socket *s)
-{
-    const struct facts_fd *fd = facts_owner(&j->facts->b, s->inode, 0);
-    return j->target->n_pids == 0 || (fd && judge_is_target(j, fd->pid));
-}
-
 static void judge_listener(const struct judge *j, const struct facts_socket *s)
 {
     const struct facts_socket *before = judge_before(j, s);
@@ -45,7 +39,7 @@ void rule_accept_overflow(const struct judge *j)
     const struct facts_look *b = &j->facts->b;
     for (uint32_t i = 0; i < b->sockets.n; i++) {
         const struct facts_socket *s = &b->sockets.v[i];
-        if (s->proto == FACTS_TCP && s->state == FACTS_LISTEN && ours(j, s))
+        if (s->proto == FACTS_TCP && s->state == FACTS_LISTEN && judge_owns(j, s))
             judge_listener(j, s);
     }
 }

@@ -2,18 +2,13 @@
 /* close-wait-unaccepted: CLOSE_WAIT without an owner is no leak: the program never accepted it. */
 #include "weir/doctor/judge.h"
 
-static bool ours(const struct judge *j, const struct facts_socket *s)
-{
-    const struct facts_fd *fd = facts_owner(&j->facts->b, s->inode, 0);
-    return j->target->n_pids == 0 || (fd && judge_is_target(j, fd->pid));
-}
-
 void rule_unaccepted(const struct judge *j)
 {
     const struct facts_look *b = &j->facts->b;
     for (uint32_t i = 0; i < b->sockets.n; i++) {
         const struct facts_socket *s = &b->sockets.v[i];
-        if (s->proto != FACTS_TCP || s->state != FACTS_LISTEN || s->rqueue == 0 || !ours(j, s))
+        if (s->proto != FACTS_TCP || s->state != FACTS_LISTEN || s->rqueue == 0 ||
+            !judge_owns(j, s))
             continue;
         struct judge_queue q = judge_queue(j, s);
         if (q.gave_up < judge_limit(j, THRESHOLD_unaccepted_min))

@@ -26,7 +26,7 @@ static void begin_phase(struct request *q, enum web_phase phase)
 static void end_with(struct request *q, int rc)
 {
     q->finish_rc = rc;
-    request_post(q, TODO_FINISH);
+    request_post(q, POST_FINISH);
 }
 
 /* ---- the location --------------------------------------------------------------------------------------------------- */
@@ -184,7 +184,6 @@ static bool heard_access(struct request *q, int rc)
     if (rc == WEB_OK) {
         if (any) {
             forget_refusal(r);
-            r->access_granted = true;
             return next_phase(q);
         }
         return true;
@@ -216,7 +215,7 @@ static bool heard_content(struct request *q, int rc)
 static bool heard(struct request *q, int rc)
 {
     struct web_req *r = &q->r;
-    if (rc == WEB_LATER || q->done || q->top->gone || q->todo & (TODO_START | TODO_FINISH))
+    if (rc == WEB_LATER || q->done || q->top->gone || q->todo & (POST_START | POST_FINISH))
         return false;
     if (r->phase == WEB_CONTENT)
         return heard_content(q, rc);
@@ -297,7 +296,7 @@ static int start_again(struct request *q, enum web_phase phase)
     q->declined = false;
     request_reset_out(r);
     begin_phase(q, phase);
-    request_post(q, TODO_START);
+    request_post(q, POST_START);
     web_leave(t);
     return WEB_LATER;
 }

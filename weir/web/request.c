@@ -44,13 +44,13 @@ static void act(struct request *q)
     q->todo = 0;
     if (q->done)
         return;
-    if (todo & TODO_START)
+    if (todo & POST_START)
         phases_run(q);
-    else if (todo & TODO_RESUME)
+    else if (todo & POST_RESUME)
         phases_resume(q, q->resume_rc);
-    if (todo & TODO_FINISH && !q->done && !q->top->gone)
+    if (todo & POST_FINISH && !q->done && !q->top->gone)
         finish(q, q->finish_rc);
-    if (todo & TODO_DRAIN && !q->done && !q->top->gone)
+    if (todo & POST_DRAIN && !q->done && !q->top->gone)
         drain(q);
 }
 
@@ -95,7 +95,7 @@ void web_resume(struct web_req *r, int rc)
     struct top *t = q->top;
     web_enter(t);
     q->resume_rc = rc;
-    request_post(q, TODO_RESUME);
+    request_post(q, POST_RESUME);
     web_leave(t);
 }
 
@@ -105,7 +105,7 @@ void web_finish(struct web_req *r, int rc)
     struct top *t = q->top;
     web_enter(t);
     q->finish_rc = rc;
-    request_post(q, TODO_FINISH);
+    request_post(q, POST_FINISH);
     web_leave(t);
 }
 
@@ -181,7 +181,7 @@ static void finish(struct request *q, int rc)
         if (!r->head_sent && !q->sub) {
             web_error(r, WR_LOG_CRIT, 0, "a handler ended without an answer");
             q->finish_rc = 500;
-            request_post(q, TODO_FINISH);
+            request_post(q, POST_FINISH);
             return;
         }
     }

@@ -23,10 +23,10 @@
 #include "weir/web/worker.h"
 
 enum request_todo {
-    TODO_START = 1,  /* run the phases */
-    TODO_RESUME = 2, /* go on with resume_rc */
-    TODO_FINISH = 4, /* with finish_rc */
-    TODO_DRAIN = 8,  /* tell that there is room */
+    POST_START = 1,  /* run the phases */
+    POST_RESUME = 2, /* go on with resume_rc */
+    POST_FINISH = 4, /* with finish_rc */
+    POST_DRAIN = 8,  /* tell that there is room */
 };
 
 #define REDIRECTS_MAX   10

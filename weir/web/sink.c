@@ -138,7 +138,7 @@ static void on_room(struct wr_http_req *http, void *arg)
     if (t->active->r.filters && !t->active->done && web_send(&t->active->r, NULL) < 0)
         request_cut(t);
     if (!t->gone && !t->cut)
-        request_post(t->active, TODO_DRAIN);
+        request_post(t->active, POST_DRAIN);
     web_leave(t);
 }
 
@@ -154,7 +154,7 @@ static void complete(struct top *t)
 {
     t->complete = true;
     t->q.finish_rc = WEB_DONE;
-    request_post(&t->q, TODO_FINISH);
+    request_post(&t->q, POST_FINISH);
 }
 
 static int put(struct top *t, struct web_piece *p)
@@ -243,7 +243,7 @@ static void on_rate(struct wr_timer *timer)
     struct top *t = wr_container_of(timer, struct top, rate_timer);
     web_enter(t);
     if (!t->gone && !t->cut && pump(t) == 0 && !t->queue && !t->gone)
-        request_post(t->active, TODO_DRAIN);
+        request_post(t->active, POST_DRAIN);
     web_leave(t);
 }
 

@@ -51,7 +51,7 @@ struct ssl_server {
     int verify;
     int64_t verify_depth;
     bool prefer_server_ciphers, tickets, early_data, reject_handshake;
-    bool stapling, stapling_verify, certificate_compression;
+    bool stapling, stapling_verify;
     int ocsp;
     struct wr_span stapling_responder, ocsp_responder, ocsp_cache, certificate_cache;
     uint64_t session_timeout_s, buffer_size;
@@ -83,7 +83,6 @@ int ssl_on_name(SSL *ssl, int *alert, void *arg);
 int ssl_listen_options(struct web_listen *l, struct wr_http_tls *out);
 
 /* ssl_cache.c */
-void ssl_cache_use(SSL_CTX *ctx, struct ssl_server *s);
 WR_MUST int ssl_cache_ready(struct conf_load *load, struct ssl_server *s);
 /* A session whose client certificate failed is not to be resumed. */
 void ssl_cache_forget(SSL *ssl);

@@ -159,7 +159,7 @@ static void set_context_id(struct ssl_server *s)
     (void)SSL_CTX_set_session_id_context(s->ctx, id, (unsigned)n + 1);
 }
 
-void ssl_cache_use(SSL_CTX *ctx, struct ssl_server *s)
+static void use_cache(SSL_CTX *ctx, const struct ssl_server *s)
 {
     long mode = SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_AUTO_CLEAR;
     if (s->cache.mode == SSL_CACHE_OFF && !s->cache.zone)
@@ -182,7 +182,7 @@ int ssl_cache_ready(struct conf_load *load, struct ssl_server *s)
     struct web_zone *z = s->cache.zone;
     struct wr_span tag = WR_LIT("ssl sessions");
     set_context_id(s);
-    ssl_cache_use(s->ctx, s);
+    use_cache(s->ctx, s);
     if (!z || !z->memory)
         return 0;
     if (!z->fresh && zone_table_agrees(z->memory, tag))

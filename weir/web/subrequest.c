@@ -134,7 +134,7 @@ static void last_out(struct request *q)
 {
     q->last_out = true;
     q->finish_rc = WEB_DONE;
-    request_post(q, TODO_FINISH);
+    request_post(q, POST_FINISH);
 }
 
 int output_take(struct request *q, struct web_piece *pieces)
@@ -191,7 +191,7 @@ int output_flush(struct top *t)
         if (t->active != q)
             continue;
         if (waited && !q->done)
-            request_post(q, TODO_DRAIN);
+            request_post(q, POST_DRAIN);
         if (!q->sub || !q->done)
             return 0;
         t->active = request_of(q->r.parent);
@@ -296,7 +296,7 @@ int web_subrequest(struct web_req *r, const struct web_sub_options *options,
     if (out_sub)
         *out_sub = &q->r;
     web_enter(t);
-    request_post(q, TODO_START);
+    request_post(q, POST_START);
     web_leave_later(t);
     return 0;
 }

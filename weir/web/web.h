@@ -263,14 +263,13 @@ struct web_req {
     uint16_t phase_at;
     uint8_t redirects; /* left of the limit of internal redirects */
     uint8_t subrequests_depth;
-    bool internal, head_sent, header_only, uri_changed, valid_location, no_keepalive, logged,
-        error_page, expect_tested, discard_body, counted, waiting, access_granted, limit_dry;
+    bool internal, head_sent, header_only, uri_changed, no_keepalive, logged, error_page,
+        discard_body, waiting;
     uint16_t err_status;  /* error_page: what the client is told; 0: none */
     uint16_t access_code; /* `satisfy any`: what the last refusal was */
     uint8_t limit_req_status, limit_conn_status; /* $limit_req_status, $limit_conn_status */
     uint64_t limit_rate, limit_rate_after;       /* bytes a second; 0: as configured */
     uint64_t head_bytes, body_bytes;             /* of the answer, as given to the connection */
-    struct web_piece *postponed;                 /* request.c */
     void *private;                               /* request.c */
 };
 
