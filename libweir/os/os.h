@@ -167,6 +167,16 @@ int wr_os_set_priority(int nice) WR_MUST;
 int wr_os_set_affinity_mask(const uint64_t *mask, unsigned n) WR_MUST;
 int wr_os_set_dumpable(bool on) WR_MUST;
 
+/* ---- what one process may change of another (not in the simulator) ----------------------------- */
+int wr_os_pidfd_alive(int pidfd) WR_MUST; /* 1, or 0 when that process has ended */
+/* new, old: either may be NULL. Raising the hard limit takes CAP_SYS_RESOURCE. */
+int wr_os_prlimit(pid_t pid, int what, const struct rlimit *new_limit,
+                  struct rlimit *old) WR_MUST;
+int wr_os_file_flags(int fd) WR_MUST;               /* O_NONBLOCK ... of the open file */
+int wr_os_set_pipe_size(int fd, int bytes) WR_MUST; /* what it became */
+int wr_os_is_terminal(int fd);                      /* 1 or 0 */
+int wr_os_poll(int fd, short events, int timeout_ms) WR_MUST; /* what happened; 0: nothing */
+
 /* ---- a process that gives up rights ---------------------------------------------------------------- */
 struct sock_filter;
 int wr_os_no_new_privs(void) WR_MUST;

@@ -23,13 +23,15 @@ int sockdiag_attr(struct wr_span *rest, struct wr_span *out)
     return a.rta_type;
 }
 
-/* What an error message says; a 0 in it would be an acknowledgement, which nobody asked for. */
+/* What an error message says; a 0 in it is the acknowledgement of a request with NLM_F_ACK. */
 static int error_of(struct wr_span body)
 {
     int32_t code;
     if (body.n < sizeof code)
         return -EPROTO;
     memcpy(&code, body.p, sizeof code);
+    if (code == 0)
+        return SOCKDIAG_DONE;
     return code < 0 && code > -4096 ? code : -EPROTO;
 }
 

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel as it is: what one process may change of another that it may trace.
+ */
+#include "libweir/os/os.h"
+#include "libweir/os/os_linux.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+int wr_os_pidfd_alive(int pidfd)
+{
+    int r = WR_OS_ONCE(pidfd_send_signal(pidfd, 0, NULL, 0));
+    return r == -ESRCH ? 0 : r == 0 || r == -EPERM ? 1 : r;
+}
+
+int wr_os_prlimit(pid_t pid, int what, const struct rlimit *new_limit, struct rlimit *old)
+{
+    return WR_OS_ONCE(prlimit(pid, (__rlimit_resource_t)what, new_limit, old));
+}
+
+int wr_os_file_flags(int fd)
+{
+    return WR_OS_ONCE(fcntl(fd, F_GETFL));
+}
+
+int wr_os_set_pipe_size(int fd, int bytes)
+{
+    return WR_OS_ONCE(fcntl(fd, F_SETPIPE_SZ, bytes));
+}
+
+int wr_os_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+int wr_os_poll(int fd, short events, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    int r = WR_OS_RETRY(poll(&p, 1, timeout_ms));
+    return r > 0 ? p.revents : r;
+}
