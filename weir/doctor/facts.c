@@ -328,6 +328,20 @@ const struct facts_fd *facts_owner(const struct facts_look *l, uint64_t inode, u
     return &l->fds.v[place[from + i]];
 }
 
+void facts_owners(const struct facts_look *l,
+                  void (*fn)(void *arg, uint32_t place, const struct facts_fd *fd), void *arg)
+{
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < l->socket_by_inode.n; i++) { /* both indexes are sorted by inode */
+        uint32_t place = l->socket_by_inode.v[i];
+        uint64_t inode = l->sockets.v[place].inode;
+        while (k < l->fd_by_inode.n && l->fds.v[l->fd_by_inode.v[k]].inode < inode)
+            k++;
+        for (; k < l->fd_by_inode.n && l->fds.v[l->fd_by_inode.v[k]].inode == inode; k++)
+            fn(arg, place, &l->fds.v[l->fd_by_inode.v[k]]);
+    }
+}
+
 uint64_t facts_rise(const struct facts *f, enum facts_counter c)
 {
     uint64_t a = f->a.counter[c], b = f->b.counter[c];

@@ -296,6 +296,10 @@ const struct facts_watch *facts_watches(const struct facts_look *l, uint64_t ino
 /* The i-th descriptor, of whatever process, that is this socket or pipe; NULL behind the last. */
 const struct facts_fd *facts_owner(const struct facts_look *l, uint64_t inode, uint32_t i);
 
+/* Calls fn for every descriptor that is a socket of the list, socket by socket: place is the socket's. */
+void facts_owners(const struct facts_look *l,
+                  void (*fn)(void *arg, uint32_t place, const struct facts_fd *fd), void *arg);
+
 /* How much a counter rose from a to b: FACTS_UNKNOWN unless both have it; 0 when it fell. */
 uint64_t facts_rise(const struct facts *f, enum facts_counter c);
 

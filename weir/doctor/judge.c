@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/doctor/judge.h"
 
+#include "libweir/io/addr.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,23 +12,34 @@ static void (*const rules[])(const struct judge *) = {
     rule_fd_limit,    rule_close_wait,      rule_unaccepted,
 };
 
-void judge_all(const struct facts *f, const struct judge_target *t, struct findings *out)
+int judge_all(const struct facts *f, const struct judge_target *t, struct findings *out)
 {
-    struct judge j = {.facts = f, .target = t, .out = out};
+    struct judge_map map;
+    struct judge j = {.facts = f, .target = t, .map = &map, .out = out};
     thresholds_init(&j.limits);
     findings_init(out);
+    int err = judge_map_init(&map, f, t);
+    if (err)
+        return err;
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](&j);
+    judge_map_deinit(&map);
     findings_settle(out);
+    return 0;
+}
+
+bool judge_target_has(const struct judge_target *t, uint32_t pid)
+{
+    for (uint32_t i = 0; i < t->n_pids; i++) {
+        if (t->pids[i] == pid)
+            return true;
+    }
+    return t->n_pids == 0;
 }
 
 bool judge_is_target(const struct judge *j, uint32_t pid)
 {
-    for (uint32_t i = 0; i < j->target->n_pids; i++) {
-        if (j->target->pids[i] == pid)
-            return true;
-    }
-    return j->target->n_pids == 0;
+    return judge_target_has(j->target, pid);
 }
 
 bool judge_owns(const struct judge *j, const struct facts_socket *s)
@@ -48,12 +61,10 @@ void judge_addr(const struct facts_socket *s, bool remote, char out[64])
         (void)snprintf(out, 64, "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3], port);
         return;
     }
-    char groups[48];
-    size_t n = 0;
-    for (unsigned i = 0; i < 16; i += 2)
-        n += (size_t)snprintf(groups + n, sizeof groups - n, "%s%x", i ? ":" : "",
-                              (unsigned)(a[i] << 8 | a[i + 1]));
-    (void)snprintf(out, 64, "[%s]:%u", groups, port);
+    struct wr_addr addr = wr_addr_v6(a, 0, (uint16_t)port);
+    char text[WR_ADDR_TEXT_MAX];
+    (void)wr_addr_format(&addr, text);
+    (void)snprintf(out, 64, "%.63s", text);
 }
 
 struct wr_span judge_comm(const char comm[16])
@@ -64,6 +75,85 @@ struct wr_span judge_comm(const char comm[16])
 const struct facts_socket *judge_before(const struct judge *j, const struct facts_socket *s)
 {
     return facts_socket(&j->facts->a, s->cookie);
+}
+
+static uint64_t rise(uint64_t a, uint64_t b)
+{
+    return b > a ? b - a : 0;
+}
+
+bool judge_flow(const struct judge *j, uint32_t place, struct judge_flow *out)
+{
+    static const struct facts_tcp nothing;
+    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
+    uint32_t before = j->map->conn[place].before;
+    const struct facts_tcp *now = facts_tcp(b, &b->sockets.v[place]);
+    const struct facts_tcp *was =
+        before == FACTS_NONE ? &nothing : facts_tcp(a, &a->sockets.v[before]);
+    if (!was) /* a handshake then */
+        was = &nothing;
+    if (!now || now->dsack_dups == FACTS_NONE || was->dsack_dups == FACTS_NONE)
+        return false; /* the last of these that kernels learned */
+    *out =
+        (struct judge_flow){.elapsed_us = judge_span_ns(j) / 1000,
+                            .busy_us = rise(was->busy_us, now->busy_us),
+                            .rwnd_us = rise(was->rwnd_limited_us, now->rwnd_limited_us),
+                            .sndbuf_us = rise(was->sndbuf_limited_us, now->sndbuf_limited_us),
+                            .sent = rise(was->bytes_sent, now->bytes_sent),
+                            .retrans = rise(was->bytes_retrans, now->bytes_retrans),
+                            .received = rise(was->bytes_received, now->bytes_received),
+                            .segs_out = rise(was->data_segs_out, now->data_segs_out),
+                            .segs_in = rise(was->data_segs_in, now->data_segs_in),
+                            .dsacks = rise(was->dsack_dups, now->dsack_dups)};
+    return true;
+}
+
+enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket *s,
+                           enum judge_role role, uint32_t *out_age_ms)
+{
+    const struct facts_tcp *t = facts_tcp(l, s);
+    if (!t || s->state != FACTS_ESTABLISHED || s->rqueue || s->wqueue || s->inode == 0 ||
+        t->bytes_received == FACTS_UNKNOWN || t->bytes_sent == FACTS_UNKNOWN)
+        return JUDGE_QUIET;
+    uint32_t sent = t->last_data_sent_ms, received = t->last_data_recv_ms;
+    if (role == JUDGE_IN && t->bytes_received > 0 && received < sent) {
+        *out_age_ms = received;
+        return JUDGE_WE_OWE;
+    }
+    if (role == JUDGE_OUT && t->bytes_sent > 0 && sent < received) {
+        *out_age_ms = sent;
+        return JUDGE_THEY_OWE;
+    }
+    return JUDGE_QUIET;
+}
+
+bool judge_still(const struct judge *j, uint32_t place)
+{
+    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
+    uint32_t before = j->map->conn[place].before;
+    const struct facts_tcp *now = facts_tcp(b, &b->sockets.v[place]);
+    const struct facts_tcp *was =
+        before == FACTS_NONE ? NULL : facts_tcp(a, &a->sockets.v[before]);
+    return was && now && now->bytes_received != FACTS_UNKNOWN &&
+           was->bytes_received == now->bytes_received && was->bytes_sent == now->bytes_sent;
+}
+
+uint64_t judge_span_ns(const struct judge *j)
+{
+    return rise(j->facts->a.at_ns, j->facts->b.at_ns);
+}
+
+uint64_t judge_percent(uint64_t part, uint64_t whole)
+{
+    return whole ? part * 100 / whole : 0;
+}
+
+void judge_name(const struct judge *j, struct finding *f, uint32_t process)
+{
+    if (process == FACTS_NONE)
+        return;
+    const struct facts_process *p = &j->facts->b.processes.v[process];
+    finding_subject(f, (int32_t)p->pid, 0, judge_comm(p->comm));
 }
 
 /* A listener on all addresses has a queue of connections to each of them. */

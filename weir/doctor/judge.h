@@ -5,7 +5,8 @@
 /*
  * The rules at work: one function per rule over the facts of one examination, and what they share.
  *
- * judge_all runs each rule that has a function (judge.c has the table) and settles the findings.
+ * judge_all makes the map of connections (judge_map.h), runs each rule that has a function (judge.c has the
+ * table) and settles the findings.
  *
  * 1. A rule reads facts and thresholds only: the same facts give the same findings.
  * 2. "The same socket" is the same cookie at both looks, "the same thread" the same tid and start time.
@@ -14,6 +15,7 @@
 
 #include "weir/doctor/facts.h"
 #include "weir/doctor/finding.h"
+#include "weir/doctor/judge_map.h"
 
 struct judge_target {
     const uint32_t *pids; /* the target's processes; none: everything that was seen */
@@ -23,12 +25,16 @@ struct judge_target {
 struct judge {
     const struct facts *facts;
     const struct judge_target *target;
+    const struct judge_map *map;
     struct thresholds limits;
     struct findings *out;
 };
 
-void judge_all(const struct facts *f, const struct judge_target *t, struct findings *out);
+/* -ENOMEM: nothing was judged. */
+WR_MUST int judge_all(const struct facts *f, const struct judge_target *t,
+                      struct findings *out);
 
+bool judge_target_has(const struct judge_target *t, uint32_t pid);
 bool judge_is_target(const struct judge *j, uint32_t pid);
 /* Is the socket one of the target's? */
 bool judge_owns(const struct judge *j, const struct facts_socket *s);
@@ -38,6 +44,34 @@ void judge_addr(const struct facts_socket *s, bool remote, char out[64]);
 struct wr_span judge_comm(const char comm[16]);
 /* NULL when the socket is new. */
 const struct facts_socket *judge_before(const struct judge *j, const struct facts_socket *s);
+
+/* What moved on a connection between the looks. All that a connection has which the first look did not know
+ * happened since. */
+struct judge_flow {
+    uint64_t elapsed_us, busy_us, rwnd_us, sndbuf_us;
+    uint64_t sent, retrans, received; /* bytes */
+    uint64_t segs_out, segs_in;       /* with data */
+    uint64_t dsacks;                  /* sent again without need */
+};
+/* place: in b.sockets. False where this kernel does not tell all of it. */
+bool judge_flow(const struct judge *j, uint32_t place, struct judge_flow *out);
+
+/* Who has to say something next on an established connection, by what came last; and since when. */
+enum judge_debt {
+    JUDGE_QUIET,    /* nothing is owed, or it is not known */
+    JUDGE_WE_OWE,   /* a request was read and not answered */
+    JUDGE_THEY_OWE, /* we asked, all was acknowledged, no answer came */
+};
+enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket *s,
+                           enum judge_role role, uint32_t *out_age_ms);
+/* Not one byte either way between the looks; false for a new connection. */
+bool judge_still(const struct judge *j, uint32_t place);
+/* Nanoseconds from look to look. */
+uint64_t judge_span_ns(const struct judge *j);
+/* part of whole in percent; of nothing: 0. */
+uint64_t judge_percent(uint64_t part, uint64_t whole);
+/* As finding_subject, for a place in b.processes; FACTS_NONE leaves the subject unnamed. */
+void judge_name(const struct judge *j, struct finding *f, uint32_t process);
 
 struct judge_queue { /* what waits at a listener, the same sockets at both looks */
     uint64_t waiting, gave_up, oldest_ms;

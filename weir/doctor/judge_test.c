@@ -43,7 +43,8 @@ static void judge(void)
 {
     if (facts_seal(&facts.a) || facts_seal(&facts.b))
         abort();
-    judge_all(&facts, &everything, &found);
+    if (judge_all(&facts, &everything, &found))
+        abort();
     facts_deinit(&facts);
 }
 
