@@ -175,6 +175,9 @@ int wr_os_prlimit(pid_t pid, int what, const struct rlimit *new_limit,
 int wr_os_file_flags(int fd) WR_MUST;               /* O_NONBLOCK ... of the open file */
 int wr_os_set_pipe_size(int fd, int bytes) WR_MUST; /* what it became */
 int wr_os_is_terminal(int fd);                      /* 1 or 0 */
+/* -ENOTTY where it is none; -ERANGE where it does not tell. */
+int wr_os_terminal_size(int fd, unsigned *out_columns, unsigned *out_rows) WR_MUST;
+int wr_os_cannot_shrink(int fd); /* 1: a memory file that is sealed so; 0: whatever else */
 int wr_os_poll(int fd, short events, int timeout_ms) WR_MUST; /* what happened; 0: nothing */
 
 /* ---- a process that gives up rights ---------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
@@ -34,6 +35,25 @@ int wr_os_set_pipe_size(int fd, int bytes)
 int wr_os_is_terminal(int fd)
 {
     return isatty(fd) == 1;
+}
+
+int wr_os_terminal_size(int fd, unsigned *out_columns, unsigned *out_rows)
+{
+    struct winsize size;
+    int err = WR_OS_ONCE(ioctl(fd, TIOCGWINSZ, &size));
+    if (err < 0)
+        return err;
+    if (size.ws_col == 0 || size.ws_row == 0)
+        return -ERANGE;
+    *out_columns = size.ws_col;
+    *out_rows = size.ws_row;
+    return 0;
+}
+
+int wr_os_cannot_shrink(int fd)
+{
+    int seals = WR_OS_ONCE(fcntl(fd, F_GET_SEALS));
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
 int wr_os_poll(int fd, short events, int timeout_ms)

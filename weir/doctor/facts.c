@@ -65,6 +65,10 @@ void facts_look_deinit(struct facts_look *l)
     DROP(l->heap, &l->pipes);
     DROP(l->heap, &l->futexes);
     DROP(l->heap, &l->gaps);
+    DROP(l->heap, &l->targets);
+    DROP(l->heap, &l->weirs);
+    DROP(l->heap, &l->weir_stages);
+    DROP(l->heap, &l->weir_events);
     DROP(l->heap, &l->text);
     DROP(l->heap, &l->fd_by_inode);
     DROP(l->heap, &l->socket_by_inode);

@@ -225,6 +225,41 @@ struct facts_gap {
     int32_t error; /* -errno */
 };
 
+/* ---- who was asked for, and what a weir says of itself ------------------------------------------- */
+struct
+    facts_target { /* one process of one target; a target of which no process is seen has pid 0 */
+    uint32_t group, pid, uid;
+    uint16_t port; /* that was asked for, or of the listener whose owner is hidden */
+    uint8_t lead;
+};
+
+struct facts_weir { /* a worker of weir, as its scoreboard in shared memory tells */
+    uint32_t pid, worker;
+    uint8_t state;                     /* enum wr_seat_state */
+    uint64_t accepted, requests, open; /* connections, requests, open connections */
+    uint64_t heartbeat_ms;             /* ago; FACTS_UNKNOWN: none yet */
+    uint64_t running_ms;               /* in one callback; FACTS_UNKNOWN: it waits for events */
+    uint64_t running_fn;               /* its address */
+    uint64_t
+        stuck_ms; /* since its master found that it does not move; FACTS_UNKNOWN: it moves */
+    int32_t fd;   /* of the callback, or that it is stuck on; -1: none */
+    uint32_t what, syscall, path; /* text: stuck in what, as the master found */
+};
+
+struct facts_weir_stage { /* its connections in one stage, and the oldest of them */
+    uint32_t pid, count;
+    uint8_t stage;                        /* enum conns_state */
+    uint64_t number, age_ms, in_stage_ms; /* of the oldest: its id, its age, its time there */
+    uint64_t left_ms;                     /* until its deadline; FACTS_UNKNOWN: it has none */
+    uint32_t requests, fd;
+    uint32_t peer, doing; /* text */
+};
+
+struct facts_weir_event { /* from its flight recorder, oldest first */
+    uint32_t pid;
+    uint32_t line; /* text */
+};
+
 /* ---- a look --------------------------------------------------------------------------------------- */
 #define FACTS_LIST(type) \
     struct {             \
@@ -251,6 +286,10 @@ struct facts_look {
     FACTS_LIST(struct facts_pipe) pipes;
     FACTS_LIST(struct facts_futex) futexes;
     FACTS_LIST(struct facts_gap) gaps;
+    FACTS_LIST(struct facts_target) targets;
+    FACTS_LIST(struct facts_weir) weirs;
+    FACTS_LIST(struct facts_weir_stage) weir_stages;
+    FACTS_LIST(struct facts_weir_event) weir_events;
     uint64_t counter[FACTS_COUNTERS];  /* FACTS_UNKNOWN */
     uint64_t sysctl[FACTS_SYSCTLS][3]; /* FACTS_UNKNOWN; most have one value */
     /* private */
