@@ -180,6 +180,19 @@ int wr_os_terminal_size(int fd, unsigned *out_columns, unsigned *out_rows) WR_MU
 int wr_os_cannot_shrink(int fd); /* 1: a memory file that is sealed so; 0: whatever else */
 int wr_os_poll(int fd, short events, int timeout_ms) WR_MUST; /* what happened; 0: nothing */
 
+/* ---- what one process may see of another (not in the simulator) -------------------------------- */
+int wr_os_pidfd_open(pid_t pid) WR_MUST;
+/* A descriptor of the other process, as one of ours: the same open file, so whoever reads, writes or changes it
+ * does so to the other. Asking (getsockopt, FIONREAD) is what it is for. */
+int wr_os_pidfd_getfd(int pidfd, int fd) WR_MUST;
+/* Bytes of its memory: how many, fewer than n where the mapping ends. It is not stopped. */
+ssize_t wr_os_process_read(pid_t pid, uint64_t at, void *out, size_t n) WR_MUST;
+/* The calling thread, and it alone, goes into this network namespace. */
+int wr_os_join_net(int namespace_fd) WR_MUST;
+int wr_os_pipe_fill(int fd, uint32_t *out_held, uint32_t *out_room) WR_MUST; /* bytes */
+ssize_t wr_os_getxattr(const char *path, const char *name, void *out, size_t n) WR_MUST;
+ssize_t wr_os_readlink_at(int dirfd, const char *path, char *out, size_t n) WR_MUST;
+
 /* ---- a process that gives up rights ---------------------------------------------------------------- */
 struct sock_filter;
 int wr_os_no_new_privs(void) WR_MUST;

@@ -46,38 +46,32 @@ void facts_look_init(struct facts_look *l, const struct wr_heap *heap)
     memset(l->sysctl, 0xff, sizeof l->sysctl);
 }
 
-#define DROP(heap, list)                                                           \
-    do {                                                                           \
-        wr_heap_free((heap), (list)->v, (size_t)(list)->room * sizeof *(list)->v); \
-        (list)->v = NULL, (list)->n = (list)->room = 0;                            \
-    } while (0)
-
 void facts_look_deinit(struct facts_look *l)
 {
-    DROP(l->heap, &l->sockets);
-    DROP(l->heap, &l->tcps);
-    DROP(l->heap, &l->unixes);
-    DROP(l->heap, &l->processes);
-    DROP(l->heap, &l->threads);
-    DROP(l->heap, &l->fds);
-    DROP(l->heap, &l->watches);
-    DROP(l->heap, &l->rings);
-    DROP(l->heap, &l->pipes);
-    DROP(l->heap, &l->futexes);
-    DROP(l->heap, &l->gaps);
-    DROP(l->heap, &l->targets);
-    DROP(l->heap, &l->weirs);
-    DROP(l->heap, &l->weir_stages);
-    DROP(l->heap, &l->weir_events);
-    DROP(l->heap, &l->text);
-    DROP(l->heap, &l->fd_by_inode);
-    DROP(l->heap, &l->socket_by_inode);
+    FACTS_DROP(&l->sockets, l->heap);
+    FACTS_DROP(&l->tcps, l->heap);
+    FACTS_DROP(&l->unixes, l->heap);
+    FACTS_DROP(&l->processes, l->heap);
+    FACTS_DROP(&l->threads, l->heap);
+    FACTS_DROP(&l->fds, l->heap);
+    FACTS_DROP(&l->watches, l->heap);
+    FACTS_DROP(&l->rings, l->heap);
+    FACTS_DROP(&l->pipes, l->heap);
+    FACTS_DROP(&l->futexes, l->heap);
+    FACTS_DROP(&l->gaps, l->heap);
+    FACTS_DROP(&l->targets, l->heap);
+    FACTS_DROP(&l->weirs, l->heap);
+    FACTS_DROP(&l->weir_stages, l->heap);
+    FACTS_DROP(&l->weir_events, l->heap);
+    FACTS_DROP(&l->text, l->heap);
+    FACTS_DROP(&l->fd_by_inode, l->heap);
+    FACTS_DROP(&l->socket_by_inode, l->heap);
     l->sealed = false;
 }
 
 void facts_glance_deinit(struct facts_glance *g, const struct wr_heap *heap)
 {
-    DROP(heap, &g->threads);
+    FACTS_DROP(&g->threads, heap);
 }
 
 void facts_init(struct facts *f, const struct wr_heap *heap)

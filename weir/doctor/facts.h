@@ -360,6 +360,12 @@ void facts_glance_deinit(struct facts_glance *g, const struct wr_heap *heap);
 int facts_grow_(const struct wr_heap *heap, void **io_v, uint32_t *io_room, uint32_t n,
                 uint32_t more, size_t size) WR_MUST;
 
+#define FACTS_DROP(list, heap)                                                     \
+    do {                                                                           \
+        wr_heap_free((heap), (list)->v, (size_t)(list)->room * sizeof *(list)->v); \
+        (list)->v = NULL, (list)->n = (list)->room = 0;                            \
+    } while (0)
+
 /* Keeps a piece of text, up to a byte 0 in it; *out_at is its place. */
 WR_MUST int facts_text_add(struct facts_look *l, struct wr_span s, uint32_t *out_at);
 /* Something could not be read. A gap for which there is no memory is lost. */

@@ -24,12 +24,23 @@
 #define LOOK_LISTEN_ONLY (1U << FACTS_LISTEN)
 #define LOOK_ALL_STATES  0xffffffffU
 
-/* Adds the sockets of both families; states: bits 1 << enum facts_tcp_state. */
-WR_MUST int look_inet(struct facts_look *l, enum facts_proto proto, uint32_t states);
+struct look_ask {
+    enum facts_proto proto;
+    uint32_t states;       /* bits 1 << enum facts_tcp_state */
+    const uint16_t *ports; /* only sockets with one of these at either end; none: all */
+    uint32_t n_ports;
+    const uint32_t *
+        detail; /* sorted inodes: who gets a row of tcp facts, and so does inode 0; NULL: all */
+    uint32_t n_detail;
+};
+
+/* Adds the sockets of both families. */
+WR_MUST int look_inet(struct facts_look *l, const struct look_ask *ask);
 WR_MUST int look_unix(struct facts_look *l);
 
 /* One message of an answer. -EPROTO: too short to be one. */
-WR_MUST int look_inet_row(struct facts_look *l, enum facts_proto proto, struct wr_span message);
+WR_MUST int look_inet_row(struct facts_look *l, const struct look_ask *ask,
+                          struct wr_span message);
 WR_MUST int look_unix_row(struct facts_look *l, struct wr_span message);
 
 /* ---- processes: look_proc.c ---------------------------------------------------------------------- */
@@ -43,6 +54,20 @@ enum look_what {
 WR_MUST int look_process(struct facts_look *l, uint32_t pid, unsigned what);
 /* All that /proc shows. */
 WR_MUST int look_processes(struct facts_look *l, unsigned what);
+/* Who else has a socket or pipe. */
+#define LOOK_HOLDER_FDS 1024 /* the first ones of a process; beyond them nobody is searched */
+struct look_search {
+    const uint64_t *inodes; /* what is searched; sorted */
+    const uint32_t *skip;   /* processes that are not; sorted */
+    uint32_t n_inodes, n_skip;
+    /* Gets each descriptor that is one of them. -ENOMEM and -E2BIG end the search, another negative result the
+     * search in this process. */
+    int (*fn)(void *arg, const struct facts_fd *held);
+    void *arg;
+    bool hidden; /* out: there are processes whose descriptors are closed to us */
+};
+/* -ENOMEM, -E2BIG, or what keeps /proc from being read. */
+WR_MUST int look_holders(struct look_search *s);
 /* The threads of one process again. */
 WR_MUST int look_glance(struct facts_glance *g, const struct wr_heap *heap, uint32_t pid);
 
@@ -84,12 +109,20 @@ void net_sysctl(struct facts_look *l, enum facts_sysctl s, struct wr_span text);
 /* The next word between blanks; false when there is none. */
 bool proc_word(struct wr_span *rest, struct wr_span *out);
 
-/* ---- files: look_file.c -------------------------------------------------------------------------- */
+/* ---- files and sets of numbers: look_file.c -------------------------------------------------------------------------- */
 #define LOOK_LINE_MAX 16384 /* what is longer comes in pieces */
 
 /* fn for every line, without its end. 0 or -errno; a file without a last newline has a last line. */
 WR_MUST int look_lines(const char *path, void (*fn)(void *arg, struct wr_span line), void *arg);
-/* fn for every number that is a name in this directory. -errno, or the first negative result of fn. */
-WR_MUST int look_numbers(const char *path, int (*fn)(void *arg, uint32_t number), void *arg);
+/* fn for every number that is a name in this directory, which dir is. -errno, or the first negative result of fn. */
+WR_MUST int look_numbers(const char *path, int (*fn)(void *arg, int dir, uint32_t number),
+                         void *arg);
+
+/* Is v in a sorted array? */
+bool look_has32(const uint32_t *sorted, uint32_t n, uint32_t v);
+bool look_has64(const uint64_t *sorted, uint32_t n, uint64_t v);
+/* Makes an array one: sorted, each value once. The number that is left. */
+uint32_t look_set32(uint32_t *v, uint32_t n);
+uint32_t look_set64(uint64_t *v, uint32_t n);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 
 int look_lines(const char *path, void (*fn)(void *arg, struct wr_span line), void *arg)
 {
@@ -35,7 +36,8 @@ int look_lines(const char *path, void (*fn)(void *arg, struct wr_span line), voi
     return got < 0 ? (int)got : 0;
 }
 
-static int numbers(struct wr_span records, int (*fn)(void *arg, uint32_t number), void *arg)
+static int numbers(struct wr_span records, int dir,
+                   int (*fn)(void *arg, int dir, uint32_t number), void *arg)
 {
     size_t head = offsetof(struct dirent64, d_name);
     while (records.n > head) {
@@ -47,7 +49,7 @@ static int numbers(struct wr_span records, int (*fn)(void *arg, uint32_t number)
         const char *name = records.p + head;
         if (wr_num_parse_between(wr_span(name, strnlen(name, len - head)), 0, UINT32_MAX, &v) ==
             0) {
-            int r = fn(arg, (uint32_t)v);
+            int r = fn(arg, dir, (uint32_t)v);
             if (r < 0)
                 return r;
         }
@@ -56,7 +58,7 @@ static int numbers(struct wr_span records, int (*fn)(void *arg, uint32_t number)
     return 0;
 }
 
-int look_numbers(const char *path, int (*fn)(void *arg, uint32_t number), void *arg)
+int look_numbers(const char *path, int (*fn)(void *arg, int dir, uint32_t number), void *arg)
 {
     _Alignas(8) char records[16384];
     int fd = wr_os_open(path, O_RDONLY | O_DIRECTORY, 0), r = 0;
@@ -64,7 +66,32 @@ int look_numbers(const char *path, int (*fn)(void *arg, uint32_t number), void *
     if (fd < 0)
         return fd;
     while (r >= 0 && (got = wr_os_getdents(fd, records, sizeof records)) > 0)
-        r = numbers(wr_span(records, (size_t)got), fn, arg);
+        r = numbers(wr_span(records, (size_t)got), fd, fn, arg);
     (void)wr_os_close(fd);
     return r < 0 ? r : got < 0 ? (int)got : 0;
 }
+
+/* ---- sets of numbers -------------------------------------------------------------------------------- */
+#define SET(bits)                                                                   \
+    static int order##bits(const void *p, const void *q)                            \
+    {                                                                               \
+        const uint##bits##_t *a = p, *b = q;                                        \
+        return *a < *b ? -1 : *a > *b;                                              \
+    }                                                                               \
+    bool look_has##bits(const uint##bits##_t *sorted, uint32_t n, uint##bits##_t v) \
+    {                                                                               \
+        return n && bsearch(&v, sorted, n, sizeof v, order##bits) != NULL;          \
+    }                                                                               \
+    uint32_t look_set##bits(uint##bits##_t *v, uint32_t n)                          \
+    {                                                                               \
+        uint32_t kept = 0;                                                          \
+        if (n)                                                                      \
+            qsort(v, n, sizeof *v, order##bits);                                    \
+        for (uint32_t i = 0; i < n; i++)                                            \
+            if (kept == 0 || v[i] != v[kept - 1])                                   \
+                v[kept++] = v[i];                                                   \
+        return kept;                                                                \
+    }
+
+SET(32)
+SET(64)

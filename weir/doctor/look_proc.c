@@ -86,8 +86,9 @@ static int look_thread(uint32_t pid, uint32_t tid, struct facts_thread *out,
     return 0;
 }
 
-static int on_thread(void *arg, uint32_t tid)
+static int on_thread(void *arg, int dir, uint32_t tid)
 {
+    (void)dir;
     struct visit *v = arg;
     struct facts_thread t;
     if (look_thread(v->process->pid, tid, &t, &v->process->unread))
@@ -101,8 +102,9 @@ struct glance {
     uint32_t pid;
 };
 
-static int on_glance(void *arg, uint32_t tid)
+static int on_glance(void *arg, int dir, uint32_t tid)
 {
+    (void)dir;
     const struct glance *g = arg;
     struct facts_thread t;
     uint32_t unread = 0;
@@ -159,15 +161,15 @@ static int look_set(struct visit *v, const struct facts_fd *f)
     return s.err;
 }
 
-static int on_fd(void *arg, uint32_t fd)
+static int on_fd(void *arg, int dir, uint32_t fd)
 {
     struct visit *v = arg;
     struct facts_look *l = v->look;
-    char path[PATH], link[4096];
+    char name[16], link[4096];
     struct facts_fd f = {.pid = v->process->pid, .fd = (int32_t)fd, .flags = FACTS_NONE};
     enum facts_fd_kind kind;
-    (void)snprintf(path, sizeof path, "/proc/%u/fd/%u", f.pid, fd);
-    ssize_t n = wr_os_readlink(path, link, sizeof link);
+    (void)snprintf(name, sizeof name, "%u", fd);
+    ssize_t n = wr_os_readlink_at(dir, name, link, sizeof link);
     if (n < 0) {
         if (!is_gone((int)n))
             v->process->unread |= FACTS_UNREAD_FDS;
@@ -287,8 +289,9 @@ int look_process(struct facts_look *l, uint32_t pid, unsigned what)
     return err;
 }
 
-static int on_pid(void *arg, uint32_t pid)
+static int on_pid(void *arg, int dir, uint32_t pid)
 {
+    (void)dir;
     struct visit *v = arg;
     return look_process(v->look, pid, v->what);
 }

@@ -71,7 +71,21 @@ static void memory_of(struct wr_span given, struct facts_socket *s)
     s->drops = m[SK_MEMINFO_DROPS];
 }
 
-static int attributes(struct facts_look *l, struct wr_span rest, struct facts_socket *s)
+static bool is_detailed(const struct look_ask *ask, uint32_t inode)
+{
+    return !ask->detail || inode == 0 || look_has32(ask->detail, ask->n_detail, inode);
+}
+
+static bool is_asked(const struct look_ask *ask, const struct facts_socket *s)
+{
+    for (uint32_t i = 0; i < ask->n_ports; i++)
+        if (ask->ports[i] == s->local_port || ask->ports[i] == s->remote_port)
+            return true;
+    return ask->n_ports == 0;
+}
+
+static int attributes(struct facts_look *l, const struct look_ask *ask, struct wr_span rest,
+                      struct facts_socket *s)
 {
     struct wr_span value;
     int type, err = 0;
@@ -80,7 +94,8 @@ static int attributes(struct facts_look *l, struct wr_span rest, struct facts_so
             memory_of(value, s);
         } else if (type == INET_DIAG_SHUTDOWN && value.n > 0) {
             s->shutdown = (uint8_t)value.p[0];
-        } else if (type == INET_DIAG_INFO && value.n > 0 && s->tcp == FACTS_NONE) {
+        } else if (type == INET_DIAG_INFO && value.n > 0 && s->tcp == FACTS_NONE &&
+                   is_detailed(ask, s->inode)) {
             struct facts_tcp t = tcp_of(value);
             err = FACTS_ADD(&l->tcps, l->heap, &t);
             s->tcp = err ? FACTS_NONE : l->tcps.n - 1;
@@ -89,7 +104,7 @@ static int attributes(struct facts_look *l, struct wr_span rest, struct facts_so
     return err;
 }
 
-int look_inet_row(struct facts_look *l, enum facts_proto proto, struct wr_span message)
+int look_inet_row(struct facts_look *l, const struct look_ask *ask, struct wr_span message)
 {
     struct inet_diag_msg d;
     if (message.n < sizeof d)
@@ -98,7 +113,7 @@ int look_inet_row(struct facts_look *l, enum facts_proto proto, struct wr_span m
     struct facts_socket s = {
         .cookie = (uint64_t)d.id.idiag_cookie[1] << 32 | d.id.idiag_cookie[0],
         .inode = d.idiag_inode,
-        .proto = (uint8_t)proto,
+        .proto = (uint8_t)ask->proto,
         .family = d.idiag_family,
         .state = d.idiag_state,
         .timer = d.idiag_timer,
@@ -119,41 +134,89 @@ int look_inet_row(struct facts_look *l, enum facts_proto proto, struct wr_span m
     size_t ip = d.idiag_family == AF_INET ? 4 : 16;
     memcpy(s.local, d.id.idiag_src, ip);
     memcpy(s.remote, d.id.idiag_dst, ip);
-    int err = attributes(l, wr_span_sub(message, sizeof d, message.n), &s);
+    if (!is_asked(ask, &s))
+        return 0;
+    int err = attributes(l, ask, wr_span_sub(message, sizeof d, message.n), &s);
     return err ? err : FACTS_ADD(&l->sockets, l->heap, &s);
 }
 
-struct asked {
+/* ---- the question ----------------------------------------------------------------------------------- */
+#define FILTER_PORTS 32 /* more than these are told apart here, not in the kernel */
+
+struct question {
+    struct nlmsghdr head;
+    struct inet_diag_req_v2 ask;
+    struct nlattr filter;
+    struct inet_diag_bc_op op[FILTER_PORTS * 2 * 3];
+};
+
+/* "This port, or that one, or ...": each condition (two words: what, and the port) is followed by a jump to the end
+ * for when it holds. Behind the end is no; the last condition needs no jump. */
+static size_t write_filter(struct inet_diag_bc_op *op, const struct look_ask *ask)
+{
+    unsigned n = 2 * ask->n_ports, words = 3 * n - 1;
+    for (unsigned i = 0; i < n; i++, op += 3) {
+        bool last = i == n - 1;
+        uint16_t left = (uint16_t)((words - 3 * i) * sizeof *op);
+        op[0] = (struct inet_diag_bc_op){.code = i % 2 ? INET_DIAG_BC_D_EQ : INET_DIAG_BC_S_EQ,
+                                         .yes = 2 * sizeof *op,
+                                         .no = (uint16_t)(last ? left + 4U : 3 * sizeof *op)};
+        op[1] = (struct inet_diag_bc_op){.no = ask->ports[i / 2]};
+        if (!last)
+            op[2] = (struct inet_diag_bc_op){.code = INET_DIAG_BC_JMP,
+                                             .yes = sizeof *op,
+                                             .no = (uint16_t)(left - 2 * sizeof *op)};
+    }
+    return words * sizeof *op;
+}
+
+static size_t write_question(struct question *q, int family, const struct look_ask *ask,
+                             bool filter)
+{
+    size_t n = offsetof(struct question, filter);
+    *q = (struct question){
+        .head = {.nlmsg_type = SOCK_DIAG_BY_FAMILY,         .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .ask = { .sdiag_family = (uint8_t)family,
+                 .sdiag_protocol = (uint8_t)ask->proto,
+                 .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1) |
+                             1 << (INET_DIAG_SHUTDOWN - 1),
+                 .idiag_states = ask->states},
+    };
+    if (filter) {
+        size_t code = write_filter(q->op, ask);
+        q->filter = (struct nlattr){.nla_type = INET_DIAG_REQ_BYTECODE,
+                                    .nla_len = (uint16_t)(sizeof q->filter + code)};
+        n += q->filter.nla_len;
+    }
+    q->head.nlmsg_len = (uint32_t)n;
+    return n;
+}
+
+struct answer {
     struct facts_look *look;
-    enum facts_proto proto;
+    const struct look_ask *ask;
 };
 
 static int on_message(void *arg, struct wr_span message)
 {
-    struct asked *a = arg;
-    int err = look_inet_row(a->look, a->proto, message);
+    struct answer *a = arg;
+    int err = look_inet_row(a->look, a->ask, message);
     return err == -EPROTO ? 0 : err;
 }
 
-int look_inet(struct facts_look *l, enum facts_proto proto, uint32_t states)
+int look_inet(struct facts_look *l, const struct look_ask *ask)
 {
     static const uint8_t families[] = {AF_INET, AF_INET6};
-    struct asked asked = {l, proto};
+    struct answer answer = {l, ask};
+    struct question q;
+    bool filter = ask->n_ports > 0 && ask->n_ports <= FILTER_PORTS;
     for (unsigned i = 0; i < WR_ARRAY_LEN(families); i++) {
-        struct {
-            struct nlmsghdr head;
-            struct inet_diag_req_v2 ask;
-        } q = {
-            .head = {.nlmsg_len = sizeof q,
-                     .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                     .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-            .ask = { .sdiag_family = families[i],
-                     .sdiag_protocol = (uint8_t)proto,
-                     .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1) |
-                                 1 << (INET_DIAG_SHUTDOWN - 1),
-                     .idiag_states = states},
-        };
-        int r = sockdiag_ask(&q, sizeof q, on_message, &asked);
+        size_t n = write_question(&q, families[i], ask, filter);
+        int r = sockdiag_ask(&q, n, on_message, &answer);
+        if (r == -EINVAL && filter) { /* a kernel that does not know these conditions */
+            n = write_question(&q, families[i], ask, false);
+            r = sockdiag_ask(&q, n, on_message, &answer);
+        }
         if (r == -ENOMEM || r == -E2BIG)
             return r;
         if (r != 0)

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int on_inet(void *arg, struct wr_span m)
 {
-    int err = look_inet_row(arg, FACTS_TCP, m);
+    int err = look_inet_row(arg, &(struct look_ask){.proto = FACTS_TCP}, m);
     return m.n < 64 ? 0 : err;
 }
 

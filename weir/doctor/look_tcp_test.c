@@ -15,6 +15,8 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+static const struct look_ask all_tcp = {.proto = FACTS_TCP, .states = LOOK_ALL_STATES};
+
 static size_t attr(char *at, uint16_t type, const void *p, size_t n)
 {
     uint16_t head[2] = {(uint16_t)(n + 4), type};
@@ -57,7 +59,7 @@ static void test_row(void)
     struct facts_look l;
     facts_look_init(&l, wr_heap_libc());
     size_t n = message(m, sizeof(struct tcp_info));
-    ok(look_inet_row(&l, FACTS_TCP, wr_span(m, n)) == 0 && l.sockets.n == 1, "a row");
+    ok(look_inet_row(&l, &all_tcp, wr_span(m, n)) == 0 && l.sockets.n == 1, "a row");
     const struct facts_socket *s = &l.sockets.v[0];
     ok(s->cookie == (1ULL << 32 | 7) && s->inode == 0 && s->state == FACTS_CLOSE_WAIT, "who");
     ok(s->local_port == 8080 && s->remote_port == 40000 && s->local[3] == 2, "where");
@@ -68,13 +70,13 @@ static void test_row(void)
     ok(t && t->rtt_us == 100 && t->last_data_recv_ms == 41200 && t->busy_us == 5, "tcp_info");
 
     n = message(m, offsetof(struct tcp_info, tcpi_busy_time));
-    ok(look_inet_row(&l, FACTS_TCP, wr_span(m, n)) == 0, "an old kernel's row");
+    ok(look_inet_row(&l, &all_tcp, wr_span(m, n)) == 0, "an old kernel's row");
     t = facts_tcp(&l, &l.sockets.v[1]);
     ok(t && t->bytes_received == 115 && t->busy_us == FACTS_UNKNOWN,
        "what it lacks is not known");
     bool good = true;
     for (size_t cut = 0; cut < n; cut++) {
-        int r = look_inet_row(&l, FACTS_TCP, wr_span(m, cut));
+        int r = look_inet_row(&l, &all_tcp, wr_span(m, cut));
         good = good && r == (cut < sizeof(struct inet_diag_msg) ? -EPROTO : 0);
     }
     ok(good, "cut off anywhere: too short, or a row with fewer facts");
@@ -125,7 +127,7 @@ static void test_real(void)
               connect(c, (struct sockaddr *)&at, len) == 0 && write(c, "hello", 5) == 5;
     ok(up, "a listener and a client");
     facts_look_init(&l, wr_heap_libc());
-    is_int(look_inet(&l, FACTS_TCP, LOOK_ALL_STATES), 0, "looked");
+    is_int(look_inet(&l, &all_tcp), 0, "looked");
     is_int(facts_seal(&l), 0, "sealed");
     if (l.gaps.n) {
         skip("no sock_diag here");

@@ -105,7 +105,9 @@ static void test_real(void)
     facts_init(&f, wr_heap_libc());
     facts_init(&g, wr_heap_libc());
     look_begin(&f.a);
-    ok(look_inet(&f.a, FACTS_TCP, LOOK_ALL_STATES) == 0 && look_unix(&f.a) == 0 &&
+    ok(look_inet(&f.a, &(struct look_ask){.proto = FACTS_TCP, .states = LOOK_ALL_STATES}) ==
+               0 &&
+           look_unix(&f.a) == 0 &&
            look_process(&f.a, (uint32_t)getpid(), LOOK_FDS | LOOK_SETS | LOOK_THREADS) == 0,
        "a look at this machine");
     look_net(&f.a);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "weir/doctor/examine.h"
+
+#include "libweir/os/os.h"
+#include "tests/tap.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct facts f;
+
+static int listener(uint16_t *out_port)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof sa;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(fd, (struct sockaddr *)&sa, n) || listen(fd, 7) ||
+        getsockname(fd, (struct sockaddr *)&sa, &n))
+        return -1;
+    *out_port = ntohs(sa.sin_port);
+    return fd;
+}
+
+static int client(uint16_t port)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons(port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return connect(fd, (struct sockaddr *)&sa, sizeof sa) ? -1 : fd;
+}
+
+/* A process that has these descriptors and sleeps until it is killed. */
+static pid_t sleeper(int closes)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(closes);
+        for (;;)
+            (void)pause();
+    }
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
+static int run(uint32_t pid, uint16_t port)
+{
+    struct examine what = {
+        .pids = &pid, .n_pids = pid != 0, .ports = &port, .n_ports = port != 0, .wait_ms = 40};
+    facts_init(&f, wr_heap_libc());
+    return examine(&what, &f);
+}
+
+static const struct facts_socket *socket_of(uint8_t state, uint16_t port)
+{
+    for (uint32_t i = 0; i < f.b.sockets.n; i++)
+        if (f.b.sockets.v[i].state == state && f.b.sockets.v[i].local_port == port)
+            return &f.b.sockets.v[i];
+    return NULL;
+}
+
+static void test_server(void)
+{
+    uint16_t port = 0, other = 0;
+    int l = listener(&port), m = listener(&other), ep = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+    int c = client(port), d = client(other), a = accept(l, NULL, NULL);
+    ok(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev) == 0 && c >= 0 && d >= 0 && a >= 0, "a server");
+    pid_t server = sleeper(m);
+    (void)close(ep);
+    is_int(run((uint32_t)server, 0), EXAMINE_DONE, "a process that listens");
+    is_int(f.glances, FACTS_GLANCES, "with all glances");
+    ok(f.glance[0].threads.n == 1 && f.glance[7].threads.v[0].pid == (uint32_t)server,
+       "at its thread");
+    ok(f.b.at_ns - f.a.at_ns >= 40000000, "and the time between");
+    const struct facts_socket *s = socket_of(FACTS_LISTEN, port);
+    ok(s && s->wqueue == 7 && s->inode, "its listener");
+    uint32_t n = 0;
+    const struct facts_watch *w = s ? facts_watches(&f.b, s->inode, &n) : NULL;
+    ok(n == 1 && w->pid == (uint32_t)server && (w->events & FACTS_WATCH_EDGE), "watched");
+    bool mine = false;
+    const struct facts_fd *o;
+    for (uint32_t i = 0; s && (o = facts_owner(&f.b, s->inode, i)); i++)
+        mine |= o->pid == (uint32_t)getpid();
+    ok(mine, "the other process that has it is seen too");
+    ok(facts_process(&f.b, (uint32_t)getpid()), "and is a process of the look");
+    s = socket_of(FACTS_ESTABLISHED, port);
+    ok(s && facts_tcp(&f.b, s), "an accepted connection has tcp facts");
+    s = socket_of(FACTS_ESTABLISHED, other);
+    ok(s && s->inode == 0 && facts_tcp(&f.b, s), "so has one that nobody accepted");
+    ok(f.b.counter[FACTS_PASSIVE_OPENS] != FACTS_UNKNOWN, "counters");
+    facts_deinit(&f);
+
+    is_int(run((uint32_t)server, port), EXAMINE_DONE, "only one port");
+    ok(socket_of(FACTS_ESTABLISHED, port), "whose connections are seen");
+    ok(!socket_of(FACTS_ESTABLISHED, other), "and no others");
+    ok(socket_of(FACTS_LISTEN, other), "but all listeners");
+    facts_deinit(&f);
+
+    uint32_t pids[64];
+    bool hidden;
+    int found = examine_find(port, pids, 64, &hidden);
+    ok(found == 2 || hidden, "the processes of a port");
+    end(server);
+    (void)close(l), (void)close(m), (void)close(c), (void)close(d), (void)close(a);
+}
+
+static void test_not_a_server(void)
+{
+    uint16_t port;
+    int l = listener(&port);
+    pid_t idle = sleeper(l);
+    is_int(run((uint32_t)idle, 0), EXAMINE_NO_LISTENER, "a process that does not listen");
+    ok(facts_process(&f.b, (uint32_t)idle), "is looked at all the same");
+    facts_deinit(&f);
+    end(idle);
+    is_int(run((uint32_t)idle, 0), -ESRCH, "none");
+    facts_deinit(&f);
+    is_int(run(0, 0), EXAMINE_DONE, "everything that listens");
+    ok(facts_process(&f.b, (uint32_t)getpid()), "is us, at least");
+    facts_deinit(&f);
+    (void)close(l);
+}
+
+static void test_steps(void)
+{
+    uint16_t port;
+    int l = listener(&port);
+    pid_t server = sleeper(-1);
+    uint32_t pid = (uint32_t)server, n;
+    struct examine what = {.pids = &pid, .n_pids = 1, .wait_ms = 900};
+    struct examination e;
+    facts_init(&f, wr_heap_libc());
+    is_int(examine_begin(&e, &what, &f), 0, "the first look");
+    uint32_t due = examine_due_ms(&e);
+    ok(due <= 100, "the first glance is due after a ninth");
+    is_int(examine_glance(&e), 0, "a glance, early");
+    ok(!examine_is_last(&e), "not the last");
+    ok(examine_targets(&e, &n)[0] == pid && n == 1, "the target");
+    is_int(examine_end(&e), EXAMINE_DONE, "the second look, early");
+    uint64_t second = f.b.at_ns;
+    examine_again(&e);
+    ok(f.a.at_ns == second && f.a.sealed && f.glances == 0, "becomes the first of the next");
+    end(server);
+    is_int(examine_end(&e), EXAMINE_ENDED, "the process ended in between");
+    examine_drop(&e);
+    facts_deinit(&f);
+    (void)close(l);
+}
+
+static void test_upstream(void)
+{
+    uint16_t front, back;
+    int l = listener(&front), m = listener(&back);
+    pid_t behind = sleeper(l);
+    int c = client(back);
+    (void)close(m);
+    pid_t proxy = sleeper(-1);
+    (void)close(c), (void)close(l);
+    uint32_t pid = (uint32_t)proxy, found[8];
+    is_int(run(pid, 0), EXAMINE_DONE, "a proxy");
+    int n = examine_upstream(&f, &pid, 1, found, 8);
+    is_int(n, 1, "has one process behind it");
+    ok(n == 1 && found[0] == (uint32_t)behind, "the one that listens where it connected");
+    is_int(examine_upstream(&f, &pid, 1, found, 0), -E2BIG, "which needs room");
+    facts_deinit(&f);
+    end(proxy), end(behind);
+}
+
+static void test_no_memory(void)
+{
+    uint16_t port;
+    int l = listener(&port);
+    uint32_t pid = (uint32_t)getpid();
+    struct examine what = {.pids = &pid, .n_pids = 1, .wait_ms = 1};
+    struct wr_heap_counting count;
+    bool good = true;
+    int r = -ENOMEM;
+    struct wr_heap_failing fails = {.fault.refused = 1};
+    for (uint64_t nth = 1; fails.fault.refused && nth < 2000; nth++) {
+        wr_heap_counting_init(&count, wr_heap_libc());
+        wr_heap_failing_init(&fails, &count.heap, nth, 0, 0);
+        facts_init(&f, &fails.heap);
+        r = examine(&what, &f);
+        facts_deinit(&f);
+        good = good && count.objects == 0 && (r == -ENOMEM || r == EXAMINE_DONE);
+    }
+    ok(good && r == EXAMINE_DONE, "refused memory anywhere: -ENOMEM, nothing leaks");
+    (void)close(l);
+}
+
+int main(void)
+{
+    test_server();
+    test_not_a_server();
+    test_steps();
+    test_upstream();
+    test_no_memory();
+    return tap_done();
+}
