@@ -16,7 +16,10 @@ int judge_all(const struct facts *f, const struct judge_target *t, struct findin
 {
     struct judge_map map;
     struct judge j = {.facts = f, .target = t, .map = &map, .out = out};
-    thresholds_init(&j.limits);
+    if (t->limits)
+        j.limits = *t->limits;
+    else
+        thresholds_init(&j.limits);
     findings_init(out);
     int err = judge_map_init(&map, f, t);
     if (err)
@@ -34,7 +37,16 @@ bool judge_target_has(const struct judge_target *t, uint32_t pid)
         if (t->pids[i] == pid)
             return true;
     }
-    return t->n_pids == 0;
+    return t->n_pids == 0 && t->n_ports == 0;
+}
+
+bool judge_target_port(const struct judge_target *t, const struct facts_socket *s)
+{
+    for (uint32_t i = 0; i < t->n_ports; i++) {
+        if (t->ports[i] == s->local_port)
+            return true;
+    }
+    return t->n_pids == 0 && t->n_ports == 0;
 }
 
 bool judge_is_target(const struct judge *j, uint32_t pid)
@@ -45,7 +57,7 @@ bool judge_is_target(const struct judge *j, uint32_t pid)
 bool judge_owns(const struct judge *j, const struct facts_socket *s)
 {
     const struct facts_fd *fd = facts_owner(&j->facts->b, s->inode, 0);
-    return j->target->n_pids == 0 || (fd && judge_is_target(j, fd->pid));
+    return fd ? judge_is_target(j, fd->pid) : judge_target_port(j->target, s);
 }
 
 uint64_t judge_limit(const struct judge *j, enum threshold_name name)

@@ -18,8 +18,11 @@
 #include "weir/doctor/judge_map.h"
 
 struct judge_target {
-    const uint32_t *pids; /* the target's processes; none: everything that was seen */
+    const uint32_t *pids; /* the target's processes */
     uint32_t n_pids;
+    const uint16_t *ports; /* or, of a target whose processes nobody may see, its local ports */
+    uint32_t n_ports;      /* neither: everything that was seen */
+    const struct thresholds *limits; /* NULL: as in thresholds.def */
 };
 
 struct judge {
@@ -35,6 +38,8 @@ WR_MUST int judge_all(const struct facts *f, const struct judge_target *t,
                       struct findings *out);
 
 bool judge_target_has(const struct judge_target *t, uint32_t pid);
+/* Everything, or a socket without a visible owner on one of the target's ports. */
+bool judge_target_port(const struct judge_target *t, const struct facts_socket *s);
 bool judge_is_target(const struct judge *j, uint32_t pid);
 /* Is the socket one of the target's? */
 bool judge_owns(const struct judge *j, const struct facts_socket *s);

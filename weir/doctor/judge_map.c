@@ -278,7 +278,8 @@ int judge_map_init(struct judge_map *m, const struct facts *f, const struct judg
     facts_owners(&f->b, on_owner, &o);
     for (uint32_t i = 0; i < m->conns; i++) {
         m->owned += m->conn[i].process != FACTS_NONE;
-        m->conn[i].mine |= t->n_pids == 0;
+        if (m->conn[i].process == FACTS_NONE)
+            m->conn[i].mine = judge_target_port(t, &f->b.sockets.v[i]);
     }
     group_peers(m, f, t);
     group_processes(m);
