@@ -23,6 +23,9 @@ test: test-deps                 ## everything that must hold: lint, gcc, clang, 
 sim: all                        ## the simulator over SEEDS=5000 seeds
 	@$(BUILD)/sim/weir-sim --seeds 1..$(SEEDS)
 
+patients: test-deps all         ## weir doctor before misbehaving servers and their healthy twins; the matrix of rules
+	@WEIR_BUILD=$(abspath $(BUILD)) tests/patients/patients.py
+
 bench: test-deps all            ## the figures of docs/benchmarks.md, against the peers, side by side
 	@perf/run
 
@@ -58,4 +61,4 @@ deps:
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all run test sim bench bench-peers fuzz valgrind install format clean help deps test-deps
+.PHONY: all run test sim patients bench bench-peers fuzz valgrind install format clean help deps test-deps

@@ -1,0 +1,246 @@
+"""Where a patient lies: a network, process and mount namespace of its own, and what single patients need besides.
+
+Everything here runs inside the namespaces, once for each examination, and ends with them.
+"""
+import fcntl, json, os, select, shutil, socket, struct, subprocess, sys, tempfile, time
+
+PORT = 8080
+
+
+class Skip(Exception):
+    """This machine cannot show the disease; says why."""
+
+
+# ---- the way in ----------------------------------------------------------------------------------------
+def unshare():
+    """The command that makes the namespaces. Without root a user namespace gives the right to."""
+    own = [] if os.geteuid() == 0 else ["-r"]
+    return ["unshare"] + own + ["-n", "-m", "-p", "-f", "--mount-proc", "--kill-child"]
+
+
+def loopback_up():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        name = struct.pack("16sh", b"lo", 0x1 | 0x8 | 0x40)  # UP, LOOPBACK, RUNNING
+        fcntl.ioctl(s, 0x8914, name + bytes(22))  # SIOCSIFFLAGS
+
+
+def sysctl(path, value):
+    with open("/proc/sys/" + path, "w", encoding="ascii") as f:
+        f.write(value)
+
+
+def run(*argv):
+    if not shutil.which(argv[0]):
+        raise Skip("%s is not installed" % argv[0])
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if p.returncode != 0:
+        raise Skip("%s: %s" % (" ".join(argv[:4]), p.stdout.strip().splitlines()[0] if p.stdout.strip() else p.returncode))
+
+
+# ---- what single patients need -------------------------------------------------------------------------
+def narrow_ports(bed):
+    sysctl("net/ipv4/ip_local_port_range", "40000 40199")
+    sysctl("net/ipv4/tcp_tw_reuse", "0")
+
+
+def nowhere(bed):
+    """10.9/16 lies behind a wire whose far end drops what is not its own."""
+    run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    run("ip", "link", "set", "v0", "up", "arp", "off")
+    run("ip", "link", "set", "v1", "up")
+    run("ip", "addr", "add", "10.9.0.1/16", "dev", "v0")
+
+
+def flooded(bed):
+    nowhere(bed)
+    sysctl("net/ipv4/conf/all/rp_filter", "0")
+    sysctl("net/ipv4/conf/lo/rp_filter", "0")
+    sysctl("net/ipv4/tcp_max_syn_backlog", "16")
+
+
+def lossy(bed):
+    """One packet in ten is dropped, by chance."""
+    if not bed.sick:
+        return
+    run("tc", "qdisc", "add", "dev", "lo", "clsact")
+    drop = "4,32 0 0 4294963256,53 0 1 3865470566,6 0 0 2,6 0 0 4294967295"  # random > 90 %: TC_ACT_SHOT
+    run("tc", "filter", "add", "dev", "lo", "egress", "bpf", "da", "bytecode", drop)
+
+
+def narrow_path(bed):
+    if bed.sick:
+        run("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "2mbit", "burst", "70k", "latency", "300ms")
+
+
+def narrow_both(bed):
+    run("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "40mbit", "burst", "70k", "latency", "100ms")
+
+
+def frozen(bed):
+    """A small file system of its own that can be frozen; thawed and gone afterwards."""
+    image, where = os.path.join(bed.dir, "disk"), os.path.join(bed.dir, "mnt")
+    os.mkdir(where)
+    with open(image, "wb") as f:
+        f.truncate(8 << 20)
+    run("mkfs.ext4", "-q", "-F", image)
+    run("mount", "-o", "loop", image, where)
+    bed.env["PATIENT_DIR"] = where
+
+    def thaw():
+        fd = os.open(where, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, 0xC0045878, 0)  # FITHAW
+        except OSError:
+            pass
+        os.close(fd)
+        bed.end()
+        subprocess.run(["umount", "-l", where], check=False, stderr=subprocess.DEVNULL)
+    bed.after.append(thaw)
+
+
+def quota(bed):
+    """A group that may run a tenth of the time."""
+    for root, limit in (("/sys/fs/cgroup/cpu", [("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "5000")]),
+                        ("/sys/fs/cgroup", [("cpu.max", "5000 50000")])):
+        group = os.path.join(root, "weir-patient-%s" % os.path.basename(bed.dir))
+        try:
+            os.mkdir(group)
+            bed.after.append(lambda: remove_group(bed, group))
+            for name, value in limit:
+                with open(os.path.join(group, name), "w", encoding="ascii") as f:
+                    f.write(value)
+        except OSError:
+            continue
+        bed.env["PATIENT_CGROUP"] = os.path.join(group, "cgroup.procs")
+        return
+    raise Skip("no cgroup here takes a processor quota")
+
+
+def remove_group(bed, group):
+    bed.end()
+    for _ in range(50):
+        try:
+            os.rmdir(group)
+            return
+        except OSError:
+            time.sleep(0.1)
+
+
+def fifo(bed):
+    os.mkfifo(os.path.join(bed.dir, "fifo"))
+    bed.args.append(os.path.join(bed.dir, "fifo"))
+
+
+def go_upstream(bed):
+    bed.start([bed.argv[0], "upstream"])
+
+
+# ---- clients of the patients that bring none --------------------------------------------------------------
+def clients(n, text=b"GET / HTTP/1.1\r\nHost: patient\r\n\r\n", first=None):
+    """n clients ask; waits until all have an answer or nothing came for 600 ms. Returns the open sockets."""
+    fds = []
+    for i in range(n):
+        s = socket.create_connection(("127.0.0.1", PORT), 5)
+        s.sendall(first if i == 0 and first else text)
+        s.setblocking(False)
+        fds.append(s)
+    waiting = list(fds)
+    while waiting:
+        got = select.select(waiting, [], [], 0.6)[0]
+        if not got:
+            break
+        for s in got:
+            waiting.remove(s)
+    return fds
+
+
+def one_bad_number(bed):
+    return clients(5, b"7", b"seven")
+
+
+def six_ask(bed):
+    return clients(6)
+
+
+def ten_ask(bed):
+    held = clients(10)
+    if bed.sick:
+        time.sleep(1.0)  # an answer is overdue after a second
+    return held
+
+
+# ---- the examination ---------------------------------------------------------------------------------------
+class Bed:
+    def __init__(self, argv, sick):
+        self.argv, self.sick, self.args = argv, sick, []
+        self.dir = tempfile.mkdtemp(prefix="patient-")
+        self.env, self.after, self.processes = {}, [], []
+
+    def start(self, argv):
+        p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             env=dict(os.environ, **self.env), text=True, cwd="/")
+        self.processes.append(p)
+        return self.wait(p, 30)
+
+    def wait(self, p, seconds):
+        said = ""
+        end = time.time() + seconds
+        while time.time() < end:
+            if not select.select([p.stdout], [], [], 0.5)[0]:
+                continue
+            line = p.stdout.readline()
+            said += line
+            word = line.split()
+            if word[:1] == ["READY"]:
+                return int(word[1])
+            if word[:1] == ["UP"]:
+                return p.pid
+            if not line:
+                break
+        raise RuntimeError("%s was not ready: %s" % (" ".join(p.args), said.strip()[-300:]))
+
+    def end(self):
+        for p in self.processes:
+            if p.poll() is None:
+                p.kill()
+                p.wait()
+        self.processes = []
+
+    def clear(self):
+        for f in reversed(self.after):
+            f()
+        self.end()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def examine(bed, row, weir, seconds, record):
+    """The patient is brought in, made ready and looked at. {"exit", "report"} or {"skip"} or {"error"}."""
+    loopback_up()
+    if row.bed:
+        row.bed(bed)
+    pid = bed.start(bed.argv + ["sick" if bed.sick else "healthy"] + bed.args)
+    held = row.clients(bed) if row.clients else None
+    argv = [weir, "doctor", "--json", "-t", seconds] + (["--record", record] if record else [])
+    p = subprocess.run(argv + [row.target.replace("PID", str(pid))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    del held
+    try:
+        return {"exit": p.returncode, "report": json.loads(p.stdout)}
+    except ValueError:
+        return {"error": "exit %d: %s" % (p.returncode, (p.stderr or p.stdout)[-400:])}
+
+
+def inside(row, argv, sick, weir, seconds, record):
+    bed = Bed(argv, sick)
+    try:
+        return examine(bed, row, weir, seconds, record)
+    except Skip as e:
+        return {"skip": str(e)}
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
+        return {"error": "%s: %s" % (type(e).__name__, e)}
+    finally:
+        bed.clear()
+
+
+if __name__ == "__main__":
+    sys.exit("beds.py is a part of patients.py")

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Patients that do not look after a connection: kept too long, opened too often, asked of nobody. */
+#include "tests/patients/patient.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void serve_requests(bool sick,
+                           void (*request)(struct server *, int, const char *, size_t))
+{
+    struct server s = {.listener = listen_on(PORT, 511), .request = request, .sick = sick};
+    up();
+    serve(&s);
+}
+
+/* ---- closewait-0, -1, -n: the client has hung up ------------------------------------------------------- */
+static void closewait_0(bool sick)
+{
+    struct server s = {.listener = listen_on(PORT, 511)};
+    s.keep_ended = sick; /* the bug is this line: the end is read, and the socket stays open */
+    up();
+    serve(&s);
+}
+
+static void answer_and_forget(struct server *s, int fd, const char *bytes, size_t n)
+{
+    (void)bytes, (void)n;
+    say(fd, "ok\n");
+    if (s->sick)
+        epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd,
+                  NULL); /* the bug is this line: nobody watches it any more */
+}
+
+static void closewait_1(bool sick)
+{
+    serve_requests(sick, answer_and_forget);
+}
+
+static void closewait_n(bool sick)
+{
+    struct server s = {.listener = listen_on(PORT, 511)};
+    s.deaf = sick; /* the bug is this line: accepted, and never read */
+    up();
+    serve(&s);
+}
+
+static void sixty_hang_up(bool sick)
+{
+    int fds[60];
+    (void)sick;
+    crowd(fds, 60, REQUEST);
+    settle(fds, 60);
+    close_all(fds, 60);
+    nap_ms(100);
+}
+
+/* ---- noproto-new, -reset, -bound: sockets that are nothing any more, or not yet ----------------------------- */
+static void try_refused(struct server *s, int fd, const char *bytes, size_t n)
+{
+    int upstream = connect_to("127.0.0.1", UPSTREAM + 1, 0);
+    (void)bytes, (void)n;
+    if (!s->sick)
+        close(upstream); /* the bug is that this line is missing: refused, and kept */
+    say(fd, "ok\n");
+}
+
+static void noproto_new(bool sick)
+{
+    serve_requests(sick, try_refused);
+}
+
+static void ask_resetting(struct server *s, int fd, const char *bytes, size_t n)
+{
+    char reply[64];
+    int upstream = connect_to("127.0.0.1", UPSTREAM, 0);
+    (void)!send(upstream, bytes, n, MSG_NOSIGNAL);
+    ssize_t got = recv(upstream, reply, sizeof reply, 0);
+    if (got >= 0 || !s->sick) /* the bug is this line: ECONNRESET has no close() */
+        close(upstream);
+    say(fd, "ok\n");
+}
+
+static void noproto_reset(bool sick)
+{
+    serve_requests(sick, ask_resetting);
+}
+
+static void resetting(bool sick)
+{
+    int listener = listen_on(UPSTREAM, 64);
+    struct linger at_once = {1, 0};
+    (void)sick;
+    up();
+    for (;;) {
+        char bytes[256];
+        int fd = accept(listener, NULL, NULL);
+        (void)!recv(fd, bytes, sizeof bytes, 0);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        close(fd);
+    }
+}
+
+static void bind_only(struct server *s, int fd, const char *bytes, size_t n)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    int out = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)bytes, (void)n;
+    check(bind(out, (struct sockaddr *)&a, sizeof a) == 0, "bind");
+    if (!s->sick)
+        close(out); /* the bug is that this line is missing: bound, and left */
+    say(fd, "ok\n");
+}
+
+static void noproto_bound(bool sick)
+{
+    serve_requests(sick, bind_only);
+}
+
+static void ten_clients(bool sick)
+{
+    int fds[10];
+    (void)sick;
+    crowd(fds, 10, REQUEST);
+    settle(fds, 10);
+}
+
+/* ---- stale-pool: the other side has closed, the pool has not seen it ------------------------------------------ */
+static void stale_pool(bool sick)
+{
+    (void)sick;
+    for (int i = 0; i < 5; i++) {
+        char bytes[64];
+        int fd = connect_to("127.0.0.1", UPSTREAM, 0);
+        say(fd, "select 1\n");
+        (void)!recv(fd, bytes, sizeof bytes, 0);
+    }
+    serve_requests(false, NULL);
+}
+
+static void impatient(bool sick)
+{
+    int listener = listen_on(UPSTREAM, 64), fds[5];
+    up();
+    for (int i = 0; i < 5; i++) {
+        char bytes[64];
+        fds[i] = accept(listener, NULL, NULL);
+        (void)!recv(fds[i], bytes, sizeof bytes, 0);
+        say(fds[i], "row\n");
+    }
+    nap_ms(100);
+    for (int i = 0; i < 3 && sick; i++)
+        close(fds[i]); /* the bug is this line: its idle limit is below the pool's */
+}
+
+/* ---- time-wait, ephemeral: a new connection for every request; the harness narrows the port range to 200 ------- */
+static int kept_upstream = -1;
+
+static void one_shot_upstream(struct server *s, int fd, const char *bytes, size_t n)
+{
+    char reply[64];
+    if (kept_upstream < 0)
+        kept_upstream = connect_to("127.0.0.1", UPSTREAM, 0);
+    (void)!send(kept_upstream, bytes, n, MSG_NOSIGNAL);
+    (void)!recv(kept_upstream, reply, sizeof reply, 0);
+    if (s->sick) {
+        close(
+            kept_upstream); /* the bug is this line: one connection a request, and we close first */
+        kept_upstream = -1;
+    }
+    say(fd, "ok\n");
+}
+
+static void reconnects(bool sick)
+{
+    serve_requests(sick, one_shot_upstream);
+}
+
+static void backend(bool sick)
+{
+    struct server s = {.listener = listen_on(UPSTREAM, 511)};
+    (void)sick;
+    up();
+    serve(&s);
+}
+
+static void ask_times(int n)
+{
+    char bytes[64];
+    int fd = connect_to("127.0.0.1", PORT, 0);
+    for (int i = 0; i < n; i++) {
+        say(fd, REQUEST);
+        (void)!recv(fd, bytes, sizeof bytes, 0);
+    }
+}
+
+static void ask_150(bool sick)
+{
+    (void)sick;
+    ask_times(150);
+}
+
+static void ask_on_and_on(bool sick)
+{
+    (void)sick;
+    ask_times(230);
+    ready();
+    ask_again(100);
+}
+
+/* ---- synsent: connects that nobody answers, without a limit in time ------------------------------------------------ */
+static void reach_nowhere(struct server *s, int fd, const char *bytes, size_t n)
+{
+    int upstream = connect_to(NOWHERE, 5432, SOCK_NONBLOCK);
+    (void)bytes, (void)n;
+    nap_ms(5);
+    if (!s->sick)
+        close(upstream); /* the bug is that this line is missing: a limit for connecting */
+    say(fd, "ok\n");
+}
+
+static void synsent(bool sick)
+{
+    serve_requests(sick, reach_nowhere);
+}
+
+static void twenty_then_wait(bool sick)
+{
+    int fds[20];
+    crowd(fds, 20, REQUEST);
+    settle(fds, 20);
+    if (sick)
+        nap_ms(1200); /* the first SYN is sent again after a second */
+}
+
+/* ---- no-timeouts: half a request, and no limit for the rest --------------------------------------------------------- */
+static void wait_for_the_rest(bool sick)
+{
+    int listener = listen_on(PORT, 64), set = epoll_create1(0), fds[64], n = 0;
+    struct epoll_event e = {.events = EPOLLIN};
+    char bytes[512];
+    epoll_ctl(set, EPOLL_CTL_ADD, listener, &e);
+    up();
+    for (;;) {
+        int got = epoll_wait(set, &e, 1,
+                             sick ? -1 : 200); /* the bug is this line: no limit for a head */
+        if (got == 1 && n < 64)
+            fds[n++] = accept(listener, NULL, NULL);
+        for (int i = 0; i < n; i++)
+            (void)!recv(fds[i], bytes, sizeof bytes, got == 1 ? 0 : MSG_DONTWAIT);
+        while (got == 0 && n > 0)
+            close(fds[--n]);
+    }
+}
+
+static void half_a_request(bool sick)
+{
+    static int fds[30];
+    (void)sick;
+    for (int i = 0; i < 1; i++) {
+        crowd(&fds[i], 1, "GET / HTTP/1.1\r\nHo");
+        nap_ms(20);
+    }
+    nap_ms(400);
+}
+
+/* ---- idle-crowd: connections without keep-alive probes; the replay makes them old --------------------------------------- */
+static void idle_crowd(bool sick)
+{
+    (void)sick;
+    serve_requests(false, NULL);
+}
+
+static void thirty_answered(bool sick)
+{
+    static int fds[30];
+    (void)sick;
+    crowd(fds, 30, REQUEST);
+    settle(fds, 30);
+}
+
+const struct patient conn_patients[] = {
+    {"closewait-0",   closewait_0, sixty_hang_up, NULL},
+    {"closewait-1",  closewait_1, sixty_hang_up, NULL},
+    {"closewait-n",               closewait_n, sixty_hang_up, NULL},
+    {"noproto-new",   noproto_new, ten_clients, NULL},
+    {"noproto-reset",           noproto_reset, ten_clients, resetting},
+    {"noproto-bound",   noproto_bound, ten_clients, NULL},
+    {"stale-pool",  stale_pool, ten_clients, impatient},
+    {"time-wait",               reconnects, ask_150, backend},
+    {"ephemeral",  reconnects, ask_on_and_on, backend},
+    {"synsent",           synsent, twenty_then_wait, NULL},
+    {"no-timeouts", wait_for_the_rest, half_a_request, NULL},
+    {"idle-crowd",    idle_crowd, thirty_answered, NULL},
+    {.name = NULL              },
+};
