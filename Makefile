@@ -26,6 +26,9 @@ sim: all                        ## the simulator over SEEDS=5000 seeds
 patients: test-deps all         ## weir doctor before misbehaving servers and their healthy twins; the matrix of rules
 	@WEIR_BUILD=$(abspath $(BUILD)) tests/patients/patients.py
 
+patients-healthy: test-deps all ## weir doctor before real servers at rest and under load: it must stay silent
+	@WEIR_BUILD=$(abspath $(BUILD)) tests/patients/healthy.py
+
 bench: test-deps all            ## the figures of docs/benchmarks.md, against the peers, side by side
 	@perf/run
 
@@ -61,4 +64,4 @@ deps:
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all run test sim patients bench bench-peers fuzz valgrind install format clean help deps test-deps
+.PHONY: all run test sim patients patients-healthy bench bench-peers fuzz valgrind install format clean help deps test-deps
