@@ -179,6 +179,17 @@ static int look_all(struct others *o)
     return err ? err : look_others(o);
 }
 
+/* What only those who already look suspicious are asked. */
+static int look_closer(const struct examination *e, struct facts_look *l)
+{
+    bool whole = sees(e, SEE_DIAG) && e->what.n_ports == 0;
+    int err = sees(e, SEE_MEMORY) ? look_futexes(l, e->targets.v, e->targets.n) : 0;
+    if (!err)
+        err = look_peek(l, e->targets.v, e->targets.n, whole);
+    facts_seal_peeks(l);
+    return err;
+}
+
 static int take_look(struct examination *e, struct facts_look *l)
 {
     struct others o = {.e = e, .look = l};
@@ -189,8 +200,16 @@ static int take_look(struct examination *e, struct facts_look *l)
     FACTS_DROP(&o.pids, l->heap);
     if (!err && sees(e, SEE_COUNTERS | SEE_HOST))
         look_net(l);
+    if (!err && sees(e, SEE_HOST))
+        err = look_cgroups(l, e->targets.v, e->targets.n);
+    if (!err && sees(e, SEE_HOST))
+        err = look_zombies(l, e->targets.v, e->targets.n);
+    if (!err)
+        err = facts_seal(l);
+    if (!err)
+        err = look_closer(e, l);
     look_end(l);
-    return err ? err : facts_seal(l);
+    return err;
 }
 
 static uint32_t count_alive(const struct examination *e, const struct facts_look *l)

@@ -58,6 +58,9 @@ void facts_look_deinit(struct facts_look *l)
     FACTS_DROP(&l->rings, l->heap);
     FACTS_DROP(&l->pipes, l->heap);
     FACTS_DROP(&l->futexes, l->heap);
+    FACTS_DROP(&l->peeks, l->heap);
+    FACTS_DROP(&l->cgroups, l->heap);
+    FACTS_DROP(&l->nics, l->heap);
     FACTS_DROP(&l->gaps, l->heap);
     FACTS_DROP(&l->targets, l->heap);
     FACTS_DROP(&l->weirs, l->heap);
@@ -163,6 +166,8 @@ ORDER(by_watch, facts_watch,
 ORDER(by_ring, facts_ring, THEN(BY(a->pid, b->pid), a->fd, b->fd))
 ORDER(by_pipe, facts_pipe, BY(a->inode, b->inode))
 ORDER(by_futex, facts_futex, THEN(BY(a->pid, b->pid), a->tid, b->tid))
+ORDER(by_peek, facts_peek, THEN(BY(a->pid, b->pid), a->fd, b->fd))
+ORDER(by_cgroup, facts_cgroup, BY(a->pid, b->pid))
 
 static int fd_inode_order(const void *p, const void *q, void *arg)
 {
@@ -205,6 +210,13 @@ static int index_inodes(struct facts_look *l)
     return 0;
 }
 
+void facts_seal_peeks(struct facts_look *l)
+{
+    SORT(l->pipes, by_pipe);
+    SORT(l->futexes, by_futex);
+    SORT(l->peeks, by_peek);
+}
+
 int facts_seal(struct facts_look *l)
 {
     SORT(l->sockets, by_cookie);
@@ -214,8 +226,8 @@ int facts_seal(struct facts_look *l)
     SORT(l->fds, by_fd);
     SORT(l->watches, by_watch);
     SORT(l->rings, by_ring);
-    SORT(l->pipes, by_pipe);
-    SORT(l->futexes, by_futex);
+    SORT(l->cgroups, by_cgroup);
+    facts_seal_peeks(l);
     l->fd_by_inode.n = l->socket_by_inode.n = 0;
     int err = index_inodes(l);
     l->sealed = err == 0;
@@ -290,6 +302,28 @@ const struct facts_pipe *facts_pipe(const struct facts_look *l, uint64_t inode)
 {
     uint32_t i = FIRST_NOT(l->pipes.n, at, l->pipes.v[at].inode < inode);
     return i < l->pipes.n && l->pipes.v[i].inode == inode ? &l->pipes.v[i] : NULL;
+}
+
+const struct facts_peek *facts_peek(const struct facts_look *l, uint32_t pid, int fd)
+{
+    const struct facts_peek *v = l->peeks.v;
+    uint32_t i =
+        FIRST_NOT(l->peeks.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].fd < fd));
+    return i < l->peeks.n && v[i].pid == pid && v[i].fd == fd ? &v[i] : NULL;
+}
+
+const struct facts_futex *facts_futex(const struct facts_look *l, uint32_t pid, uint32_t tid)
+{
+    const struct facts_futex *v = l->futexes.v;
+    uint32_t i =
+        FIRST_NOT(l->futexes.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].tid < tid));
+    return i < l->futexes.n && v[i].pid == pid && v[i].tid == tid ? &v[i] : NULL;
+}
+
+const struct facts_cgroup *facts_cgroup(const struct facts_look *l, uint32_t pid)
+{
+    uint32_t i = FIRST_NOT(l->cgroups.n, at, l->cgroups.v[at].pid < pid);
+    return i < l->cgroups.n && l->cgroups.v[i].pid == pid ? &l->cgroups.v[i] : NULL;
 }
 
 const struct facts_thread *facts_thread(const struct facts_thread *v, uint32_t n, uint32_t tid,

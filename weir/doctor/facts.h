@@ -12,7 +12,7 @@
  *
  * Invariants
  * 1. A sealed look does not change. Sockets are sorted by cookie, unix sockets and pipes by inode, processes by pid,
- *    threads by tid, descriptors by (pid, fd), watches by (inode, pid), futexes and rings by pid; facts_* find in
+ *    threads by tid, descriptors and peeks by (pid, fd), watches by (inode, pid), futexes, rings and cgroups by pid; facts_* find in
  *    them by halving.
  * 2. Rows name each other by what the kernel calls them (pid, tid, inode, cookie), never by place: so the same
  *    thing is found in both looks.
@@ -131,8 +131,9 @@ struct facts_process {
     uint64_t nofile_soft, nofile_hard; /* FACTS_UNKNOWN: not read; UINT64_MAX - 1: unlimited */
     uint64_t net;                      /* inode of its network namespace, 0: not known */
     uint32_t pid, parent, uid, threads, tracer;
-    uint32_t unread; /* bits of enum facts_unread */
-    char state;      /* as ps: R S D T t Z */
+    uint32_t unread;  /* bits of enum facts_unread */
+    uint32_t zombies; /* children that ended and were not waited for; FACTS_NONE: not counted */
+    char state;       /* as ps: R S D T t Z */
     char comm[16];
     uint32_t exe, cgroup; /* text */
 };
@@ -199,9 +200,46 @@ struct facts_pipe {
     uint32_t held, room; /* bytes */
 };
 
-struct facts_futex { /* a glibc mutex that a thread waits for */
+/* A glibc mutex that a thread waits for. Other locks have other layouts: a row is here only if all of it makes sense
+ * as a mutex. */
+struct facts_futex {
     uint64_t addr;
-    uint32_t pid, tid, word, owner, kind;
+    uint32_t pid, tid, word; /* who waits; the lock word */
+    uint32_t owner,
+        kind; /* tid of who has it; as glibc numbers them: 0 normal, 1 recursive, +16 robust, +32 PI,
+                             +128 shared between processes */
+};
+
+/* What the socket behind a descriptor says when it is asked (pidfd_getfd, getsockopt): of those that no dump
+ * shows, of connections that look odd, and of a few others of each process. All ones: not told. */
+struct facts_peek {
+    uint64_t inode;
+    uint64_t bytes; /* ever moved by it, both ways; FACTS_UNKNOWN: it is not TCP */
+    uint32_t pid;
+    int32_t fd;
+    uint32_t name; /* text, of the protocol as the kernel calls it: "TCP", "TCPv6", "UDP" ... */
+    uint16_t family, type, protocol; /* AF_..., SOCK_..., IPPROTO_... */
+    uint8_t state;                   /* enum facts_tcp_state */
+    uint8_t shown;                   /* 0: it is in no dump of this look */
+    uint8_t nodelay, keepalive;      /* 0, 1 */
+    uint32_t user_timeout_ms, receive_timeout_ms, send_timeout_ms; /* 0: none */
+};
+
+/* What a process's cgroup allows it, and how often it said no. Limits of the cgroups above count too: quota and
+ * memory are the tightest of them, the counters the sums. FACTS_UNKNOWN: not told, or no such limit. */
+struct facts_cgroup {
+    uint32_t pid;
+    uint8_t version; /* 1, 2 */
+    uint32_t path;   /* text */
+    uint64_t periods, throttled, throttled_us;
+    uint64_t quota_us, period_us;
+    uint64_t memory, memory_max; /* bytes */
+    uint64_t oom_kills;
+};
+
+struct facts_nic { /* an interface of the machine */
+    uint32_t name; /* text */
+    uint64_t rx_packets, rx_errors, rx_dropped, rx_fifo, tx_packets, tx_errors, tx_dropped;
 };
 
 /* ---- the machine ------------------------------------------------------------------------------ */
@@ -285,6 +323,9 @@ struct facts_look {
     FACTS_LIST(struct facts_ring) rings;
     FACTS_LIST(struct facts_pipe) pipes;
     FACTS_LIST(struct facts_futex) futexes;
+    FACTS_LIST(struct facts_peek) peeks;
+    FACTS_LIST(struct facts_cgroup) cgroups;
+    FACTS_LIST(struct facts_nic) nics;
     FACTS_LIST(struct facts_gap) gaps;
     FACTS_LIST(struct facts_target) targets;
     FACTS_LIST(struct facts_weir) weirs;
@@ -321,6 +362,9 @@ const struct facts_unix *facts_unix(const struct facts_look *l, uint64_t inode);
 const struct facts_process *facts_process(const struct facts_look *l, uint32_t pid);
 const struct facts_fd *facts_fd(const struct facts_look *l, uint32_t pid, int fd);
 const struct facts_pipe *facts_pipe(const struct facts_look *l, uint64_t inode);
+const struct facts_peek *facts_peek(const struct facts_look *l, uint32_t pid, int fd);
+const struct facts_futex *facts_futex(const struct facts_look *l, uint32_t pid, uint32_t tid);
+const struct facts_cgroup *facts_cgroup(const struct facts_look *l, uint32_t pid);
 /* The same thread in any list of threads: start tells it from a later one with the same number. */
 const struct facts_thread *facts_thread(const struct facts_thread *v, uint32_t n, uint32_t tid,
                                         uint64_t start);
@@ -372,6 +416,8 @@ WR_MUST int facts_text_add(struct facts_look *l, struct wr_span s, uint32_t *out
 void facts_gap(struct facts_look *l, const char *what, uint32_t pid, int error);
 /* Sorts and makes the indexes. -ENOMEM: the look is not sealed. */
 WR_MUST int facts_seal(struct facts_look *l);
+/* Sorts again the lists that are filled after sealing because filling them takes finding: pipes, futexes, peeks. */
+void facts_seal_peeks(struct facts_look *l);
 void facts_glance_seal(struct facts_glance *g);
 
 const char *facts_counter_name(enum facts_counter c);  /* as the kernel calls it */

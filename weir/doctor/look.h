@@ -71,6 +71,27 @@ WR_MUST int look_holders(struct look_search *s);
 /* The threads of one process again. */
 WR_MUST int look_glance(struct facts_glance *g, const struct wr_heap *heap, uint32_t pid);
 
+/* Of the processes whose parent is among these (sorted), how many are zombies: process.zombies. -ENOMEM. */
+WR_MUST int look_zombies(struct facts_look *l, const uint32_t *parents, uint32_t n);
+/* What the cgroups of these processes allow: look_cgroup.c. */
+WR_MUST int look_cgroups(struct facts_look *l, const uint32_t *pids, uint32_t n);
+
+/* ---- what takes a closer look: look_peek.c, look_futex.c ------------------------------------------ */
+/* Both want a sealed look and add rows to its pipes, peeks and futexes (facts_seal_peeks afterwards), of these processes
+ * (sorted) only.
+ *
+ * look_peek asks open files through a copy of the descriptor (pidfd_getfd) that lives for microseconds. While it
+ * lives the file is not closed if its owner closes it just then; a reader or writer more is not counted, as an
+ * open() of the pipe would be, and nothing is read. SO_ERROR is never asked: asking clears it.
+ * whole: the look has every TCP socket, so that one which is in no dump is worth a question.
+ *
+ * look_futexes reads 24 bytes of the memory of threads that sleep in futex(). */
+WR_MUST int look_peek(struct facts_look *l, const uint32_t *pids, uint32_t n, bool whole);
+WR_MUST int look_futexes(struct facts_look *l, const uint32_t *pids, uint32_t n);
+/* The words at addr of a thread that waits with this operation and value: false unless they are a glibc mutex. */
+bool futex_is_mutex(const uint32_t words[6], uint32_t operation, uint64_t waits_on,
+                    struct facts_futex *io);
+
 /* ---- the machine: look_net.c ---------------------------------------------------------------------- */
 /* Counters and sysctls as the calling process's network namespace has them. */
 void look_net(struct facts_look *l);
@@ -99,11 +120,20 @@ void proc_link(struct wr_span link, enum facts_fd_kind *out_kind, uint64_t *out_
 bool proc_watch_line(struct wr_span line, struct facts_watch *io);
 void proc_ring_line(struct wr_span line, struct facts_ring *io);
 
+/* What fdinfo tells of the flags (octal) of an open file. */
+void proc_flags_line(struct wr_span line, uint32_t *io);
+/* "name value" as in cpu.stat, memory.events: true if it is that name. */
+bool proc_named(struct wr_span line, struct wr_span name, uint64_t *out);
+/* A line of /proc/PID/cgroup, if it is of this controller; "" is version 2. */
+bool proc_cgroup_line(struct wr_span line, struct wr_span controller, struct wr_span *out_path);
+
 /* One line of netstat or snmp at a time: names, then values. names: kept by the caller between lines. */
 void net_pair(struct facts_look *l, struct wr_span names, struct wr_span values);
 void net_sockstat_line(struct facts_look *l, struct wr_span line);
 void net_pressure_line(struct facts_look *l, const char *which, struct wr_span line);
 void net_softnet_line(struct facts_look *l, struct wr_span line);
+/* A line of net/dev; -EPROTO: it is none of an interface. */
+WR_MUST int net_nic_line(struct facts_look *l, struct wr_span line);
 void net_sysctl(struct facts_look *l, enum facts_sysctl s, struct wr_span text);
 
 /* The next word between blanks; false when there is none. */

@@ -267,7 +267,8 @@ int look_process(struct facts_look *l, uint32_t pid, unsigned what)
                               .fds = FACTS_UNKNOWN,
                               .nofile_soft = FACTS_UNKNOWN,
                               .nofile_hard = FACTS_UNKNOWN,
-                              .uid = FACTS_NONE};
+                              .uid = FACTS_NONE,
+                              .zombies = FACTS_NONE};
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
     int err = first_line(path, buf, sizeof buf, &line);
     if (!err)
@@ -305,4 +306,38 @@ int look_processes(struct facts_look *l, unsigned what)
         return 0;
     }
     return err;
+}
+
+/* ---- children that nobody waited for ---------------------------------------------------------------- */
+struct orphanage {
+    struct facts_look *look;
+    const uint32_t *parents;
+    uint32_t n;
+};
+
+static int on_maybe_zombie(void *arg, int dir, uint32_t pid)
+{
+    const struct orphanage *o = arg;
+    char path[PATH], buf[1024];
+    struct wr_span line;
+    struct proc_stat s;
+    (void)dir;
+    (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
+    if (first_line(path, buf, sizeof buf, &line) || proc_stat(line, &s) || s.state != 'Z' ||
+        !look_has32(o->parents, o->n, s.parent))
+        return 0;
+    for (uint32_t i = 0; i < o->look->processes.n; i++)
+        if (o->look->processes.v[i].pid == s.parent)
+            o->look->processes.v[i].zombies++;
+    return 0;
+}
+
+int look_zombies(struct facts_look *l, const uint32_t *parents, uint32_t n)
+{
+    struct orphanage o = {l, parents, n};
+    for (uint32_t i = 0; i < l->processes.n; i++)
+        l->processes.v[i].zombies =
+            look_has32(parents, n, l->processes.v[i].pid) ? 0 : FACTS_NONE;
+    int err = look_numbers("/proc", on_maybe_zombie, &o);
+    return is_fatal(err) ? err : 0;
 }

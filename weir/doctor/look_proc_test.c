@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_stat(void)
@@ -179,6 +180,67 @@ static void test_self(void)
     (void)close(ep);
 }
 
+static void test_small_lines(void)
+{
+    uint32_t flags = FACTS_NONE;
+    proc_flags_line(WR_LIT("pos:\t0"), &flags);
+    ok(flags == FACTS_NONE, "a line without flags");
+    proc_flags_line(WR_LIT("flags:\t09"), &flags);
+    ok(flags == FACTS_NONE, "that are no octal number");
+    proc_flags_line(WR_LIT("flags:\t02004002"), &flags);
+    ok(flags == 02004002, "flags");
+    uint64_t v = 7;
+    ok(!proc_named(WR_LIT("oom 3"), WR_LIT("oom_kill"), &v) && v == 7, "another name");
+    ok(proc_named(WR_LIT("oom_kill 3"), WR_LIT("oom_kill"), &v) && v == 3, "the name");
+    struct wr_span path;
+    struct wr_span v1 = WR_LIT("4:cpu,cpuacct:/a:b/c"), v2 = WR_LIT("0::/system.slice");
+    ok(proc_cgroup_line(v1, WR_LIT("cpuacct"), &path) && wr_span_eq(path, WR_LIT("/a:b/c")),
+       "a controller of version 1; a path with a colon");
+    ok(!proc_cgroup_line(v1, WR_LIT("cpuac"), &path), "not of the list");
+    ok(!proc_cgroup_line(v1, WR_LIT(""), &path), "not version 2");
+    ok(proc_cgroup_line(v2, WR_LIT(""), &path) && wr_span_eq(path, WR_LIT("/system.slice")),
+       "version 2");
+    ok(!proc_cgroup_line(v2, WR_LIT("cpu"), &path), "has no list");
+    ok(!proc_cgroup_line(WR_LIT("1:name=systemd"), WR_LIT("cpu"), &path), "cut off");
+}
+
+static void test_nic(void)
+{
+    struct facts_look l;
+    facts_look_init(&l, wr_heap_libc());
+    struct wr_span title = WR_LIT(" face |bytes    packets errs drop fifo frame");
+    is_int(net_nic_line(&l, title), -EPROTO, "a title");
+    struct wr_span line = WR_LIT("  eth0:1: 145 53 2 13451 4 0 0 9 146 54 5 6 0 0 0 0");
+    is_int(net_nic_line(&l, line), 0, "an interface");
+    const struct facts_nic *n = &l.nics.v[0];
+    is_str(facts_text(&l, n->name), "eth0:1", "its name");
+    ok(n->rx_packets == 53 && n->rx_errors == 2 && n->rx_dropped == 13451 && n->rx_fifo == 4 &&
+           n->tx_packets == 54 && n->tx_errors == 5 && n->tx_dropped == 6,
+       "its numbers");
+    bool good = true;
+    for (size_t cut = 0; cut < 35; cut++)
+        good = good && net_nic_line(&l, wr_span(line.p, cut)) == -EPROTO;
+    ok(good && l.nics.n == 1, "cut off: none");
+    facts_look_deinit(&l);
+}
+
+static void test_zombies(void)
+{
+    struct facts_look l;
+    uint32_t pid = (uint32_t)getpid();
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    siginfo_t i;
+    ok(waitid(P_PID, (id_t)child, &i, WEXITED | WNOWAIT) == 0, "a child has ended");
+    facts_look_init(&l, wr_heap_libc());
+    is_int(look_process(&l, pid, 0), 0, "a process");
+    ok(l.processes.v[0].zombies == FACTS_NONE, "its zombies are not counted");
+    ok(look_zombies(&l, &pid, 1) == 0 && l.processes.v[0].zombies == 1, "now they are");
+    facts_look_deinit(&l);
+    (void)waitpid(child, NULL, 0);
+}
+
 int main(void)
 {
     test_stat();
@@ -188,5 +250,8 @@ int main(void)
     test_sets();
     test_net();
     test_self();
+    test_small_lines();
+    test_nic();
+    test_zombies();
     return tap_done();
 }

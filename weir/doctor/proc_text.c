@@ -243,3 +243,38 @@ void proc_ring_line(struct wr_span line, struct facts_ring *io)
     io->accepts += op == ACCEPT_OP;
     io->reads += op == READ_OP || op == RECV_OP || op == RECVMSG_OP;
 }
+
+void proc_flags_line(struct wr_span line, uint32_t *io)
+{
+    struct wr_span rest, w;
+    uint32_t v = 0;
+    if (!after(line, WR_LIT("flags:"), &rest) || !proc_word(&rest, &w) || w.n > 10)
+        return;
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.p[i] < '0' || w.p[i] > '7')
+            return;
+        v = v << 3 | (uint32_t)(w.p[i] - '0');
+    }
+    *io = v;
+}
+
+bool proc_named(struct wr_span line, struct wr_span name, uint64_t *out)
+{
+    struct wr_span w;
+    return proc_word(&line, &w) && wr_span_eq(w, name) && number(&line, out);
+}
+
+/* "4:cpu,cpuacct:/path": behind the first colon stands a list of controllers, behind the second the path. */
+bool proc_cgroup_line(struct wr_span line, struct wr_span controller, struct wr_span *out_path)
+{
+    struct wr_span part, list, name;
+    if (!wr_span_split(&line, ':', &part) || !wr_span_split(&line, ':', &list) || line.n == 0)
+        return false;
+    *out_path = line;
+    if (controller.n == 0)
+        return list.n == 0;
+    while (list.n && wr_span_split(&list, ',', &name))
+        if (wr_span_eq(name, controller))
+            return true;
+    return false;
+}

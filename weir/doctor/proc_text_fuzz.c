@@ -27,6 +27,15 @@ static void one(struct facts_look *l, struct wr_span line, struct wr_span before
     WR_ASSERT((inode != 0) == (kind == FACTS_FD_SOCKET || kind == FACTS_FD_PIPE));
     WR_ASSERT(!proc_watch_line(line, &w) || w.fd >= 0);
     proc_ring_line(line, &r);
+    uint32_t flags = 0;
+    uint64_t v;
+    struct wr_span path;
+    proc_flags_line(line, &flags);
+    (void)proc_named(line, WR_LIT("nr_throttled"), &v);
+    if (proc_cgroup_line(line, WR_LIT("cpu"), &path) ||
+        proc_cgroup_line(line, WR_LIT(""), &path))
+        WR_ASSERT(path.n > 0 && path.p + path.n == line.p + line.n);
+    (void)!net_nic_line(l, line);
     net_pair(l, before, line);
     net_sockstat_line(l, line);
     net_pressure_line(l, "cpu", line);
