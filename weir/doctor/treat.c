@@ -15,8 +15,9 @@
 static int no_process(const struct treat *t)
 {
     if (t->o->pid)
-        return treat_refuse(t, TREAT_NO_TARGET, "there is no process %u; `weir doctor` lists "
-                                                "those that listen",
+        return treat_refuse(t, TREAT_NO_TARGET,
+                            "there is no process %u; `weir doctor` lists "
+                            "those that listen",
                             t->o->pid);
     return treat_refuse(t, TREAT_NO_TARGET,
                         "no process listens on port %u here; in another network namespace name "
@@ -50,7 +51,8 @@ static int hold_all(struct treat *t)
         return 0;
     if (hidden)
         return treat_refuse(t, TREAT_NO_PRIVILEGE,
-                            "who listens on port %u cannot be seen; run it as root", t->o->port);
+                            "who listens on port %u cannot be seen; run it as root",
+                            t->o->port);
     return no_process(t);
 }
 
@@ -58,7 +60,7 @@ static void drop(struct treat *t)
 {
     for (uint32_t i = 0; i < t->n_pids; i++)
         (void)wr_os_close(t->pidfds[i]);
-    wr_heap_free(t->heap, t->hands.v, t->hands.room * sizeof *t->hands.v);
+    FACTS_DROP(&t->hands, t->heap);
     if (t->found)
         wr_heap_free(t->heap, t->found, sizeof *t->found);
     facts_deinit(&t->facts);
@@ -75,18 +77,19 @@ static int look(struct treat *t)
     if (r == -ESRCH || r == EXAMINE_ENDED)
         return treat_refuse(t, TREAT_NO_TARGET, "the process has ended");
     if (r < 0)
-        return treat_refuse(t, TREAT_NO_PRIVILEGE, "it cannot be examined: %s",
-                            wr_err_name(r));
-    judge_all(&t->facts, &target, t->found);
-    return 0;
+        return treat_refuse(t, TREAT_NO_PRIVILEGE, "it cannot be examined: %s", wr_err_name(r));
+    r = judge_all(&t->facts, &target, t->found);
+    return r ? treat_refuse(t, TREAT_NO_HELP, "the findings cannot be judged: %s",
+                            wr_err_name(r))
+             : 0;
 }
 
 static const struct finding *finding_of_rule(const struct treat *t, uint32_t pid)
 {
     for (unsigned i = 0; i < t->found->n; i++) {
         const struct finding *f = &t->found->row[i];
-        if (f->rule == t->o->rule && (pid == 0 || f->subject.pid <= 0 ||
-                                      (uint32_t)f->subject.pid == pid))
+        if (f->rule == t->o->rule &&
+            (pid == 0 || f->subject.pid <= 0 || (uint32_t)f->subject.pid == pid))
             return f;
     }
     return NULL;
@@ -164,8 +167,7 @@ static int gather(struct treat *t)
     if (is_denied(err))
         return denied(t, "its descriptors", err);
     if (err == -EBUSY)
-        return treat_refuse(t, TREAT_REFUSED,
-                            "a debugger holds it (TracerPid %u): detach that",
+        return treat_refuse(t, TREAT_REFUSED, "a debugger holds it (TracerPid %u): detach that",
                             facts_process(&t->facts.b, t->pid)->tracer);
     if (err)
         return treat_refuse(t, TREAT_REFUSED, "what it would touch cannot be listed: %s",
@@ -227,9 +229,11 @@ static int consent(const struct treat *t)
     if (t->o->yes)
         return 0;
     if (!wr_os_is_terminal(0))
-        return treat_refuse(t, TREAT_REFUSED, "nobody is there to ask: stdin is no terminal; "
-                                              "--yes says yes");
-    return treat_ask(t) ? 0 : treat_refuse(t, TREAT_REFUSED, "not confirmed; nothing was changed");
+        return treat_refuse(t, TREAT_REFUSED,
+                            "nobody is there to ask: stdin is no terminal; "
+                            "--yes says yes");
+    return treat_ask(t) ? 0
+                        : treat_refuse(t, TREAT_REFUSED, "not confirmed; nothing was changed");
 }
 
 static int run(struct treat *t)
@@ -260,9 +264,8 @@ static int run(struct treat *t)
 
 int treat(const struct treat_options *o)
 {
-    struct treat t = {.o = o,
-                      .treatment = treatment_find(o->rule, o->way),
-                      .heap = wr_os_heap()};
+    struct treat t = {
+        .o = o, .treatment = treatment_find(o->rule, o->way), .heap = wr_os_heap()};
     t.to = o->has_to ? o->to : t.treatment->to;
     facts_init(&t.facts, t.heap);
     t.found = wr_heap_zalloc(t.heap, sizeof *t.found);

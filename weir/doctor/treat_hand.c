@@ -8,6 +8,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 
 bool hand_listed(const struct treat *t, int32_t fd)
@@ -143,7 +144,7 @@ int hand_in_child(int (*fn)(void *arg), void *arg)
     pid_t pid = wr_os_spawn(child, &c, &pidfd);
     if (pid < 0)
         return pid;
-    int r = wr_os_poll(pidfd, 1 /* POLLIN: it has ended */, -1);
+    int r = wr_os_poll(pidfd, POLLIN, -1);
     if (r >= 0)
         r = wr_os_reap(pid, &status);
     (void)wr_os_close(pidfd);

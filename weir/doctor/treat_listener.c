@@ -7,6 +7,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 
@@ -14,6 +15,7 @@ static bool is_listener(const struct treat *t, const struct finding *f,
                         const struct facts_socket *s)
 {
     char addr[64];
+    (void)t;
     if (s->state != FACTS_LISTEN)
         return false;
     judge_addr(s, false, addr);

@@ -56,10 +56,13 @@ static int help(void)
             "usage: weir treat RULE --pid PID | :PORT [--way WAY] [--to VALUE] [--fd N,N...]\n"
             "                  [--yes] [--dry-run] [--undo] [--json] [-t TIME]\n\n"
             "Applies the remedy that `weir doctor` prints as \"Now\" to the running process.\n"
-            "It is refused when the finding no longer holds, and asks unless --yes is given.\n\n"));
-    for (unsigned i = 0; i < WR_ARRAY_LEN(treatments); i++)
-        stats_printf(&t, "  %-24s --way %-10s %s\n", rule_get(treatments[i].rule)->id,
-                     treatments[i].way, treatments[i].does);
+            "It is refused when the finding no longer holds, and asks unless --yes is "
+            "given.\n\n"));
+    for (unsigned i = 0; i < WR_ARRAY_LEN(treatments); i++) {
+        stats_printf(&t, "  %s --way %s\n            ", rule_get(treatments[i].rule)->id,
+                     treatments[i].way);
+        treat_put_text(&t, wr_span_str(treatments[i].does));
+    }
     stats_put(&t, WR_LIT("\nExit status: 0 done, 1 it did not help, 2 refused, 3 no such "
                          "process, 4 not permitted,\n64 wrong command line.\n"));
     say(1, &t);

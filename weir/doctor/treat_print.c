@@ -20,8 +20,10 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-#define ROWS 8 /* hands that are shown one by one */
-#define FDS  256
+#define ROWS   8   /* hands that are shown one by one */
+#define FDS    256 /* in an undo */
+#define COLUMN 12
+#define WIDTH  80
 
 static void say(int fd, struct stats_text *t)
 {
@@ -44,6 +46,22 @@ static void put_value(struct stats_text *out, enum evidence_unit unit, uint64_t 
         stats_printf(out, "%08" PRIx64, v);
     else
         catalogue_value(out, unit, v);
+}
+
+/* Words from column 12 on; lines stay below 80 where words allow it. */
+void treat_put_text(struct stats_text *out, struct wr_span text)
+{
+    struct wr_span word;
+    unsigned at = COLUMN;
+    while (wr_span_split(&text, ' ', &word)) {
+        if (at > COLUMN && at + 1 + word.n >= WIDTH) {
+            stats_printf(out, "\n%*s", COLUMN, "");
+            at = COLUMN;
+        }
+        stats_printf(out, "%s%.*s", at > COLUMN ? " " : "", WR_SPANF(word));
+        at += (unsigned)word.n + (at > COLUMN);
+    }
+    stats_put(out, WR_LIT("\n"));
 }
 
 /* {pid} {to} {was} {fds} of an undo; what was before is that of the first hand. */
@@ -88,7 +106,6 @@ static void put_row(struct stats_text *out, const struct treat *t, const struct 
                     bool both)
 {
     const struct treat_kind *k = t->treatment->kind;
-    stats_put(out, WR_LIT("            "));
     plain_put(out, wr_span_str(h->name));
     if (h->fd >= 0)
         stats_printf(out, " (fd %d)", (int)h->fd);
@@ -105,10 +122,13 @@ static void put_row(struct stats_text *out, const struct treat *t, const struct 
     stats_put(out, WR_LIT("\n"));
 }
 
-static void put_rows(struct stats_text *out, const struct treat *t, bool both)
+static void put_rows(struct stats_text *out, const struct treat *t, const char *label,
+                     bool both)
 {
-    for (uint32_t i = 0; i < t->hands.n && i < ROWS; i++)
+    for (uint32_t i = 0; i < t->hands.n && i < ROWS; i++) {
+        stats_printf(out, "%-*s", COLUMN, i ? "" : label);
         put_row(out, t, &t->hands.v[i], both);
+    }
     if (t->hands.n > ROWS)
         stats_printf(out, "            and %u more\n", t->hands.n - ROWS);
 }
@@ -121,15 +141,19 @@ void treat_print_plan(const struct treat *t)
     plain_put(&out, wr_span_str(comm_of(t, comm)));
     stats_put(&out, WR_LIT("\n"));
     if (!t->o->undo) {
+        struct stats_text sentence = {.heap = t->heap};
+        catalogue_fill(&sentence, catalogue_text(t->o->rule, LANG_EN)->sentence, &t->finding);
         stats_put(&out, WR_LIT("  Finding   "));
-        catalogue_fill(&out, catalogue_text(t->o->rule, LANG_EN)->sentence, &t->finding);
-        stats_printf(&out, "\n  Does      %s\n  Costs     %s\n", t->treatment->does,
-                     t->treatment->costs);
+        treat_put_text(&out, wr_span(sentence.p, sentence.n));
+        stats_put(&out, WR_LIT("  Does      "));
+        treat_put_text(&out, wr_span_str(t->treatment->does));
+        stats_put(&out, WR_LIT("  Costs     "));
+        treat_put_text(&out, wr_span_str(t->treatment->costs));
+        stats_text_free(&sentence);
     } else {
         stats_printf(&out, "  Takes back what the treatment \"%s\" did\n", t->treatment->way);
     }
-    stats_put(&out, WR_LIT("  Before\n"));
-    put_rows(&out, t, false);
+    put_rows(&out, t, "  Before    ", false);
     if (t->o->dry_run)
         stats_put(&out, WR_LIT("  Nothing was changed (--dry-run)\n"));
     say(1, &out);
@@ -138,8 +162,7 @@ void treat_print_plan(const struct treat *t)
 void treat_print_result(const struct treat *t, bool helped, const struct findings *now)
 {
     struct stats_text out = {.heap = t->heap};
-    stats_put(&out, WR_LIT("  After\n"));
-    put_rows(&out, t, true);
+    put_rows(&out, t, "  After     ", true);
     if (!t->o->undo)
         stats_printf(&out, "  %s\n",
                      helped ? "Done      the doctor no longer finds it"
@@ -188,7 +211,8 @@ static const char *word_of(const struct treat *t, enum treat_exit r)
     return "usage";
 }
 
-static void member(struct stats_text *out, const char *comma, const char *key, const char *value)
+static void member(struct stats_text *out, const char *comma, const char *key,
+                   const char *value)
 {
     stats_printf(out, "%s\"%s\":", comma, key);
     stats_json(out, wr_span_str(value));
@@ -280,9 +304,11 @@ static void to_system(struct wr_span line)
     int fd = wr_os_socket(AF_UNIX, SOCK_DGRAM, 0);
     if (fd < 0)
         return;
-    int n = snprintf(datagram, sizeof datagram, "<%d>weir: %.*s", DAEMON_NOTICE, WR_SPANF(line));
+    int n =
+        snprintf(datagram, sizeof datagram, "<%d>weir: %.*s", DAEMON_NOTICE, WR_SPANF(line));
     if (n > 0 && wr_os_connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0)
-        (void)(wr_os_send(fd, datagram, (size_t)n < sizeof datagram ? (size_t)n : sizeof datagram - 1,
+        (void)(wr_os_send(fd, datagram,
+                          (size_t)n < sizeof datagram ? (size_t)n : sizeof datagram - 1,
                           0) < 0);
     (void)wr_os_close(fd);
 }

@@ -60,7 +60,8 @@ struct treat {
     const struct treatment *treatment;
     const struct wr_heap *heap;
     uint64_t to;
-    uint32_t pids[TREAT_PIDS]; /* held; the first is the one under treatment once that is known */
+    uint32_t
+        pids[TREAT_PIDS]; /* held; the first is the one under treatment once that is known */
     int pidfds[TREAT_PIDS];
     uint32_t n_pids;
     uint32_t pid;
@@ -96,17 +97,21 @@ WR_MUST int hand_option(struct treat *t, const struct hand *h, int level, int op
                         uint64_t *out);
 
 /* ---- telling: treat_print.c ------------------------------------------------------------------------- */
+struct stats_text;
+void treat_put_text(struct stats_text *out, struct wr_span text); /* wrapped, from column 12 */
 void treat_print_plan(const struct treat *t);
 void treat_print_result(const struct treat *t, bool helped, const struct findings *now);
 void treat_print_json(const struct treat *t, enum treat_exit r, const char *why,
                       const struct findings *now);
 void treat_log(const struct treat *t, bool helped);
 /* What is wrong and what would be right, on stderr, or in the JSON object. */
-WR_PRINTF(3, 4) int treat_refuse(const struct treat *t, enum treat_exit r, const char *fmt, ...);
+WR_PRINTF(3, 4)
+int treat_refuse(const struct treat *t, enum treat_exit r, const char *fmt, ...);
 /* Asks at the terminal; false when the answer is not yes. */
 bool treat_ask(const struct treat *t);
 
-#define X(RULE, way, KIND, to, does, costs, undo) extern const struct treat_kind treat_kind_##KIND;
+#define X(RULE, way, KIND, to, does, costs, undo) \
+    extern const struct treat_kind treat_kind_##KIND;
 #include "weir/doctor/treatments.def"
 #undef X
 

@@ -53,8 +53,8 @@ static int limit_read(struct treat *t, const struct hand *h, uint64_t out[2])
         return err;
     out[0] = now.rlim_cur;
     (void)snprintf(path, sizeof path, "/proc/%u/fd", h->pid);
-    out[1] = wr_os_stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size
-                                                           : FACTS_UNKNOWN;
+    out[1] =
+        wr_os_stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : FACTS_UNKNOWN;
     return 0;
 }
 

@@ -176,9 +176,9 @@ static int destroy(const struct facts_socket *s)
         .head = {.nlmsg_len = sizeof q,
                  .nlmsg_type = SOCK_DESTROY,
                  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
-        .ask = { .sdiag_family = s->family,
+        .ask = {.sdiag_family = s->family,
                  .sdiag_protocol = s->proto,
-                 .idiag_states = 1U << FACTS_CLOSE_WAIT },
+                 .idiag_states = 1U << FACTS_CLOSE_WAIT  },
     };
     struct inet_diag_sockid *id = &q.ask.id;
     id->idiag_sport = htons(s->local_port);
