@@ -8,8 +8,9 @@
 #include <sys/socket.h>
 
 static void (*const rules[])(const struct judge *) = {
-    rule_et_listener, rule_accept_overflow, rule_stopped,
-    rule_fd_limit,    rule_close_wait,      rule_unaccepted,
+    rule_et_listener,   rule_accept_overflow, rule_loop_blocked,
+    rule_blocked_write, rule_unwatched,       rule_stopped,
+    rule_fd_limit,      rule_close_wait,      rule_unaccepted,
 };
 
 int judge_all(const struct facts *f, const struct judge_target *t, struct findings *out)
@@ -128,11 +129,11 @@ enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket
         t->bytes_received == FACTS_UNKNOWN || t->bytes_sent == FACTS_UNKNOWN)
         return JUDGE_QUIET;
     uint32_t sent = t->last_data_sent_ms, received = t->last_data_recv_ms;
-    if (role == JUDGE_IN && t->bytes_received > 0 && received < sent) {
+    if (role == JUDGE_IN && t->bytes_received > 0 && (t->bytes_sent == 0 || received < sent)) {
         *out_age_ms = received;
         return JUDGE_WE_OWE;
     }
-    if (role == JUDGE_OUT && t->bytes_sent > 0 && sent < received) {
+    if (role == JUDGE_OUT && t->bytes_sent > 0 && (t->bytes_received == 0 || sent < received)) {
         *out_age_ms = sent;
         return JUDGE_THEY_OWE;
     }

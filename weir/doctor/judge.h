@@ -84,10 +84,13 @@ struct judge_queue { /* what waits at a listener, the same sockets at both looks
 struct judge_queue judge_queue(const struct judge *j, const struct facts_socket *listener);
 
 void rule_accept_overflow(const struct judge *j);
+void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocked */
 void rule_close_wait(const struct judge *j);
 void rule_et_listener(const struct judge *j);
 void rule_fd_limit(const struct judge *j);
+void rule_loop_blocked(const struct judge *j);
 void rule_stopped(const struct judge *j);
 void rule_unaccepted(const struct judge *j);
+void rule_unwatched(const struct judge *j);
 
 #endif

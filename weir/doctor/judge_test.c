@@ -118,15 +118,6 @@ static void test_process(void)
     is_int(leader(), RULE_STOPPED, "stopped at both looks");
     one_process(p, well);
     is_int(leader(), RULE_COUNT, "stopped at one look only");
-    p = (struct facts_process){.state = 'S', .fds = 12, .nofile_soft = 12};
-    one_process(p, p);
-    is_int(leader(), RULE_FD_LIMIT, "all descriptors in use");
-    p.fds = FACTS_UNKNOWN;
-    one_process(p, p);
-    is_int(leader(), RULE_COUNT, "an unknown count proves nothing");
-    p = (struct facts_process){.state = 'S', .fds = 12, .nofile_soft = FACTS_UNKNOWN};
-    one_process(p, p);
-    is_int(leader(), RULE_COUNT, "nor does an unknown limit");
 }
 
 static void overflow(uint32_t drops, uint64_t overflows)

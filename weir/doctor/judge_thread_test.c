@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "weir/doctor/judge_thread.h"
+
+#include "weir/doctor/judge_kit_test.h"
+
+enum {
+    EPOLL = 4,
+    LISTENER = 3,
+    UPSTREAM = 7
+};
+
+/* A server of one thread: listener 3 (inode 100, port 80) and epoll set 4. */
+static void server(int call, uint64_t arg, uint64_t woken)
+{
+    world();
+    process(7, "patient", "/usr/bin/patient");
+    listener(7, LISTENER, 100, 80, 0, 128);
+    fd(7, EPOLL, FACTS_FD_EPOLL, 0);
+    watch(7, EPOLL, LISTENER, 100, 0x19);
+    thread(7, 7, "patient", call, arg, woken);
+    connection((struct a_conn){.pid = 7,
+                               .inode = 300,
+                               .fd = UPSTREAM,
+                               .local_port = 41000,
+                               .remote_port = 9105,
+                               .out_bytes = 77,
+                               .sent_ms = 9000,
+                               .received_ms = 9500});
+}
+
+static void client(uint32_t inode, uint32_t unread)
+{
+    connection((struct a_conn){.pid = 7,
+                               .inode = inode,
+                               .fd = (int)inode,
+                               .local_port = 80,
+                               .remote_port = 5000,
+                               .rqueue = unread,
+                               .in_bytes = 77,
+                               .received_ms = 8000,
+                               .sent_ms = 9000});
+}
+
+static void test_loop_of_one(void)
+{
+    server(SYS_recvfrom, UPSTREAM, 0);
+    client(400, 77);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF, "the only thread sleeps in recvfrom");
+    is_int(findings.leading, 1, "and nothing else leads");
+    is_str(text_of(RULE_LOOP_BLOCKED, EVIDENCE_SYSCALL), "recvfrom", "its call is named");
+    is_str(text_of(RULE_LOOP_BLOCKED, EVIDENCE_BLOCKED_ON), "tcp 10.0.0.7:9105",
+           "and whom it waits for");
+    is_int(value_of(RULE_LOOP_BLOCKED, EVIDENCE_ASLEEP_MS), 2000, "and for how long at least");
+    is_int(value_of(RULE_LOOP_BLOCKED, EVIDENCE_UNREAD), 1, "one request is not read");
+
+    server(SYS_recvfrom, UPSTREAM, 1);
+    client(400, 77);
+    silent("one that woke in between works");
+    server(TEST_EPOLL, EPOLL, 0);
+    client(400, 77);
+    silent("one that waits for events waits by duty");
+    server(SYS_recvfrom, UPSTREAM, 0);
+    client(400, 0);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF, "the queue is empty, but an answer is owed");
+    is_int(value_of(RULE_LOOP_BLOCKED, EVIDENCE_OWED), 1, "one");
+}
+
+static void test_loop_quiet(void)
+{
+    server(SYS_recvfrom, UPSTREAM, 0);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "nobody has come yet");
+    is_int(finding_of_rule(RULE_LOOP_BLOCKED)->severity, SEVERITY_WARN, "that is a warning");
+
+    server(SYS_wait4, 0, 0);
+    silent("a parent that waits for its child, with nobody who suffers");
+    server(SYS_rt_sigsuspend, 0, 0);
+    client(400, 77);
+    silent("a master waits for signals");
+
+    server(SYS_recvfrom, UPSTREAM, 0);
+    process(8, "patient", "/usr/bin/patient");
+    fd(8, LISTENER, FACTS_FD_SOCKET, 100);
+    watch(8, EPOLL, LISTENER, 100, 0x19);
+    thread(8, 8, "patient", TEST_EPOLL, EPOLL, 5);
+    silent("a child with its parent's set, while the parent serves");
+}
+
+static void test_loop_unknown(void)
+{
+    server(FACTS_SYSCALL_UNKNOWN, 0, 0);
+    client(400, 77);
+    silent("a call that could not be read");
+    world();
+    process(7, "patient", "/usr/bin/patient");
+    listener(7, LISTENER, 100, 80, 0, 128);
+    watch(7, EPOLL, LISTENER, 100, 0x19);
+    struct facts_thread t = a_thread(7, 7, "patient", SYS_recvfrom, UPSTREAM);
+    t.voluntary = FACTS_UNKNOWN;
+    PUT_ROW(0, threads, &t);
+    PUT_ROW(1, threads, &t);
+    client(400, 77);
+    silent("wake-ups that could not be counted");
+}
+
+static void test_loop_without_epoll(void)
+{
+    server(SYS_poll, 0x7000, 0);
+    client(400, 77);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF, "poll() that is not about the set");
+    server(SYS_poll, 0x7000, 0);
+    client(400, 0);
+    silent("a proxy that polls the set itself waits for its upstream");
+
+    world(); /* http.server: one thread, no set, reads from a client that sends nothing */
+    process(7, "python3", "/usr/bin/python3");
+    listener(7, LISTENER, 100, 80, 3, 5);
+    thread(7, 7, "python3", SYS_recvfrom, 400, 0);
+    connection((struct a_conn){
+        .pid = 7, .inode = 400, .fd = 400, .local_port = 80, .remote_port = 5000});
+    unaccepted(900, 80, 3);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF,
+           "a server of one thread reads from a mute client");
+    is_int(value_of(RULE_LOOP_BLOCKED, EVIDENCE_UNACCEPTED), 3, "and three wait");
+}
+
+/* A server with a loop thread and a helper. */
+static void two_threads(int call, const char *name, int helper_call)
+{
+    server(call, UPSTREAM, 0);
+    thread(7, 8, name, helper_call, 0, 0);
+    client(400, 77);
+    watch(7, EPOLL, 400, 400, 0x2019);
+}
+
+static void test_loop_of_many(void)
+{
+    two_threads(SYS_recvfrom, "helper", SYS_futex);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "of several threads: likely");
+    is_int(finding_of_rule(RULE_LOOP_BLOCKED)->subject.tid, 7, "the one that reads");
+    two_threads(SYS_futex, "helper", SYS_futex);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "a main thread at a lock");
+    server(SYS_recvfrom, UPSTREAM, 0);
+    thread(7, 8, "helper", TEST_EPOLL, EPOLL, 5);
+    client(400, 77);
+    silent("somebody waits on the set");
+    server(SYS_recvfrom, UPSTREAM, 0);
+    thread(7, 8, "helper", SYS_futex, 0, 0);
+    silent("nobody suffers: several threads prove nothing");
+}
+
+/* ---- writes ------------------------------------------------------------------------------------------ */
+static void ipc(uint32_t wmem, uint64_t woken)
+{
+    server(SYS_sendto, 9, woken);
+    fd(7, 9, FACTS_FD_SOCKET, 500);
+    process(8, "child", "/usr/bin/patient");
+    fd(8, 9, FACTS_FD_SOCKET, 500);
+    fd(7, 10, FACTS_FD_SOCKET, 501);
+    fd(8, 10, FACTS_FD_SOCKET, 501);
+    thread(8, 8, "child", TEST_EPOLL, 5, 0);
+    BOTH(unixes, .cookie = 500, .inode = 500, .peer = 501, .type = SOCK_STREAM, .wmem = wmem,
+         .sndbuf = 212992);
+    BOTH(unixes, .cookie = 501, .inode = 501, .peer = 500, .type = SOCK_STREAM, .rqueue = 277,
+         .wmem = 0, .sndbuf = 212992);
+    client(400, 77);
+}
+
+static void test_ipc(void)
+{
+    ipc(212736, 0);
+    led_by(RULE_IPC_FULL, CERTAINTY_PROOF, "a full socket pair");
+    is_int(findings.leading, 1, "it explains the blocked loop");
+    is_str(text_of(RULE_IPC_FULL, EVIDENCE_READER), "pid 8 child (asleep)", "who should read");
+    is_int(value_of(RULE_IPC_FULL, EVIDENCE_SEND_MEMORY), 212736, "its memory");
+    const struct evidence *e =
+        finding_evidence(finding_of_rule(RULE_IPC_FULL), EVIDENCE_SEND_MEMORY);
+    is_int(e ? e->over : THRESHOLD_NONE, THRESHOLD_send_full_percent, "crossed its threshold");
+    ipc(212736, 1);
+    silent("a writer that gets on");
+}
+
+static void log_pipe(char reader_state, int number)
+{
+    server(SYS_write, (uint64_t)number, 0);
+    fd(7, number, FACTS_FD_PIPE, 600);
+    for (int w = 0; w < 2; w++)
+        PUT(w, processes, .pid = 9, .parent = 1, .start = 1, .state = reader_state,
+            .comm = "logd", .fds = 4, .nofile_soft = 1024, .exe = text_at(w, "/usr/bin/logd"));
+    fd(9, 0, FACTS_FD_PIPE, 600);
+    thread(9, 9, "logd", SYS_pause, 0, 0);
+    BOTH(pipes, .inode = 600, .held = 64096, .room = 65536);
+    targets[0] = 7;
+    target.n_pids = 1;
+    client(400, 77);
+}
+
+static void test_log(void)
+{
+    log_pipe('T', 1);
+    led_by(RULE_LOG_WRITE, CERTAINTY_PROOF, "a full log pipe");
+    is_int(findings.leading, 1, "it explains the blocked loop");
+    is_str(text_of(RULE_LOG_WRITE, EVIDENCE_READER), "pid 9 logd (stopped)", "who should read");
+    is_int(value_of(RULE_LOG_WRITE, EVIDENCE_PIPE_HELD), 64096, "what is in it");
+    log_pipe('S', 12);
+    led_by(RULE_LOG_WRITE, CERTAINTY_PROOF,
+           "another program reads: a log, whatever its number");
+
+    server(SYS_write, 12, 0);
+    fd(7, 12, FACTS_FD_PIPE, 600);
+    fd(7, 13, FACTS_FD_PIPE, 600);
+    led_by(RULE_IPC_FULL, CERTAINTY_PROOF, "a pipe to oneself is a channel");
+    server(SYS_write, 2, 0);
+    file(7, 2, FACTS_FD_TTY, "/dev/pts/3");
+    led_by(RULE_LOG_WRITE, CERTAINTY_PROOF, "a terminal that is held");
+    is_str(text_of(RULE_LOG_WRITE, EVIDENCE_BLOCKED_ON), "/dev/pts/3", "it is named");
+    server(SYS_write, 12, 0);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "a descriptor nobody knows proves no channel");
+}
+
+/* ---- words ------------------------------------------------------------------------------------------- */
+static void test_words(void)
+{
+    char out[17];
+    judge_family("pool-1-thread-1", out);
+    is_str(out, "pool-*-thread-*", "a family");
+    judge_family("0123456789abcdef", out);
+    is_str(out, "*abcdef", "digits are one star");
+    ok(judge_is_runtime("GC Thread#1"), "a runtime's own");
+    ok(!judge_is_runtime("http-worker-1"), "the program's own");
+    struct facts_thread t = {.syscall = SYS_accept4};
+    is_int(judge_call(&t)->kind, CALL_ACCEPT, "accept4 waits for connections");
+    t.syscall = 99999;
+    is_int(judge_call(&t)->kind, CALL_OTHER, "a call without a row");
+}
+
+int main(void)
+{
+    test_loop_of_one();
+    test_loop_quiet();
+    test_loop_unknown();
+    test_loop_without_epoll();
+    test_loop_of_many();
+    test_ipc();
+    test_log();
+    test_words();
+    return tap_done();
+}
