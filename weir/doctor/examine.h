@@ -17,7 +17,10 @@
  * 3. Every socket has a row, of whomever; tcp facts have only those of the target and those that nobody
  *    accepted yet. Of other processes only the descriptors are listed that are also the target's listeners, or
  *    the other end of its pipes and unix sockets.
- * 4. Between begin and end nobody else touches the facts; the arrays in struct examine live until examine_drop.
+ * 4. A target in another network namespace is looked at from inside, by a thread that goes there; where that is
+ *    forbidden, from outside, which shows less and is a gap. The caller's threads stay where they are. The others
+ *    of a target that is in several namespaces are seen without their sockets.
+ * 5. Between begin and end nobody else touches the facts; the arrays in struct examine live until examine_drop.
  *
  * The facts are the caller's (facts_init before, facts_deinit after), and so is the examination; examine_drop frees
  * what it holds, at any point. One thread.
@@ -56,6 +59,7 @@ struct examination {
     uint64_t begun_ns;
     /* private */
     FACTS_LIST(uint32_t) targets; /* sorted */
+    uint32_t outside;             /* a process of the namespace that could not be entered */
 };
 
 /* The first look. 0, or as examine(). */

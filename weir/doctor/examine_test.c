@@ -6,8 +6,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -176,6 +180,99 @@ static void test_upstream(void)
     end(proxy), end(behind);
 }
 
+/* A child in a network namespace of its own, which has lo up and listens on port 80. */
+static pid_t stranger(uid_t uid)
+{
+    int ready[2];
+    char c;
+    if (pipe(ready))
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(80)};
+        if (unshare(CLONE_NEWNET))
+            _exit(1);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (ioctl(fd, SIOCSIFFLAGS, &up) || bind(fd, (struct sockaddr *)&sa, sizeof sa) ||
+            listen(fd, 3) || client(80) < 0 || setuid(uid) || prctl(PR_SET_DUMPABLE, 1) ||
+            write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ready[1]);
+    bool up = read(ready[0], &c, 1) == 1;
+    (void)close(ready[0]);
+    if (!up)
+        end(pid);
+    return up ? pid : -1;
+}
+
+static uint64_t own_net(void)
+{
+    struct stat st;
+    return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
+}
+
+static void test_namespace(void)
+{
+    pid_t pid = stranger(getuid());
+    if (pid < 0) {
+        skip("no network namespaces here");
+        return;
+    }
+    uint64_t here = own_net();
+    is_int(run((uint32_t)pid, 0), EXAMINE_DONE, "a server in another network namespace");
+    const struct facts_socket *s = socket_of(FACTS_LISTEN, 80);
+    ok(s && s->wqueue == 3 && f.b.sockets.n == 3,
+       "is seen with all the sockets there are there");
+    ok(f.b.net != here && own_net() == here, "and we are still here");
+    ok(f.b.counter[FACTS_PASSIVE_OPENS] == 1, "counters are those of there");
+    uint64_t net = f.b.net;
+    facts_deinit(&f);
+    struct examine what = {.net = net, .wait_ms = 1};
+    facts_init(&f, wr_heap_libc());
+    is_int(examine(&what, &f), EXAMINE_DONE, "everything that listens there");
+    ok(f.b.net == net && facts_process(&f.b, (uint32_t)pid), "is that server");
+    facts_deinit(&f);
+    end(pid);
+}
+
+/* The same user without the right to enter: seen from outside. */
+static int look_from_outside(pid_t pid)
+{
+    if (setuid(65534))
+        return 1;
+    if (run((uint32_t)pid, 0) != EXAMINE_DONE)
+        return 2;
+    const struct facts_socket *s = socket_of(FACTS_LISTEN, 80);
+    if (!s || s->wqueue != FACTS_NONE || s->rqueue != 1 || f.b.tcps.n != 0)
+        return 3;
+    if (f.b.net == own_net() || f.b.counter[FACTS_PASSIVE_OPENS] != 1)
+        return 4;
+    for (uint32_t i = 0; i < f.b.gaps.n; i++)
+        if (strstr(facts_text(&f.b, f.b.gaps.v[i].what), "network namespace"))
+            return 0;
+    return 5;
+}
+
+static void test_outside(void)
+{
+    int status = -1;
+    pid_t pid = getuid() == 0 ? stranger(65534) : -1;
+    if (pid < 0) {
+        skip("no network namespaces here");
+        return;
+    }
+    pid_t looker = fork();
+    if (looker == 0)
+        _exit(look_from_outside(pid));
+    (void)waitpid(looker, &status, 0);
+    is_int(WEXITSTATUS(status), 0, "a namespace that may not be entered is seen from outside");
+    end(pid);
+}
+
 static void test_no_memory(void)
 {
     uint16_t port;
@@ -204,6 +301,8 @@ int main(void)
     test_not_a_server();
     test_steps();
     test_upstream();
+    test_namespace();
+    test_outside();
     test_no_memory();
     return tap_done();
 }

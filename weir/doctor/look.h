@@ -37,6 +37,14 @@ struct look_ask {
 /* Adds the sockets of both families. */
 WR_MUST int look_inet(struct facts_look *l, const struct look_ask *ask);
 WR_MUST int look_unix(struct facts_look *l);
+/* The TCP sockets of a process's network namespace from /proc/PID/net: what is left where that namespace cannot be
+ * entered. No tcp facts, no memory, no drops, no backlog of listeners. look_text.c */
+WR_MUST int look_inet_text(struct facts_look *l, const struct look_ask *ask, uint32_t pid);
+/* One line of it, family as the file's. -EPROTO: it is none of a socket. */
+WR_MUST int look_inet_line(struct facts_look *l, const struct look_ask *ask, int family,
+                           struct wr_span line);
+/* Is it one of those asked for? */
+bool look_is_asked(const struct look_ask *ask, const struct facts_socket *s);
 
 /* One message of an answer. -EPROTO: too short to be one. */
 WR_MUST int look_inet_row(struct facts_look *l, const struct look_ask *ask,
@@ -93,8 +101,9 @@ bool futex_is_mutex(const uint32_t words[6], uint32_t operation, uint64_t waits_
                     struct facts_futex *io);
 
 /* ---- the machine: look_net.c ---------------------------------------------------------------------- */
-/* Counters and sysctls as the calling process's network namespace has them. */
-void look_net(struct facts_look *l);
+/* Counters and sysctls as the calling thread's network namespace has them; with a pid, counters as that process's
+ * namespace has them (its sysctls cannot be read from outside). */
+void look_net(struct facts_look *l, uint32_t pid);
 /* When, who, in which namespace: first of all. */
 void look_begin(struct facts_look *l);
 void look_end(struct facts_look *l);

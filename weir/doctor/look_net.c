@@ -181,37 +181,50 @@ static void on_conntrack(void *arg, struct wr_span line)
                 add(r->look, wanted[i], value);
 }
 
-void look_net(struct facts_look *l)
+static void look_sysctls(struct facts_look *l, bool ours)
+{
+    struct reading r = {.look = l};
+    char path[96];
+    for (r.sysctl = 0; r.sysctl < FACTS_SYSCTLS; r.sysctl++) {
+        bool of_net = strncmp(facts_sysctl_path(r.sysctl), "net/", 4) == 0;
+        (void)snprintf(path, sizeof path, "/proc/sys/%s", facts_sysctl_path(r.sysctl));
+        int err = of_net && !ours ? -EXDEV : look_lines(path, on_sysctl, &r);
+        if (err)
+            facts_gap(l, path, 0, err);
+    }
+}
+
+void look_net(struct facts_look *l, uint32_t pid)
 {
     static const struct {
         const char *path, *which;
         void (*fn)(void *arg, struct wr_span line);
     } files[] = {
-        {"/proc/thread-self/net/netstat",           NULL,     on_pair     },
-        {"/proc/thread-self/net/snmp",              NULL,     on_pair     },
-        {"/proc/thread-self/net/sockstat",          NULL,     on_sockstat },
-        {"/proc/thread-self/net/softnet_stat",      NULL,     on_softnet  },
-        {"/proc/thread-self/net/dev",               NULL,     on_nic      },
-        {"/proc/thread-self/net/stat/nf_conntrack", NULL,     on_conntrack},
-        {"/proc/pressure/cpu",                      "cpu",    on_pressure },
-        {"/proc/pressure/io",                       "io",     on_pressure },
-        {"/proc/pressure/memory",                   "memory", on_pressure },
+        {"net/netstat",           NULL,     on_pair     },
+        {"net/snmp",              NULL,     on_pair     },
+        {"net/sockstat",          NULL,     on_sockstat },
+        {"net/softnet_stat",      NULL,     on_softnet  },
+        {"net/dev",               NULL,     on_nic      },
+        {"net/stat/nf_conntrack", NULL,     on_conntrack},
+        {"pressure/cpu",          "cpu",    on_pressure },
+        {"pressure/io",           "io",     on_pressure },
+        {"pressure/memory",       "memory", on_pressure },
     };
     struct reading r = {.look = l};
-    char path[96];
+    char path[96], who[16] = "thread-self";
+    if (pid)
+        (void)snprintf(who, sizeof who, "%u", pid);
     for (unsigned i = 0; i < WR_ARRAY_LEN(files); i++) {
+        bool of_net = files[i].path[0] == 'n'; /* of a namespace, so below a process */
         r.n = 0;
         r.which = files[i].which;
-        int err = look_lines(files[i].path, files[i].fn, &r);
-        if (err)
-            facts_gap(l, files[i].path, 0, err);
-    }
-    for (r.sysctl = 0; r.sysctl < FACTS_SYSCTLS; r.sysctl++) {
-        (void)snprintf(path, sizeof path, "/proc/sys/%s", facts_sysctl_path(r.sysctl));
-        int err = look_lines(path, on_sysctl, &r);
+        (void)snprintf(path, sizeof path, "/proc/%s%s%s", of_net ? who : "", of_net ? "/" : "",
+                       files[i].path);
+        int err = look_lines(path, files[i].fn, &r);
         if (err)
             facts_gap(l, path, 0, err);
     }
+    look_sysctls(l, pid == 0);
 }
 
 void look_begin(struct facts_look *l)

@@ -149,7 +149,7 @@ static void test_self(void)
     look_begin(&l);
     is_int(look_process(&l, pid, LOOK_FDS | LOOK_SETS | LOOK_THREADS), 0, "looked at itself");
     is_int(look_process(&l, 0x7ffffff0, LOOK_FDS | LOOK_THREADS), 0, "and at nobody");
-    look_net(&l);
+    look_net(&l, 0);
     look_end(&l);
     is_int(facts_seal(&l), 0, "sealed");
     const struct facts_process *me = facts_process(&l, pid);

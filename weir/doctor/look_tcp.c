@@ -76,7 +76,7 @@ static bool is_detailed(const struct look_ask *ask, uint32_t inode)
     return !ask->detail || inode == 0 || look_has32(ask->detail, ask->n_detail, inode);
 }
 
-static bool is_asked(const struct look_ask *ask, const struct facts_socket *s)
+bool look_is_asked(const struct look_ask *ask, const struct facts_socket *s)
 {
     for (uint32_t i = 0; i < ask->n_ports; i++)
         if (ask->ports[i] == s->local_port || ask->ports[i] == s->remote_port)
@@ -134,7 +134,7 @@ int look_inet_row(struct facts_look *l, const struct look_ask *ask, struct wr_sp
     size_t ip = d.idiag_family == AF_INET ? 4 : 16;
     memcpy(s.local, d.id.idiag_src, ip);
     memcpy(s.remote, d.id.idiag_dst, ip);
-    if (!is_asked(ask, &s))
+    if (!look_is_asked(ask, &s))
         return 0;
     int err = attributes(l, ask, wr_span_sub(message, sizeof d, message.n), &s);
     return err ? err : FACTS_ADD(&l->sockets, l->heap, &s);

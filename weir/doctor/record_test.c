@@ -110,7 +110,7 @@ static void test_real(void)
            look_unix(&f.a) == 0 &&
            look_process(&f.a, (uint32_t)getpid(), LOOK_FDS | LOOK_SETS | LOOK_THREADS) == 0,
        "a look at this machine");
-    look_net(&f.a);
+    look_net(&f.a, 0);
     look_end(&f.a);
     ok(facts_seal(&f.a) == 0 && record_write(&f, keep, &one) == 0, "written");
     is_int(record_read(wr_span(one.p, one.n), &g, &line), 0, "read");
