@@ -362,7 +362,7 @@ static void test_too_slow(void)
 static void test_slow_but_steady(void)
 {
     struct http_world *w = begin();
-    limits.body_timeout_ms = 400;
+    limits.body_timeout_ms = 400 * tap_scale();
     limits.min_body_bytes_per_s = 0;
     open_and_dial(w);
     world_say(w, "POST /s HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", false);
@@ -420,7 +420,7 @@ static void test_limits(void)
 static void test_touch(void)
 {
     struct http_world *w = begin();
-    limits.handler_timeout_ms = 400;
+    limits.handler_timeout_ms = 400 * tap_scale();
     open_and_dial(w);
     held = NULL;
     world_say(w, GET("/held"), false);

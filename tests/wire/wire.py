@@ -2,7 +2,7 @@
 
 Every exchange has a deadline; every process started here is ended here, by its pid.
 """
-import atexit, os, signal, socket, subprocess, sys, time
+import atexit, os, random, signal, socket, subprocess, sys, time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TOP, "build"))
@@ -39,9 +39,16 @@ def done():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the kernel gives to outgoing connections: those of another test cannot take it in the meantime."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class Server:
