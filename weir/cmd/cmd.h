@@ -29,6 +29,7 @@ struct cmd {
 
 int cmd_check(int argc, char **argv);
 int cmd_directives(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_errors(int argc, char **argv);

@@ -10,6 +10,8 @@ static int cmd_help(int argc, char **argv);
 static const struct cmd commands[] = {
     {"check",      "FILE",                                                    "what a correct configuration does not say as it was meant", cmd_check     },
     {"directives", "[NAME]",                                                  "what is known of a directive, or of all",                   cmd_directives},
+    {"doctor",     "[TARGET ...] [--json] [--watch] [--while -- COMMAND]",
+     "why a running server hangs: cause, evidence, remedy; --help says more",                                                              cmd_doctor    },
     {"errors",     "[NAME|CODE]",                                             "what an error code means, where it happens and what to do",
      cmd_errors                                                                                                                                          },
     {"explain",    "FILE METHOD URL [-H 'NAME: VALUE']",

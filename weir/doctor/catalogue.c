@@ -58,6 +58,7 @@ void catalogue_value(struct stats_text *out, enum evidence_unit unit, uint64_t v
         stats_printf(out, "0x%" PRIx64, value);
         return;
     case UNIT_COUNT:
+    case UNIT_MOVED:
     case UNIT_NUMBER:
     case UNIT_TEXT:
         break;

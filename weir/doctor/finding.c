@@ -207,3 +207,56 @@ bool findings_worst(const struct findings *f, enum severity *out)
     *out = f->row[f->order[0]].severity;
     return true;
 }
+
+static bool same_finding(const struct finding *a, const struct finding *b)
+{
+    return a->rule == b->rule && a->subject.pid == b->subject.pid &&
+           strcmp(a->subject.listener, b->subject.listener) == 0 &&
+           strcmp(a->subject.peer, b->subject.peer) == 0;
+}
+
+static bool worse(const struct finding *a, const struct finding *b)
+{
+    if (a->severity != b->severity)
+        return a->severity > b->severity;
+    if (a->certainty != b->certainty)
+        return a->certainty > b->certainty;
+    return a->victims > b->victims;
+}
+
+static void keep_one(struct findings *io, const struct finding *x)
+{
+    for (unsigned k = 0; k < io->n; k++) {
+        if (!same_finding(&io->row[k], x))
+            continue;
+        if (worse(x, &io->row[k]))
+            io->row[k] = *x;
+        return;
+    }
+    if (io->n < FINDINGS_MAX)
+        io->row[io->n++] = *x;
+    else
+        io->lost++;
+}
+
+void findings_merge(struct findings *io, const struct findings *more)
+{
+    for (unsigned i = 0; i < more->n; i++)
+        keep_one(io, &more->row[i]);
+    io->lost += more->lost;
+}
+
+void findings_move(struct findings *io, bool (*pick)(const struct finding *f),
+                   struct findings *out)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < io->n; i++) {
+        if (pick(&io->row[i]))
+            keep_one(out, &io->row[i]);
+        else if (kept != i)
+            io->row[kept++] = io->row[i];
+        else
+            kept++;
+    }
+    io->n = kept;
+}

@@ -31,6 +31,7 @@ enum evidence_name {
 };
 enum evidence_unit {
     UNIT_COUNT,
+    UNIT_MOVED,  /* a count of what happened between the looks */
     UNIT_NUMBER, /* a name that is a number: never "a -> b" */
     UNIT_MS,
     UNIT_BYTES,
@@ -101,6 +102,11 @@ void finding_over(struct finding *f, const struct thresholds *t, enum threshold_
 const struct evidence *finding_evidence(const struct finding *f, enum evidence_name name);
 
 void findings_settle(struct findings *f);
+/* Adds what another judgement of the same target found; of one rule and subject the worse stays. Settle afterwards. */
+void findings_merge(struct findings *io, const struct findings *more);
+/* Takes out what pick wants, into *out. Settle both afterwards. */
+void findings_move(struct findings *io, bool (*pick)(const struct finding *f),
+                   struct findings *out);
 /* Of the leading ones; false where there are none. */
 bool findings_worst(const struct findings *f, enum severity *out);
 

@@ -2,19 +2,22 @@
 #include "weir/doctor/report.h"
 
 #include "weir/doctor/plain.h"
+#include "weir/doctor/report_text.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
 
-#define LABEL_COLUMNS 10 /* of "Evidence", behind an indent of two */
-#define BODY          (2 + LABEL_COLUMNS)
-#define LEAST_WIDTH   40
+#define UNREADABLE_SHOWN 8
 
 struct words {
     const char *severity[3], *certainty[3];
     const char *evidence, *why, *now, *fix, *not_it, *follows;
-    const char *both, *of, *threshold, *nothing, *unreadable, *lost;
-    const char *head; /* processes, threads, looks, seconds, tenths */
+    const char *both, *of, *threshold, *nothing, *unreadable, *more, *lost, *notes;
+    const char *process, *processes, *thread, *threads, *behind;
+    const char *looked;    /* looks, seconds, tenths */
+    const char *host;      /* programs, sockets */
+    const char *untouched; /* nothing was changed */
+    const char *hidden;
 };
 
 static const struct words words[LANG_COUNT] = {
@@ -25,8 +28,13 @@ static const struct words words[LANG_COUNT] = {
                  "Not it", "also follows from it",
                  "at both looks",      "of",
                  "found from", "no finding",
-                 "could not read, as uid %u; as root the answer may be more certain:",     "more findings than fit: %u not shown",
-                 "processes %u, threads %u, looked %u times in %u.%u s"     },
+                 "Not checked, as uid %u (root sees more):",                   "and %u more",
+                 "more findings than fit: %u not shown", "to note: %u; -v shows them",
+                 "process",   "processes",
+                 "thread",    "threads",
+                 "behind",        "looked %u times in %u.%u s",
+                 "%u listening program%s, %u sockets",   "nothing changed, nothing stopped",
+                 "its process cannot be seen"},
     [LANG_ZH] = {{"提示", "警告", "严重"},
                  {"线索", "很可能", "确定"},
                  "证据",   "原因",
@@ -34,75 +42,16 @@ static const struct words words[LANG_COUNT] = {
                  "并非", "由此引起的还有",
                  "两次观察相同", "/",
                  "阈值",     "没有发现问题",
-                 "以 uid %u 无法读取以下内容,以 root 运行结论会更确定:", "结果太多,未显示 %u 条",
-                 "进程 %u 个,线程 %u 个,%u 次观察,历时 %u.%u 秒"},
+                 "以 uid %u 未能检查以下内容(root 能看到更多):", "另有 %u 项",
+                 "结果太多,未显示 %u 条",        "提示 %u 条,-v 可以看到",
+                 "个进程", "个进程",
+                 "个线程", "个线程",
+                 "上游,来自", "%u 次观察,历时 %u.%u 秒",
+                 "%u 个监听程序%s,%u 个套接字", "未作任何改动",
+                 "看不到它的进程"     },
 };
 
-static unsigned columns_of(struct wr_span s)
-{
-    unsigned n = 0;
-    for (size_t at = 0; at < s.n;)
-        n += plain_columns(plain_next(s, &at));
-    return n;
-}
-
-static void spaces(struct stats_text *out, unsigned n)
-{
-    stats_printf(out, "%*s", (int)n, "");
-}
-
-/* The piece that must stay together: a word with the space before it, or one wide character and what closes it. */
-static size_t piece_end(struct wr_span s, size_t from)
-{
-    size_t at = from;
-    bool wide = plain_columns(plain_next(s, &at)) == 2;
-    for (size_t next = at; next < s.n; at = next) {
-        int32_t c = plain_next(s, &next);
-        if (c == ' ' || (!plain_closes(c) && (wide || plain_columns(c) == 2)))
-            break;
-    }
-    return at;
-}
-
-/* Text from a column on, broken so that it stays below the width; ends its line. */
-static void wrap(struct stats_text *out, const struct doctor_style *s, unsigned column,
-                 struct wr_span text)
-{
-    unsigned width = s->width < LEAST_WIDTH ? LEAST_WIDTH : s->width;
-    unsigned at = column;
-    for (size_t from = 0; from < text.n;) {
-        size_t end = piece_end(text, from);
-        struct wr_span piece = wr_span_sub(text, from, end - from);
-        if (at > column && at + columns_of(piece) > width) {
-            stats_put(out, WR_LIT("\n"));
-            spaces(out, column);
-            at = column;
-            if (piece.p[0] == ' ')
-                piece = wr_span_sub(piece, 1, piece.n - 1);
-        }
-        stats_put(out, piece);
-        at += columns_of(piece);
-        from = end;
-    }
-    stats_put(out, WR_LIT("\n"));
-}
-
-static void colour(struct stats_text *out, const struct doctor_style *s, const char *code)
-{
-    if (s->colour)
-        stats_printf(out, "\033[%sm", code);
-}
-
-static void label(struct stats_text *out, const struct doctor_style *s, const char *word)
-{
-    spaces(out, 2);
-    colour(out, s, "1");
-    stats_put(out, wr_span_str(word));
-    colour(out, s, "0");
-    unsigned n = columns_of(wr_span_str(word));
-    spaces(out, n < LABEL_COLUMNS ? LABEL_COLUMNS - n : 1);
-}
-
+/* ---- one finding ---- */
 static void put_values(struct stats_text *t, const struct evidence *e, const struct words *w)
 {
     enum evidence_unit unit = evidence_row(e->name)->unit;
@@ -119,7 +68,7 @@ static void put_values(struct stats_text *t, const struct evidence *e, const str
         stats_printf(t, " %s ", w->of);
         catalogue_value(t, unit, e->limit);
     }
-    if (e->a == e->b && unit == UNIT_COUNT)
+    if (e->a == e->b && e->b > 0 && unit == UNIT_COUNT)
         stats_printf(t, " %s", w->both);
 }
 
@@ -144,12 +93,10 @@ static void tell_evidence(struct stats_text *out, const struct finding *f,
         struct stats_text line = {.heap = out->heap};
         put_line(&line, &f->evidence[i], s);
         if (i == 0)
-            label(out, s, words[s->lang].evidence);
+            report_label(out, s, words[s->lang].evidence);
         else
-            spaces(out, BODY);
-        wrap(out, s, BODY, wr_span(line.p, line.n));
-        out->failed |= line.failed;
-        stats_text_free(&line);
+            report_spaces(out, REPORT_BODY);
+        report_wrap_text(out, s, REPORT_BODY, &line);
     }
 }
 
@@ -160,14 +107,12 @@ static void tell_text(struct stats_text *out, const struct finding *f,
         return;
     struct stats_text line = {.heap = out->heap};
     catalogue_fill(&line, template, f);
-    unsigned column = word ? BODY : 2;
+    unsigned column = word ? REPORT_BODY : 2;
     if (word)
-        label(out, s, word);
+        report_label(out, s, word);
     else
-        spaces(out, column);
-    wrap(out, s, column, wr_span(line.p, line.n));
-    out->failed |= line.failed;
-    stats_text_free(&line);
+        report_spaces(out, column);
+    report_wrap_text(out, s, column, &line);
 }
 
 static void tell_title(struct stats_text *out, const struct finding *f,
@@ -178,15 +123,15 @@ static void tell_title(struct stats_text *out, const struct finding *f,
     const struct rule_text *t = catalogue_text(f->rule, s->lang);
     const char *severity = w->severity[f->severity], *certainty = w->certainty[f->certainty];
     stats_put(out, WR_LIT("\n"));
-    colour(out, s, colours[f->severity]);
+    report_colour(out, s, colours[f->severity]);
     stats_put(out, wr_span_str(severity));
-    colour(out, s, "0");
-    unsigned used = columns_of(wr_span_str(severity));
-    spaces(out, used < LABEL_COLUMNS ? LABEL_COLUMNS - used : 1);
+    report_colour(out, s, "0");
+    unsigned used = report_columns(wr_span_str(severity));
+    report_spaces(out, used < REPORT_LABEL ? REPORT_LABEL - used : 1);
     stats_put(out, wr_span_str(t->title));
-    used =
-        LABEL_COLUMNS + columns_of(wr_span_str(t->title)) + columns_of(wr_span_str(certainty));
-    spaces(out, used + 2 <= s->width ? s->width - used : 2);
+    used = REPORT_LABEL + report_columns(wr_span_str(t->title)) +
+           report_columns(wr_span_str(certainty));
+    report_spaces(out, used + 2 <= s->width ? s->width - used : 2);
     stats_printf(out, "%s\n", certainty);
 }
 
@@ -202,8 +147,8 @@ static void tell_follows(struct stats_text *out, const struct doctor_case *c,
     }
 }
 
-static void tell_finding(struct stats_text *out, const struct doctor_case *c,
-                         const struct doctor_style *s, int which)
+void report_finding(struct stats_text *out, const struct doctor_case *c,
+                    const struct doctor_style *s, unsigned which)
 {
     const struct finding *f = &c->findings->row[which];
     const struct rule_text *t = catalogue_text(f->rule, s->lang);
@@ -215,59 +160,250 @@ static void tell_finding(struct stats_text *out, const struct doctor_case *c,
     tell_text(out, f, s, w->now, t->now);
     tell_text(out, f, s, w->fix, t->fix);
     tell_text(out, f, s, w->not_it, t->not_it);
-    tell_follows(out, c, s, which);
+    tell_follows(out, c, s, (int)which);
 }
 
-static void tell_head(struct stats_text *out, const struct doctor_case *c,
-                      const struct doctor_style *s)
+/* ---- heads ------------------------------------------------------------------------------------------- */
+static void put_count(struct stats_text *t, unsigned n, const char *one, const char *many)
 {
-    stats_put(out, WR_LIT("weir doctor  "));
-    if (c->pid > 0)
-        stats_printf(out, "pid %d ", (int)c->pid);
-    plain_put(out, wr_span_str(c->name));
-    if (*c->listener) {
-        stats_put(out, WR_LIT("  "));
-        plain_put(out, wr_span_str(c->listener));
-    }
-    struct stats_text line = {.heap = out->heap};
-    stats_printf(&line, words[s->lang].head, c->processes, c->threads, c->looks,
-                 c->span_ms / 1000, c->span_ms / 100 % 10);
-    stats_put(out, WR_LIT("\n  "));
-    wrap(out, s, 2, wr_span(line.p, line.n));
-    out->failed |= line.failed;
-    stats_text_free(&line);
+    stats_printf(t, "%u %s", n, n == 1 ? one : many);
 }
 
-static void tell_unreadable(struct stats_text *out, const struct doctor_case *c,
+static void put_looked(struct stats_text *t, const struct words *w, unsigned looks,
+                       uint32_t span_ms)
+{
+    stats_printf(t, w->looked, looks, span_ms / 1000, span_ms / 100 % 10);
+}
+
+/* "pid 811 nginx  :8080": who it is. */
+static void put_who(struct stats_text *t, const struct doctor_case *c)
+{
+    if (c->pid > 0)
+        stats_printf(t, "pid %d ", (int)c->pid);
+    plain_put(t, wr_span_str(c->name));
+    if (*c->listener && strcmp(c->listener, c->name) != 0) {
+        stats_put(t, WR_LIT("  "));
+        plain_put(t, wr_span_str(c->listener));
+    }
+}
+
+static void put_size(struct stats_text *t, const struct doctor_case *c, const struct words *w)
+{
+    if (c->processes == 0) {
+        stats_put(t, wr_span_str(w->hidden));
+        return;
+    }
+    put_count(t, c->processes, w->process, w->processes);
+    stats_put(t, WR_LIT(", "));
+    put_count(t, c->threads, w->thread, w->threads);
+}
+
+static void tell_head(struct stats_text *out, const struct doctor_report *r,
+                      const struct doctor_case *c, const struct doctor_style *s)
+{
+    const struct words *w = &words[s->lang];
+    struct stats_text who = {.heap = out->heap}, size = {.heap = out->heap};
+    if (r->host) {
+        stats_put(&who, WR_LIT("weir doctor  "));
+        plain_put(&who, wr_span_str(r->host));
+        stats_printf(&size, w->host, r->n_cases,
+                     r->n_cases == 1 || s->lang != LANG_EN ? "" : "s", r->sockets);
+    } else {
+        stats_put(&who, c->behind ? WR_LIT("") : WR_LIT("weir doctor  "));
+        put_who(&who, c);
+        if (c->behind) {
+            stats_printf(&who, "  (%s ", w->behind);
+            plain_put(&who, wr_span_str(c->behind));
+            stats_put(&who, WR_LIT(")"));
+        }
+        put_size(&size, c, w);
+    }
+    stats_put(&size, WR_LIT("; "));
+    put_looked(&size, w, r->looks, r->span_ms);
+    if (r->host)
+        stats_printf(&size, "; %s", w->untouched);
+    report_colour(out, s, "1");
+    report_wrap_text(out, s, 2, &who);
+    report_colour(out, s, "0");
+    report_spaces(out, 2);
+    report_wrap_text(out, s, 2, &size);
+}
+
+/* ---- what could not be read --------------------------------------------------------------------------- */
+static void tell_unreadable(struct stats_text *out, const struct doctor_report *r,
                             const struct doctor_style *s)
 {
-    if (c->n_unreadable == 0)
-        return;
-    stats_put(out, WR_LIT("\n"));
-    stats_printf(out, words[s->lang].unreadable, c->uid);
-    stats_put(out, WR_LIT("\n"));
-    for (unsigned i = 0; i < c->n_unreadable; i++) {
-        spaces(out, 2);
-        plain_put(out, wr_span_str(c->unreadable[i].what));
-        stats_put(out, WR_LIT(": "));
-        plain_put(out, wr_span_str(c->unreadable[i].why));
+    unsigned n = 0;
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        const struct doctor_case *c = &r->cases[k];
+        for (unsigned i = 0; i < c->n_unreadable; i++) {
+            struct stats_text line = {.heap = out->heap};
+            if (n++ == 0)
+                stats_printf(&line, words[s->lang].unreadable, r->uid);
+            if (n == 1) {
+                stats_put(out, WR_LIT("\n"));
+                report_wrap_text(out, s, 0, &line);
+            }
+            if (n > UNREADABLE_SHOWN && !s->verbose)
+                continue;
+            plain_put(&line, wr_span_str(c->unreadable[i].what));
+            stats_put(&line, WR_LIT(": "));
+            plain_put(&line, wr_span_str(c->unreadable[i].why));
+            report_spaces(out, 2);
+            report_wrap_text(out, s, 2, &line);
+        }
+    }
+    if (n > UNREADABLE_SHOWN && !s->verbose) {
+        report_spaces(out, 2);
+        stats_printf(out, words[s->lang].more, n - UNREADABLE_SHOWN);
         stats_put(out, WR_LIT("\n"));
     }
 }
 
-void doctor_tell(struct stats_text *out, const struct doctor_case *c,
-                 const struct doctor_style *s)
+/* ---- cases ------------------------------------------------------------------------------------------- */
+static bool shown(const struct finding *f, const struct doctor_report *r,
+                  const struct doctor_style *s)
+{
+    return s->verbose || !r->host || f->severity > SEVERITY_INFO;
+}
+
+static unsigned count_shown(const struct doctor_case *c, const struct doctor_report *r,
+                            const struct doctor_style *s)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->findings->leading; i++)
+        n += shown(&c->findings->row[c->findings->order[i]], r, s);
+    return n;
+}
+
+static void tell_case(struct stats_text *out, const struct doctor_report *r,
+                      const struct doctor_case *c, const struct doctor_style *s)
 {
     const struct findings *f = c->findings;
-    tell_head(out, c, s);
+    if (r->host && count_shown(c, r, s) > 0) {
+        struct stats_text who = {.heap = out->heap};
+        put_who(&who, c);
+        if (!c->machine) {
+            stats_put(&who, WR_LIT("  ("));
+            put_size(&who, c, &words[s->lang]);
+            stats_put(&who, WR_LIT(")"));
+        }
+        stats_put(out, WR_LIT("\n"));
+        report_colour(out, s, "1");
+        report_wrap_text(out, s, 2, &who);
+        report_colour(out, s, "0");
+    }
     for (unsigned i = 0; i < f->leading; i++)
-        tell_finding(out, c, s, f->order[i]);
-    if (f->leading == 0)
-        stats_printf(out, "\nOK        %s\n", words[s->lang].nothing);
+        if (shown(&f->row[f->order[i]], r, s))
+            report_finding(out, c, s, f->order[i]);
     if (f->lost > 0) {
         stats_put(out, WR_LIT("\n"));
         stats_printf(out, words[s->lang].lost, f->lost);
         stats_put(out, WR_LIT("\n"));
     }
-    tell_unreadable(out, c, s);
+    if (c->books && (!r->host || count_shown(c, r, s) > 0))
+        report_weir(out, c, s);
+}
+
+static void put_ok(struct stats_text *out, const struct doctor_style *s)
+{
+    stats_put(out, WR_LIT("\n"));
+    report_colour(out, s, "32");
+    stats_put(out, WR_LIT("OK"));
+    report_colour(out, s, "0");
+    report_spaces(out, REPORT_LABEL - 2);
+}
+
+static bool is_well(const struct doctor_report *r, unsigned i, const struct doctor_style *s)
+{
+    const struct doctor_case *c = &r->cases[i];
+    return count_shown(c, r, s) == 0 && c->processes > 0 && !c->machine;
+}
+
+/* How many well ones have this one's name; 0: one before it has it. */
+static unsigned namesakes(const struct doctor_report *r, unsigned i,
+                          const struct doctor_style *s)
+{
+    unsigned n = 0;
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        bool same = is_well(r, k, s) && strcmp(r->cases[k].name, r->cases[i].name) == 0;
+        if (same && k < i)
+            return 0;
+        n += same;
+    }
+    return n;
+}
+
+/* Those of whom there is nothing to say, in one line. */
+static void tell_well(struct stats_text *out, const struct doctor_report *r,
+                      const struct doctor_style *s)
+{
+    struct stats_text line = {.heap = out->heap};
+    unsigned n = 0, notes = 0;
+    for (unsigned i = 0; i < r->n_cases; i++) {
+        const struct doctor_case *c = &r->cases[i];
+        if (!is_well(r, i, s))
+            continue;
+        notes += c->findings->leading;
+        unsigned same = namesakes(r, i, s);
+        if (same == 0)
+            continue;
+        stats_put(&line, n++ ? WR_LIT(", ") : WR_LIT(""));
+        plain_put(&line, wr_span_str(c->name));
+        if (same > 1)
+            stats_printf(&line, " (%u)", same);
+    }
+    if (notes > 0) {
+        stats_put(&line, WR_LIT("  ("));
+        stats_printf(&line, words[s->lang].notes, notes);
+        stats_put(&line, WR_LIT(")"));
+    }
+    if (n > 0) {
+        put_ok(out, s);
+        report_wrap_text(out, s, REPORT_LABEL, &line);
+    }
+    stats_text_free(&line);
+}
+
+void report_tell(struct stats_text *out, const struct doctor_report *r,
+                 const struct doctor_style *s)
+{
+    if (r->host)
+        tell_head(out, r, NULL, s);
+    for (unsigned i = 0; i < r->n_cases; i++) {
+        const struct doctor_case *c = &r->cases[i];
+        if (!r->host) {
+            stats_put(out, i ? WR_LIT("\n") : WR_LIT(""));
+            tell_head(out, r, c, s);
+        }
+        tell_case(out, r, c, s);
+        if (!r->host && c->findings->leading == 0 && r->exit != 4) {
+            put_ok(out, s);
+            stats_printf(out, "%s\n", words[s->lang].nothing);
+        }
+    }
+    if (r->host)
+        tell_well(out, r, s);
+    if (r->load)
+        report_load(out, r->load, s);
+    tell_unreadable(out, r, s);
+}
+
+void report_brief(struct stats_text *out, const struct doctor_report *r,
+                  const struct doctor_style *s, enum severity least)
+{
+    const struct words *w = &words[s->lang];
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        const struct findings *f = r->cases[k].findings;
+        for (unsigned i = 0; i < f->leading; i++) {
+            const struct finding *x = &f->row[f->order[i]];
+            if (x->severity < least)
+                continue;
+            stats_printf(out, "%s  ", w->severity[x->severity]);
+            put_who(out, &r->cases[k]);
+            stats_printf(out, "  %s: ", rule_get(x->rule)->id);
+            catalogue_fill(out, catalogue_text(x->rule, s->lang)->sentence, x);
+            stats_put(out, WR_LIT("\n"));
+        }
+    }
 }

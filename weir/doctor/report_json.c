@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The report as one JSON object:
+ * The report as one JSON object in one line:
  *
- *   {"v":1,"looked_at":[first_ns,last_ns],"looks":2,
- *    "target":{"pid","name","listener","processes","threads"},
- *    "findings":[{"id","severity","sure","subject":{"pid","tid","comm","listener","peer"},
+ *   {"v":1,"looked_at":[first_ns,last_ns],"looks":2,"exit":2,"host":null or "NAME","sockets":812,
+ *    "target":{"pid","name","listener","processes","threads"},   the first of
+ *    "targets":[... "behind","ok"],
+ *    "findings":[{"target":0,"id","severity","sure","subject":{"pid","tid","comm","listener","peer"},
  *                 "evidence":[{"k","a","b","limit","src","threshold":{"name","value"}} or {"k","text","src"}],
- *                 "victims","oldest_ms","explains":[ids found],"text":{"title","what","why","now","fix","not"}}],
- *    "follows":[{"id","from"}],"lost":0,
- *    "unreadable":[{"what","why"}]}
+ *                 "victims","oldest_ms","explains":[ids found],
+ *                 "treat":{"id","pid"},"text":{"title","what","why","now","fix","not"}}],
+ *    "follows":[{"target","id","from"}],"lost":0,
+ *    "weir":[...],"while":{...},                                   report_weir.c, report_load.c
+ *    "unreadable":[{"target","what","why"}]}
  *
  * Keys are added, never renamed; ids and keys are those of rules.def and evidence.def. Members of a subject or an
  * evidence that say nothing are left out. Text is no API.
  */
 #include "weir/doctor/plain.h"
-#include "weir/doctor/report.h"
+#include "weir/doctor/report_text.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
 
-/* UTF-8 stays; a byte that is none becomes U+FFFD, a control its escape. */
-static void string(struct stats_text *out, struct wr_span s)
+void report_json_string(struct stats_text *out, struct wr_span s)
 {
     stats_put(out, WR_LIT("\""));
     for (size_t at = 0; at < s.n;) {
@@ -42,15 +44,18 @@ static void member(struct stats_text *out, const char *comma, const char *key,
                    const char *value)
 {
     stats_printf(out, "%s\"%s\":", comma, key);
-    string(out, wr_span_str(value));
+    report_json_string(out, wr_span_str(value));
 }
 
 static void target(struct stats_text *out, const struct doctor_case *c)
 {
-    stats_printf(out, "\"target\":{\"pid\":%d", (int)c->pid);
+    stats_printf(out, "{\"pid\":%d", (int)c->pid);
     member(out, ",", "name", c->name);
     member(out, ",", "listener", c->listener);
-    stats_printf(out, ",\"processes\":%u,\"threads\":%u}", c->processes, c->threads);
+    stats_printf(out, ",\"processes\":%u,\"threads\":%u", c->processes, c->threads);
+    if (c->behind)
+        member(out, ",", "behind", c->behind);
+    stats_put(out, WR_LIT("}"));
 }
 
 static void subject(struct stats_text *out, const struct subject *s)
@@ -90,7 +95,7 @@ static void filled(struct stats_text *out, const struct finding *f, const char *
     struct stats_text line = {.heap = out->heap};
     catalogue_fill(&line, template, f);
     stats_printf(out, "%s\"%s\":", comma, key);
-    string(out, wr_span(line.p, line.n));
+    report_json_string(out, wr_span(line.p, line.n));
     out->failed |= line.failed;
     stats_text_free(&line);
 }
@@ -122,12 +127,20 @@ static void explains(struct stats_text *out, const struct findings *f, int cause
     stats_put(out, WR_LIT("]"));
 }
 
-static void finding(struct stats_text *out, const struct findings *all, int which,
-                    enum doctor_lang lang)
+static void treatment(struct stats_text *out, const struct finding *f)
+{
+    const struct rule_text *t = catalogue_text(f->rule, LANG_EN);
+    if (strstr(t->now, "weir treat ") && f->subject.pid > 0)
+        stats_printf(out, ",\"treat\":{\"id\":\"%s\",\"pid\":%d}", rule_get(f->rule)->id,
+                     (int)f->subject.pid);
+}
+
+static void finding(struct stats_text *out, const struct findings *all, unsigned target,
+                    int which, enum doctor_lang lang)
 {
     const struct finding *f = &all->row[which];
-    stats_printf(out, "{\"id\":\"%s\",\"severity\":\"%s\",\"sure\":\"%s\"",
-                 rule_get(f->rule)->id, severity_word(f->severity),
+    stats_printf(out, "{\"target\":%u,\"id\":\"%s\",\"severity\":\"%s\",\"sure\":\"%s\"",
+                 target, rule_get(f->rule)->id, severity_word(f->severity),
                  certainty_word(f->certainty));
     subject(out, &f->subject);
     stats_put(out, WR_LIT(",\"evidence\":["));
@@ -138,38 +151,113 @@ static void finding(struct stats_text *out, const struct findings *all, int whic
     stats_printf(out, "],\"victims\":%" PRIu64 ",\"oldest_ms\":%" PRIu64, f->victims,
                  f->oldest_ms);
     explains(out, all, which);
+    treatment(out, f);
     text(out, f, lang);
     stats_put(out, WR_LIT("}"));
 }
 
-static void follows(struct stats_text *out, const struct findings *f)
+/* ---- the lists: each runs over all cases ----------------------------------------------------------------- */
+static const char *comma(bool *io_any)
 {
-    stats_put(out, WR_LIT("],\"follows\":["));
-    for (unsigned i = f->leading; i < f->n; i++) {
-        const struct finding *x = &f->row[f->order[i]];
-        stats_printf(out, "%s{\"id\":\"%s\",\"from\":\"%s\"}", i > f->leading ? "," : "",
-                     rule_get(x->rule)->id, rule_get(f->row[x->cause].rule)->id);
-    }
+    const char *c = *io_any ? "," : "";
+    *io_any = true;
+    return c;
 }
 
-void doctor_json(struct stats_text *out, const struct doctor_case *c, enum doctor_lang lang)
+static void targets(struct stats_text *out, const struct doctor_report *r)
 {
-    const struct findings *f = c->findings;
-    uint64_t last = c->wall_ns + (uint64_t)c->span_ms * 1000000;
-    stats_printf(out, "{\"v\":1,\"looked_at\":[%" PRIu64 ",%" PRIu64 "],\"looks\":%u,",
-                 c->wall_ns, last, c->looks);
-    target(out, c);
+    stats_put(out, WR_LIT(",\"targets\":["));
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        stats_put(out, k ? WR_LIT(",") : WR_LIT(""));
+        target(out, &r->cases[k]);
+    }
+    stats_put(out, WR_LIT("]"));
+}
+
+static void findings(struct stats_text *out, const struct doctor_report *r,
+                     enum doctor_lang lang)
+{
+    bool any = false;
     stats_put(out, WR_LIT(",\"findings\":["));
-    for (unsigned i = 0; i < f->leading; i++) {
-        stats_put(out, wr_span_str(i ? "," : ""));
-        finding(out, f, f->order[i], lang);
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        const struct findings *f = r->cases[k].findings;
+        for (unsigned i = 0; i < f->leading; i++) {
+            stats_put(out, wr_span_str(comma(&any)));
+            finding(out, f, k, f->order[i], lang);
+        }
     }
-    follows(out, f);
-    stats_printf(out, "],\"lost\":%u,\"unreadable\":[", f->lost);
-    for (unsigned i = 0; i < c->n_unreadable; i++) {
-        member(out, i ? ",{" : "{", "what", c->unreadable[i].what);
-        member(out, ",", "why", c->unreadable[i].why);
-        stats_put(out, WR_LIT("}"));
+    stats_put(out, WR_LIT("]"));
+}
+
+static void follows(struct stats_text *out, const struct doctor_report *r)
+{
+    bool any = false;
+    unsigned lost = 0;
+    stats_put(out, WR_LIT(",\"follows\":["));
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        const struct findings *f = r->cases[k].findings;
+        lost += f->lost;
+        for (unsigned i = f->leading; i < f->n; i++) {
+            const struct finding *x = &f->row[f->order[i]];
+            stats_printf(out, "%s{\"target\":%u,\"id\":\"%s\",\"from\":\"%s\"}", comma(&any), k,
+                         rule_get(x->rule)->id, rule_get(f->row[x->cause].rule)->id);
+        }
     }
-    stats_put(out, WR_LIT("]}\n"));
+    stats_printf(out, "],\"lost\":%u", lost);
+}
+
+static void books(struct stats_text *out, const struct doctor_report *r)
+{
+    bool any = false;
+    for (unsigned k = 0; k < r->n_cases; k++)
+        any |= r->cases[k].books != NULL;
+    if (!any)
+        return;
+    any = false;
+    stats_put(out, WR_LIT(",\"weir\":["));
+    for (unsigned k = 0; k < r->n_cases; k++)
+        if (r->cases[k].books)
+            report_weir_json(out, &r->cases[k], comma(&any));
+    stats_put(out, WR_LIT("]"));
+}
+
+static void unread(struct stats_text *out, const struct doctor_report *r)
+{
+    bool any = false;
+    stats_put(out, WR_LIT(",\"unreadable\":["));
+    for (unsigned k = 0; k < r->n_cases; k++) {
+        const struct doctor_case *c = &r->cases[k];
+        for (unsigned i = 0; i < c->n_unreadable; i++) {
+            stats_printf(out, "%s{\"target\":%u", comma(&any), k);
+            member(out, ",", "what", c->unreadable[i].what);
+            member(out, ",", "why", c->unreadable[i].why);
+            stats_put(out, WR_LIT("}"));
+        }
+    }
+    stats_put(out, WR_LIT("]"));
+}
+
+void report_json(struct stats_text *out, const struct doctor_report *r, enum doctor_lang lang)
+{
+    uint64_t last = r->wall_ns + (uint64_t)r->span_ms * 1000000;
+    stats_printf(out,
+                 "{\"v\":1,\"looked_at\":[%" PRIu64 ",%" PRIu64 "],\"looks\":%u,\"exit\":%d",
+                 r->wall_ns, last, r->looks, r->exit);
+    if (r->host)
+        member(out, ",", "host", r->host);
+    else
+        stats_put(out, WR_LIT(",\"host\":null"));
+    stats_printf(out, ",\"sockets\":%u,\"target\":", r->sockets);
+    if (r->n_cases > 0)
+        target(out, &r->cases[0]);
+    else
+        stats_put(out, WR_LIT("null"));
+    targets(out, r);
+    findings(out, r, lang);
+    follows(out, r);
+    books(out, r);
+    if (r->load)
+        report_load_json(out, r->load);
+    unread(out, r);
+    stats_put(out, WR_LIT("}\n"));
 }

@@ -48,6 +48,26 @@ static struct doctor_case stuck(const char *name)
                                 .findings = &f};
 }
 
+static struct doctor_report report(const struct doctor_case *c)
+{
+    return (struct doctor_report){
+        .cases = c, .n_cases = 1, .span_ms = 2000, .looks = 2, .uid = 1000};
+}
+
+static void doctor_tell(struct stats_text *to, const struct doctor_case *c,
+                        const struct doctor_style *s)
+{
+    const struct doctor_report r = report(c);
+    report_tell(to, &r, s);
+}
+
+static void doctor_json(struct stats_text *to, const struct doctor_case *c,
+                        enum doctor_lang lang)
+{
+    const struct doctor_report r = report(c);
+    report_json(to, &r, lang);
+}
+
 #define has(s)   ok(strstr(text(), (s)) != NULL, "has: %s", (s))
 #define hasnt(s) ok(strstr(text(), (s)) == NULL, "has not: " #s)
 
@@ -139,13 +159,15 @@ static void test_json(void)
     struct doctor_case c = stuck("srv");
     fresh();
     doctor_json(&out, &c, LANG_ZH);
-    has("{\"v\":1,\"looked_at\":[0,2000000000],\"looks\":2,\"target\":{\"pid\":103834,\"name\":"
-        "\"srv\"");
-    has("{\"id\":\"et-listener-not-drained\",\"severity\":\"critical\",\"sure\":\"proof\"");
+    has("{\"v\":1,\"looked_at\":[0,2000000000],\"looks\":2,\"exit\":0,\"host\":null");
+    has("\"target\":{\"pid\":103834,\"name\":\"srv\"");
+    has("{\"target\":0,\"id\":\"et-listener-not-drained\",\"severity\":\"critical\",\"sure\":"
+        "\"proof\"");
     has("{\"k\":\"acceptq\",\"a\":6,\"b\":6,\"limit\":5,\"src\":\"inet_diag rqueue\"}");
     has("\"threshold\":{\"name\":\"unaccepted_min\",\"value\":1}");
     has("\"explains\":[\"backlog-clipped\"]");
-    has("\"follows\":[{\"id\":\"backlog-clipped\",\"from\":\"et-listener-not-drained\"}]");
+    has("\"follows\":[{\"target\":0,\"id\":\"backlog-clipped\",\"from\":\"et-listener-not-"
+        "drained\"}]");
     has("边沿触发的监听套接字没有取空");
 }
 

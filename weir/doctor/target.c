@@ -381,6 +381,7 @@ static int put_group(const struct search *s, uint32_t group, struct target_group
     struct target_group row = {.first = io->pids.n,
                                .lead = lead,
                                .uid = facts_process(l, lead)->uid,
+                               .net = facts_process(l, lead)->net,
                                .port = s->target->port};
     int err = 0;
     if (is_known(io, lead)) /* "nginx :80" means it twice */
@@ -408,7 +409,8 @@ static int put_hidden(const struct search *s, struct target_groups *io, int *io_
         ++*io_meant;
         for (uint32_t k = 0; !known && k < io->rows.n; k++)
             known = io->rows.v[k].lead == 0 && io->rows.v[k].port == x->local_port;
-        struct target_group row = {.first = io->pids.n, .uid = x->uid, .port = x->local_port};
+        struct target_group row = {
+            .first = io->pids.n, .uid = x->uid, .net = l->net, .port = x->local_port};
         if (!known)
             err = FACTS_ADD(&io->rows, io->heap, &row);
     }

@@ -43,6 +43,7 @@ struct target_group {
     uint32_t first, n; /* its pids, side by side in target_groups.pids */
     uint32_t lead;     /* pid: of the master, or of who holds the listener; 0: hidden */
     uint32_t uid;      /* of the leader, or of the hidden listener */
+    uint64_t net;      /* inode of the leader's network namespace; 0: not known */
     uint16_t port;     /* of the hidden listener, or of the one that was asked for; else 0 */
 };
 

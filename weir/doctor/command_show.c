@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the doctor says without looking at anything: --help, --rules, --explain.
+ */
+#include "weir/doctor/command.h"
+#include "weir/doctor/report_text.h"
+#include "weir/stats/text.h"
+
+#include <inttypes.h>
+
+static const char help[] =
+    "usage: weir doctor [TARGET ...] [options]\n"
+    "\n"
+    "Looks twice at running server processes, without stopping or changing them, and says "
+    "what\n"
+    "is wrong with their connections: what, by which evidence, why, and what helps.\n"
+    "\n"
+    "TARGET  811                  a process by its number, with its workers\n"
+    "        :8080                who listens on this port; 127.0.0.1:8080, [::1]:8080\n"
+    "        nginx                processes of this name\n"
+    "        unit:nginx.service   a unit of systemd; cgroup:/PATH, a control group\n"
+    "        none                 everybody on this host who listens\n"
+    "\n"
+    "  -t, --time TIME            between the two looks (2s)\n"
+    "  -v, --verbose              also what only follows, hints, and where values were read\n"
+    "  -q, --quiet                one line for each finding that counts, else nothing\n"
+    "      --json                 for programs: one object, see docs/doctor.md\n"
+    "      --lang en|zh           language (by LC_ALL, LC_MESSAGES, LANG)\n"
+    "      --fail-on warn|crit    from which finding on the exit status is not 0 (warn)\n"
+    "      --set THRESHOLD=VALUE  another limit; weir doctor --rules -v lists them\n"
+    "      --watch[=TIME]         again and again (10s): what is new, stays, has gone\n"
+    "      --while -- COMMAND     runs a command and says what it did to the sockets\n"
+    "      --upstream             also the local processes behind outgoing connections\n"
+    "      --record FILE          keeps what was seen; --from FILE judges it again\n"
+    "      --rules                all rules; --explain RULE: all about one\n"
+    "\n"
+    "exit status: 0 no finding that counts, 1 warning, 2 critical, 3 no such target,\n"
+    "             4 too much could not be seen, 64 wrong command line\n";
+
+void doctor_show_help(struct stats_text *out)
+{
+    stats_put(out, wr_span(help, sizeof help - 1));
+}
+
+/* ---- words -------------------------------------------------------------------------------------------- */
+struct words {
+    const char *severity[3], *certainty[3];
+    const char *what, *why, *now, *fix, *not_it, *needs, *explains, *limits, *at_most, *nothing;
+};
+
+static const struct words words[LANG_COUNT] = {
+    [LANG_EN] = {{"info", "warning", "critical"},
+                 {"a hint", "likely", "certain"},
+                 "What",   "Why",
+                 "Now",    "Fix",
+                 "Not it", "Needs",
+                 "Explains", "Limits",
+                 "%s, at most %s", "nothing else"},
+    [LANG_ZH] = {{"提示", "警告", "严重"},
+                 {"线索", "很可能", "确定"},
+                 "现象", "原因",
+                 "现在", "根治",
+                 "并非", "需要",
+                 "解释",   "阈值",
+                 "%s,至多为%s", "无"         },
+};
+
+struct need {
+    unsigned bit;
+    const char *text[LANG_COUNT];
+};
+
+static const struct need needs[] = {
+    {SEE_DIAG,
+     {"sockets (sock_diag: anybody; whose they are: the process's own user or root)",
+      "套接字(sock_diag:任何用户;其属主:同一用户或 root)"}                         },
+    {SEE_UDP,      {"UDP sockets (anybody)", "UDP 套接字(任何用户)"}                       },
+    {SEE_UNIX,     {"unix sockets (anybody)", "unix 套接字(任何用户)"}                     },
+    {SEE_FDS,      {"descriptors (its own user or root)", "描述符(同一用户或 root)"}      },
+    {SEE_EPOLL,    {"epoll sets (its own user or root)", "epoll 集合(同一用户或 root)"}    },
+    {SEE_THREADS,
+     {"threads and their system calls (its own user or root)",
+      "线程及其系统调用(同一用户或 root)"}                                           },
+    {SEE_MEMORY,
+     {"words of its memory (its own user or root)", "进程内存中的字(同一用户或 root)"}},
+    {SEE_COUNTERS, {"the kernel's counters (anybody)", "内核计数器(任何用户)"}           },
+    {SEE_HOST,
+     {"sysctls, pressure, control groups (anybody)", "sysctl、压力、控制组(任何用户)"} },
+};
+
+/* ---- --rules ------------------------------------------------------------------------------------------ */
+static void pad(struct stats_text *out, const char *text, unsigned columns)
+{
+    unsigned n = report_columns(wr_span_str(text));
+    stats_put(out, wr_span_str(text));
+    report_spaces(out, n < columns ? columns - n : 1);
+}
+
+void doctor_show_rules(struct stats_text *out, const struct doctor_options *o,
+                       const struct doctor_style *s)
+{
+    const struct words *w = &words[s->lang];
+    for (unsigned i = 0; i < RULE_COUNT; i++) {
+        const struct rule *r = rule_get((enum rule_name)i);
+        pad(out, r->id, 27);
+        pad(out, w->severity[r->severity], 10);
+        pad(out, w->certainty[r->certainty], 9);
+        report_wrap(out, s, 46, wr_span_str(catalogue_text((enum rule_name)i, s->lang)->title));
+    }
+    if (!s->verbose)
+        return;
+    stats_put(out, WR_LIT("\n"));
+    for (unsigned i = THRESHOLD_NONE + 1; i < THRESHOLD_COUNT; i++) {
+        const struct threshold *t = threshold_get((enum threshold_name)i);
+        pad(out, t->name, 27);
+        stats_printf(out, "%9" PRIu64 "  ", o->limits.value[i]);
+        report_wrap(out, s, 38, wr_span_str(t->what));
+    }
+}
+
+/* ---- --explain ---------------------------------------------------------------------------------------- */
+/* A template without a finding: {acceptq} becomes N, {syscall} becomes SYSCALL. */
+static void fill_field(struct stats_text *out, struct wr_span name)
+{
+    for (unsigned i = 0; i < EVIDENCE_COUNT; i++) {
+        const struct evidence_row *e = evidence_row((enum evidence_name)i);
+        if (e->unit != UNIT_TEXT && wr_span_eq(name, wr_span_str(e->key))) {
+            stats_put(out, WR_LIT("N"));
+            return;
+        }
+    }
+    if (wr_span_eq(name, WR_LIT("listener")) || wr_span_eq(name, WR_LIT("peer"))) {
+        stats_put(out, WR_LIT("ADDRESS:PORT"));
+        return;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i] >= 'a' && name.p[i] <= 'z' ? (char)(name.p[i] - 32) : name.p[i];
+        stats_put(out, wr_span(&c, 1));
+    }
+}
+
+static void fill(struct stats_text *out, const char *template)
+{
+    struct wr_span rest = wr_span_str(template);
+    for (ptrdiff_t open; (open = wr_span_find_char(rest, '{')) >= 0;) {
+        struct wr_span behind = wr_span_sub(rest, (size_t)open + 1, rest.n);
+        ptrdiff_t close = wr_span_find_char(behind, '}');
+        if (close < 0)
+            break;
+        stats_put(out, wr_span_sub(rest, 0, (size_t)open));
+        fill_field(out, wr_span_sub(behind, 0, (size_t)close));
+        rest = wr_span_sub(behind, (size_t)close + 1, behind.n);
+    }
+    stats_put(out, rest);
+}
+
+static void paragraph(struct stats_text *out, const struct doctor_style *s, const char *label,
+                      const char *template)
+{
+    struct stats_text t = {.heap = out->heap};
+    if (!*template)
+        return;
+    fill(&t, template);
+    report_label(out, s, label);
+    report_wrap_text(out, s, REPORT_BODY, &t);
+}
+
+static void show_needs(struct stats_text *out, const struct rule *r,
+                       const struct doctor_style *s)
+{
+    const char *label = words[s->lang].needs;
+    for (size_t i = 0; i < WR_ARRAY_LEN(needs); i++) {
+        if (!(r->see & needs[i].bit))
+            continue;
+        if (label)
+            report_label(out, s, label);
+        else
+            report_spaces(out, REPORT_BODY);
+        label = NULL;
+        report_wrap(out, s, REPORT_BODY, wr_span_str(needs[i].text[s->lang]));
+    }
+}
+
+static void show_explained(struct stats_text *out, const struct rule *r,
+                           const struct doctor_style *s)
+{
+    struct stats_text t = {.heap = out->heap};
+    for (unsigned i = 0; i < r->n_explains; i++)
+        stats_printf(&t, "%s%s", i ? ", " : "", rule_get((enum rule_name)r->explains[i])->id);
+    if (r->n_explains == 0)
+        stats_put(&t, wr_span_str(words[s->lang].nothing));
+    report_label(out, s, words[s->lang].explains);
+    report_wrap_text(out, s, REPORT_BODY, &t);
+}
+
+struct use {
+    enum rule_name rule;
+    enum threshold_name limit;
+};
+
+/* Which limits a rule asks. */
+static const struct use uses[] = {
+#define X(rule, limit) {RULE_##rule, THRESHOLD_##limit},
+#include "weir/doctor/rule_limits.def"
+#undef X
+};
+
+static void show_limits(struct stats_text *out, enum rule_name rule,
+                        const struct doctor_options *o, const struct doctor_style *s)
+{
+    const char *label = words[s->lang].limits;
+    for (size_t i = 0; i < WR_ARRAY_LEN(uses); i++) {
+        struct stats_text t = {.heap = out->heap};
+        if (uses[i].rule != rule)
+            continue;
+        const struct threshold *limit = threshold_get(uses[i].limit);
+        stats_printf(&t, "%s %" PRIu64 ": %s", limit->name, o->limits.value[uses[i].limit],
+                     limit->what);
+        if (label)
+            report_label(out, s, label);
+        else
+            report_spaces(out, REPORT_BODY);
+        label = NULL;
+        report_wrap_text(out, s, REPORT_BODY, &t);
+    }
+}
+
+void doctor_show_rule(struct stats_text *out, enum rule_name rule,
+                      const struct doctor_options *o, const struct doctor_style *s)
+{
+    const struct rule *r = rule_get(rule);
+    const struct rule_text *t = catalogue_text(rule, s->lang);
+    const struct words *w = &words[s->lang];
+    report_colour(out, s, "1");
+    stats_put(out, wr_span_str(r->id));
+    report_colour(out, s, "0");
+    stats_put(out, WR_LIT("  "));
+    stats_printf(out, w->at_most, w->severity[r->severity], w->certainty[r->certainty]);
+    stats_put(out, WR_LIT("\n  "));
+    report_wrap(out, s, 2, wr_span_str(t->title));
+    stats_put(out, WR_LIT("\n"));
+    paragraph(out, s, w->what, t->sentence);
+    paragraph(out, s, w->why, t->why);
+    paragraph(out, s, w->now, t->now);
+    paragraph(out, s, w->fix, t->fix);
+    paragraph(out, s, w->not_it, t->not_it);
+    show_needs(out, r, s);
+    show_explained(out, r, s);
+    show_limits(out, rule, o, s);
+}
