@@ -7,11 +7,27 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* clang-format off */
 static void (*const rules[])(const struct judge *) = {
-    rule_et_listener,   rule_accept_overflow, rule_loop_blocked,
-    rule_blocked_write, rule_unwatched,       rule_stopped,
-    rule_fd_limit,      rule_close_wait,      rule_unaccepted,
+    rule_et_listener,
+    rule_accept_overflow,
+    rule_loop_blocked,
+    rule_blocked_write,
+    rule_unwatched,
+    rule_stopped,
+    rule_fd_limit,
+    rule_reuseport,
+    rule_inherited,
+    rule_oneshot,
+    rule_slow_upstream,
+    rule_stuck_inside,
+    rule_worker_pool,
+    rule_fork_mutex,
+    rule_mutex_cycle,
+    rule_close_wait,
+    rule_unaccepted,
 };
+/* clang-format on */
 
 int judge_all(const struct facts *f, const struct judge_target *t, struct findings *out)
 {

@@ -88,9 +88,17 @@ void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocke
 void rule_close_wait(const struct judge *j);
 void rule_et_listener(const struct judge *j);
 void rule_fd_limit(const struct judge *j);
+void rule_fork_mutex(const struct judge *j);
+void rule_inherited(const struct judge *j);
 void rule_loop_blocked(const struct judge *j);
+void rule_mutex_cycle(const struct judge *j);
+void rule_oneshot(const struct judge *j);
+void rule_reuseport(const struct judge *j);
+void rule_slow_upstream(const struct judge *j);
 void rule_stopped(const struct judge *j);
+void rule_stuck_inside(const struct judge *j);
 void rule_unaccepted(const struct judge *j);
 void rule_unwatched(const struct judge *j);
+void rule_worker_pool(const struct judge *j);
 
 #endif

@@ -100,8 +100,102 @@ static void test_fd_limit(void)
     silent("nor does an unknown limit");
 }
 
+/* Four listeners at port 80, one to a process; the queue of the third has `waiting`. */
+static void group(unsigned waiting, unsigned of_others)
+{
+    world();
+    for (uint32_t i = 0; i < 4; i++) {
+        process(7 + i, "worker", "/usr/bin/patient");
+        listener(7 + i, 3, 100 + i, 80, i == 2 ? waiting : of_others, 64);
+        if (i != 2)
+            watch(7 + i, 4, 3, 100 + i, 0x19);
+        thread(7 + i, 7 + i, "worker", i == 2 ? SYS_rt_sigsuspend : TEST_EPOLL, 4,
+               i == 2 ? 0 : 20);
+    }
+    unaccepted(900, 80, waiting + 3 * of_others);
+}
+
+static void test_reuseport(void)
+{
+    group(16, 0);
+    led_by(RULE_REUSEPORT_DEAD, CERTAINTY_LIKELY, "one of four does not accept");
+    is_int(findings.leading, 1, "it explains that nobody watches its listener");
+    is_int(value_of(RULE_REUSEPORT_DEAD, EVIDENCE_MEMBERS), 4, "four members");
+    is_int(value_of(RULE_REUSEPORT_DEAD, EVIDENCE_STUCK_MEMBERS), 1, "one stuck");
+    is_int(finding_of_rule(RULE_REUSEPORT_DEAD)->subject.pid, 9, "whose it is");
+    group(0, 0);
+    silent("a group that serves");
+    group(16, 2);
+    judge();
+    ok(finding_of_rule(RULE_REUSEPORT_DEAD)->rule != RULE_REUSEPORT_DEAD,
+       "all have a queue: load, or worse");
+}
+
+static void test_inherited(void)
+{
+    world();
+    process(7, "sleep", "/usr/bin/sleep");
+    listener(7, 9, 100, 80, 4, 64);
+    unaccepted(900, 80, 4);
+    thread(7, 7, "sleep", SYS_clock_nanosleep, 0, 0);
+    led_by(RULE_INHERITED, CERTAINTY_PROOF, "sleep holds a listener");
+    is_int(findings.leading, 1, "which explains that nobody watches it");
+    is_str(text_of(RULE_INHERITED, EVIDENCE_OWNER), "pid 7 sleep (asleep)", "who it is");
+    world();
+    process(7, "sleep", "/usr/bin/sleep");
+    process(8, "patient", "/usr/bin/patient");
+    listener(7, 9, 100, 80, 0, 64);
+    fd(8, 3, FACTS_FD_SOCKET, 100);
+    watch(8, 4, 3, 100, 0x19);
+    thread(7, 7, "sleep", SYS_clock_nanosleep, 0, 0);
+    thread(8, 8, "patient", TEST_EPOLL, 4, 7);
+    silent("while the server lives it does no harm");
+}
+
+static void one_shot(uint32_t mask, uint32_t unread, int helper)
+{
+    world();
+    process(7, "patient", "/usr/bin/patient");
+    listener(7, 3, 100, 80, 0, 64);
+    watch(7, 4, 3, 100, 0x19);
+    for (uint32_t i = 0; i < 5; i++) {
+        connection((struct a_conn){.pid = 7,
+                                   .inode = 400 + i,
+                                   .fd = 20 + (int)i,
+                                   .local_port = 80,
+                                   .remote_port = (uint16_t)(5000 + i),
+                                   .rqueue = unread,
+                                   .in_bytes = 77,
+                                   .out_bytes = 9,
+                                   .received_ms = 8000,
+                                   .sent_ms = 9000});
+        watch(7, 4, 20 + (int)i, 400 + i, mask);
+    }
+    thread(7, 7, "patient", TEST_EPOLL, 4, 3);
+    thread(7, 8, "worker", helper, 0, 0);
+}
+
+static void test_oneshot(void)
+{
+    one_shot(0xc0000000, 39, SYS_futex);
+    led_by(RULE_ONESHOT, CERTAINTY_LIKELY, "five spent, five unread");
+    is_int(value_of(RULE_ONESHOT, EVIDENCE_UNREAD), 5, "five");
+    is_int(value_of(RULE_ONESHOT, EVIDENCE_EPOLL_MASK), 0xc0000000, "the spent mask");
+    one_shot(0xc0002001, 39, SYS_futex);
+    silent("armed");
+    one_shot(0xc0000000, 0, SYS_futex);
+    judge();
+    ok(finding_of_rule(RULE_ONESHOT)->rule != RULE_ONESHOT, "spent, and nothing to read");
+    one_shot(0xc0000000, 39, SYS_recvfrom);
+    judge();
+    ok(finding_of_rule(RULE_ONESHOT)->rule != RULE_ONESHOT, "a worker is at it");
+}
+
 int main(void)
 {
+    test_reuseport();
+    test_inherited();
+    test_oneshot();
     test_unwatched();
     test_unwatched_unknown();
     test_fd_limit();

@@ -3,17 +3,14 @@
 #define DOCTOR_JUDGE_OWED_H
 
 /*
- * Who owes whom an answer, counted over all processes of one program (judge_debt tells it of one connection).
+ * Who owes whom an answer, counted over the target (judge_debt tells it of one connection).
  *
  * 1. A debt counts only when it is old (owed_age_ms) and no byte moved on the connection between the looks.
  * 2. Streaming protocols break the idea: what is judged by it alone is never more than likely.
- * 3. A worker counts for its master: the same program, a parent in the target, a listener in common.
  */
 
 #include "weir/doctor/judge.h"
 
-/* The master of pid, or pid. */
-uint32_t judge_master(const struct judge *j, uint32_t pid);
 /* The i-th socket of look B came in, was read, is not answered and does not move. */
 bool judge_we_owe(const struct judge *j, uint32_t i, uint32_t *out_age_ms);
 
@@ -34,6 +31,8 @@ struct owed { /* of one program */
     struct owed_peer peer[OWED_PEERS];
     unsigned peers;
 };
-void judge_owed(const struct judge *j, uint32_t master, struct owed *out);
+void judge_owed(const struct judge *j, struct owed *out);
+/* The destination that owes most; NULL: none does. */
+const struct owed_peer *judge_debtor(const struct owed *o);
 
 #endif

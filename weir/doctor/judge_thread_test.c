@@ -217,6 +217,57 @@ static void test_log(void)
     led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "a descriptor nobody knows proves no channel");
 }
 
+/* ---- locks ------------------------------------------------------------------------------------------- */
+static void lock(uint32_t tid, uint64_t addr, uint32_t owner, uint32_t kind)
+{
+    BOTH(futexes, .addr = addr, .pid = 7, .tid = tid, .word = 2, .owner = owner, .kind = kind);
+}
+
+static void test_fork_mutex(void)
+{
+    server(SYS_futex, 0x7f0010, 0);
+    client(400, 77);
+    lock(7, 0x7f0010, 6, 0);
+    led_by(RULE_FORK_MUTEX, CERTAINTY_PROOF, "the owner is no thread of the process");
+    is_int(findings.leading, 1, "it explains the blocked loop");
+    is_int(value_of(RULE_FORK_MUTEX, EVIDENCE_LOCK_OWNER), 6, "who had it");
+    server(SYS_futex, 0x7f0010, 0);
+    thread(7, 6, "other", SYS_clock_nanosleep, 0, 0);
+    lock(7, 0x7f0010, 6, 0);
+    judge();
+    ok(finding_of_rule(RULE_FORK_MUTEX)->rule != RULE_FORK_MUTEX, "an owner that lives");
+    server(SYS_futex, 0x7f0010, 0);
+    lock(7, 0x7f0010, 6, 128);
+    judge();
+    ok(finding_of_rule(RULE_FORK_MUTEX)->rule != RULE_FORK_MUTEX,
+       "a lock of several processes");
+    server(SYS_futex, 0x7f0010, 1);
+    lock(7, 0x7f0010, 6, 0);
+    silent("a lock that moves");
+    server(SYS_futex, 0x7f0010, 0);
+    lock(7, 0x7f0010, 6, 0);
+    facts.b.processes.v[0].unread = FACTS_UNREAD_THREADS;
+    silent("threads that could not be listed");
+}
+
+static void test_cycle(void)
+{
+    server(SYS_futex, 0x7f0010, 0);
+    thread(7, 8, "other", SYS_futex, 0x7f0020, 0);
+    client(400, 77);
+    watch(7, EPOLL, 400, 400, 0x19);
+    lock(7, 0x7f0010, 8, 0);
+    lock(8, 0x7f0020, 7, 0);
+    led_by(RULE_MUTEX_CYCLE, CERTAINTY_PROOF, "two wait for each other");
+    is_int(findings.leading, 1, "it explains the blocked loop");
+    is_int(value_of(RULE_MUTEX_CYCLE, EVIDENCE_CYCLE), 2, "a circle of two");
+    server(SYS_futex, 0x7f0010, 0);
+    thread(7, 8, "other", SYS_futex, 0x7f0020, 0);
+    lock(7, 0x7f0010, 8, 0);
+    judge();
+    ok(finding_of_rule(RULE_MUTEX_CYCLE)->rule != RULE_MUTEX_CYCLE, "a chain is no circle");
+}
+
 /* ---- words ------------------------------------------------------------------------------------------- */
 static void test_words(void)
 {
@@ -242,6 +293,8 @@ int main(void)
     test_loop_of_many();
     test_ipc();
     test_log();
+    test_fork_mutex();
+    test_cycle();
     test_words();
     return tap_done();
 }

@@ -15,17 +15,16 @@ static bool is_log_name(const char *name)
     return strstr(name, "/dev/log") || strstr(name, "journal") || strstr(name, "syslog");
 }
 
-static const char *program(const struct judge *j, uint32_t pid)
-{
-    const struct facts_process *p = facts_process(&j->facts->b, pid);
-    return p ? facts_text(&j->facts->b, p->exe) : "";
-}
-
-/* A pipe to another program, or a standard stream. */
+/* A standard stream, or what another program reads; a child that calls itself otherwise is one. */
 static bool is_log_pipe(const struct judge *j, const struct facts_fd *fd, uint32_t reader)
 {
-    return fd->fd == 1 || fd->fd == 2 ||
-           (reader && strcmp(program(j, fd->pid), program(j, reader)) != 0);
+    const struct facts_look *b = &j->facts->b;
+    const struct facts_process *me = facts_process(b, fd->pid), *it = facts_process(b, reader);
+    if (fd->fd == 1 || fd->fd == 2)
+        return true;
+    return me && it &&
+           (strcmp(facts_text(b, me->exe), facts_text(b, it->exe)) != 0 ||
+            memcmp(me->comm, it->comm, sizeof me->comm) != 0);
 }
 
 static bool is_pipe_wait(const struct facts_thread *t)

@@ -20,9 +20,11 @@
 #define E8(a, ...) ROW(a), E7(__VA_ARGS__)
 #define E9(a, ...) ROW(a), E8(__VA_ARGS__)
 #define E10(a, ...) ROW(a), E9(__VA_ARGS__)
-#define PICK(a, b, c, d, e, f, g, h, i, j, name, ...) name
+#define E11(a, ...) ROW(a), E10(__VA_ARGS__)
+#define E12(a, ...) ROW(a), E11(__VA_ARGS__)
+#define PICK(a, b, c, d, e, f, g, h, i, j, k, l, name, ...) name
 #define LIST(...) \
-    PICK(__VA_ARGS__, E10, E9, E8, E7, E6, E5, E4, E3, E2, E1, )(__VA_ARGS__)
+    PICK(__VA_ARGS__, E12, E11, E10, E9, E8, E7, E6, E5, E4, E3, E2, E1, )(__VA_ARGS__)
 #define EXPLAINS(...)                   \
     (const uint8_t[]){LIST(__VA_ARGS__)}, \
         (unsigned)sizeof((const uint8_t[]){LIST(__VA_ARGS__)})
