@@ -7,7 +7,6 @@ from wire import BUILD, TOP, done, equal, ok
 
 WEIR = os.path.join(BUILD, "weir")
 HERE = os.path.dirname(os.path.abspath(__file__))
-RULES = None
 
 
 def own_namespace():
@@ -48,6 +47,10 @@ class Patient:
             except BlockingIOError:
                 pass
             self.conns.append(c)
+
+    def stands_in(self, place):
+        """Until its thread sleeps there in the kernel."""
+        return until(20, lambda: place in open("/proc/%d/wchan" % self.pid).read())
 
     def answered(self):
         n = 0
@@ -251,12 +254,92 @@ def test_leak():
         refused("close-wait-leak", p, "close-wait-leak")
 
 
+def test_channel():
+    with Patient("channel") as p:
+        p.stands_in("sock_alloc_send")
+        code, o, err = treat("ipc-full", p)
+        equal((code, value(o, "O_NONBLOCK", "before"), value(o, "O_NONBLOCK")), (0, 0, 1), "ipc-full: the sender's end is non-blocking")
+        p.crowd(3)
+        equal(p.answered(), 3, "ipc-full: it answers again")
+        code, out, err = run(*o["undo"].split()[2:], "--yes")
+        ok(code == 0 and "O_NONBLOCK 1 -> 0" in out, "ipc-full: undone", out + err)
+    with Patient("channel") as p:
+        p.stands_in("sock_alloc_send")
+        code, o, err = treat("ipc-full", p, "--way", "drain")
+        ok(value(o, "unread", "before") == 1 and code in (0, 1), "ipc-full: read empty at the other end", (code, o, err))
+        p.crowd(1)
+        equal(p.answered(), 1, "ipc-full: it answers once more")
+    with Patient("channel", False) as p:
+        refused("ipc-full", p, "ipc-full")
+
+
+def test_log():
+    with Patient("log") as p:
+        p.crowd(1)
+        p.stands_in("pipe_w")
+        code, o, err = treat("log-write-blocked", p)
+        equal((code, value(o, "stopped", "before"), value(o, "stopped")), (0, 1, 0), "log-write-blocked: the stopped reader goes on")
+        equal(p.answered(), 1, "log-write-blocked: it answers")
+    with Patient("log", True, "lazy") as p:
+        p.stands_in("pipe_w")
+        code, o, err = treat("log-write-blocked", p)
+        equal((code, value(o, "pipe", "before"), value(o, "pipe")), (0, 65536, 262144), "log-write-blocked: nobody reads, the pipe is larger")
+    with Patient("log", False) as p:
+        p.crowd(1)
+        refused("log-write-blocked", p, "log-write-blocked")
+
+
+def test_blocked():
+    with Patient("blocked") as p:
+        p.crowd(3)
+        p.stands_in("wait_woken")
+        code, o, err = treat("event-loop-blocked", p)
+        equal((code, value(o, "open", "before"), value(o, "open")), (0, 1, 0), "event-loop-blocked: the connection is cut")
+        equal(p.answered(), 3, "event-loop-blocked: it answers")
+    with Patient("blocked", False) as p:
+        p.crowd(3)
+        refused("event-loop-blocked", p, "event-loop-blocked")
+
+
+def test_forgotten():
+    with Patient("forgotten") as p:
+        p.crowd(4)
+        code, o, err = treat("listener-unwatched", p)
+        equal((code, value(o, "waiting in the queue", "before"), value(o, "waiting in the queue")), (0, 4, 0), "listener-unwatched: who waits is told")
+    with Patient("forgotten", False) as p:
+        p.crowd(4)
+        refused("listener-unwatched", p, "listener-unwatched")
+
+
+def test_oneshot():
+    with Patient("oneshot") as p:
+        p.crowd(5)
+        equal(p.answered(), 5, "oneshot: the first requests are answered")
+        for c in p.conns:
+            c.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        code, o, err = treat("oneshot-not-rearmed", p)
+        equal((code, len(o["changed"])), (0, 5), "oneshot-not-rearmed: five events are armed")
+        equal(p.answered(), 5, "oneshot-not-rearmed: the second ones too")
+    with Patient("oneshot", False) as p:
+        p.crowd(5)
+        p.answered()
+        refused("oneshot-not-rearmed", p, "oneshot-not-rearmed")
+
+
+def test_pool():
+    with Patient("pool") as p:
+        code, o, err = treat("stale-pooled-conn", p)
+        equal((code, len(o["changed"])), (0, 6), "stale-pooled-conn: six dead connections are destroyed")
+        os.kill(p.pid, signal.SIGUSR1)
+        said = p.p.stdout.readline().split()
+        equal(said, ["USED"] + ["ConnectionAbortedError"] * 6, "stale-pooled-conn: the next write fails before a request is lost")
+    with Patient("pool", False) as p:
+        refused("stale-pooled-conn", p, "stale-pooled-conn")
+
+
 own_namespace()
-test_edge()
-test_terminal()
-test_rights()
-test_stopped()
-test_backlog()
-test_limit()
-test_leak()
+for test in (test_edge, test_terminal, test_rights, test_stopped, test_backlog, test_limit, test_leak, test_channel, test_log,
+             test_blocked, test_forgotten):
+    if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
+        test()
 done()

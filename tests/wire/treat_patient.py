@@ -125,17 +125,11 @@ def log():
     if SICK and not lazy:
         os.kill(pid, signal.SIGSTOP)
     ready(port)
+    os.dup2(w, 1)
     while True:
-        if SICK:
-            for _ in range(80):
-                os.write(w, b"x" * 1000)
-            SAID.append(1)
-        else:
-            os.write(w, b"x" * 10)
+        for _ in range(80 if SICK else 1):
+            os.write(1, b"x" * 1000)
         serve(s.accept()[0])
-
-
-SAID = []
 
 
 def blocked():
