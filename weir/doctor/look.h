@@ -100,6 +100,10 @@ WR_MUST int look_futexes(struct facts_look *l, const uint32_t *pids, uint32_t n)
 bool futex_is_mutex(const uint32_t words[6], uint32_t operation, uint64_t waits_on,
                     struct facts_futex *io);
 
+/* ---- a weir server's own books: look_weir.c -------------------------------------------------------- */
+/* Of those of these processes that are weir's; the look is sealed. */
+WR_MUST int look_weir(struct facts_look *l, const uint32_t *pids, uint32_t n);
+
 /* ---- the machine: look_net.c ---------------------------------------------------------------------- */
 /* Counters and sysctls as the calling thread's network namespace has them; with a pid, counters as that process's
  * namespace has them (its sysctls cannot be read from outside). */

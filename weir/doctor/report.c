@@ -276,6 +276,15 @@ static unsigned count_shown(const struct doctor_case *c, const struct doctor_rep
     return n;
 }
 
+static void put_ok(struct stats_text *out, const struct doctor_style *s)
+{
+    stats_put(out, WR_LIT("\n"));
+    report_colour(out, s, "32");
+    stats_put(out, WR_LIT("OK"));
+    report_colour(out, s, "0");
+    report_spaces(out, REPORT_LABEL - 2);
+}
+
 static void tell_case(struct stats_text *out, const struct doctor_report *r,
                       const struct doctor_case *c, const struct doctor_style *s)
 {
@@ -301,17 +310,12 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
         stats_printf(out, words[s->lang].lost, f->lost);
         stats_put(out, WR_LIT("\n"));
     }
+    if (!r->host && f->leading == 0 && r->exit != 4) {
+        put_ok(out, s);
+        stats_printf(out, "%s\n", words[s->lang].nothing);
+    }
     if (c->books && (!r->host || count_shown(c, r, s) > 0))
         report_weir(out, c, s);
-}
-
-static void put_ok(struct stats_text *out, const struct doctor_style *s)
-{
-    stats_put(out, WR_LIT("\n"));
-    report_colour(out, s, "32");
-    stats_put(out, WR_LIT("OK"));
-    report_colour(out, s, "0");
-    report_spaces(out, REPORT_LABEL - 2);
 }
 
 static bool is_well(const struct doctor_report *r, unsigned i, const struct doctor_style *s)
@@ -377,10 +381,6 @@ void report_tell(struct stats_text *out, const struct doctor_report *r,
             tell_head(out, r, c, s);
         }
         tell_case(out, r, c, s);
-        if (!r->host && c->findings->leading == 0 && r->exit != 4) {
-            put_ok(out, s);
-            stats_printf(out, "%s\n", words[s->lang].nothing);
-        }
     }
     if (r->host)
         tell_well(out, r, s);

@@ -18,13 +18,13 @@ static const struct words words[LANG_COUNT] = {
     [LANG_EN] = {"weir's own account",
                  "worker %u, pid %u: %" PRIu64 " connections open, %" PRIu64 " requests in all",
                  "; ",                                                                                    "does not move (%s) for ", "in one callback for ",   "waits for events",
-                 "%s: %u connections; the oldest is %" PRIu64,
-                 ", %s there, %s old, %u requests",                                                  ", deadline in %s", "its last events"},
+                 "%s: %u connections; the oldest is %" PRIu64 " (id=%" PRIx64 ")",
+                 ", %s there, %s old, %u requests",    ", deadline in %s", "its last events"},
     [LANG_ZH] = {"weir 自己的账目",
                  "工作进程 %u,pid %u:打开的连接 %" PRIu64 " 个,请求共 %" PRIu64 " 个", ";",
                  "停滞(%s)已 ",                                                                                                   "同一回调已运行 ", "正在等待事件",
-                 "%s:连接 %u 个;最老的是 %" PRIu64,     ",在此 %s,存在 %s,请求 %u 个",
-                 ",期限还有 %s",                                                                                     "最后的事件"},
+                 "%s:连接 %u 个;最老的是 %" PRIu64 "(id=%" PRIx64 ")",
+                 ",在此 %s,存在 %s,请求 %u 个", ",期限还有 %s", "最后的事件"},
 };
 
 static bool is_of(const struct doctor_case *c, uint32_t pid)
@@ -76,7 +76,7 @@ static void tell_stage(struct stats_text *out, const struct facts_look *l,
 {
     const struct words *x = &words[s->lang];
     struct stats_text t = {.heap = out->heap}, a, b, d;
-    stats_printf(&t, x->stage, conns_state_name(g->stage), g->count, g->number);
+    stats_printf(&t, x->stage, conns_state_name(g->stage), g->count, g->number, g->number);
     if (*facts_text(l, g->peer)) {
         stats_put(&t, WR_LIT(" "));
         plain_put(&t, wr_span_str(facts_text(l, g->peer)));
