@@ -58,22 +58,31 @@ def flooded(bed):
     sysctl("net/ipv4/tcp_max_syn_backlog", "16")
 
 
+def wire(bed):
+    """The clients go to the other end of it."""
+    run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    run("ip", "addr", "add", "10.8.0.1/24", "dev", "v0")
+    run("ip", "link", "set", "v0", "up")
+
+
 def lossy(bed):
     """One packet in ten is dropped, by chance."""
-    if not bed.sick:
-        return
-    run("tc", "qdisc", "add", "dev", "lo", "clsact")
-    drop = "4,32 0 0 4294963256,53 0 1 3865470566,6 0 0 2,6 0 0 4294967295"  # random > 90 %: TC_ACT_SHOT
-    run("tc", "filter", "add", "dev", "lo", "egress", "bpf", "da", "bytecode", drop)
+    wire(bed)
+    if bed.sick:
+        run("tc", "qdisc", "add", "dev", "v0", "clsact")
+        drop = "4,32 0 0 4294963256,53 0 1 3865470566,6 0 0 2,6 0 0 4294967295"  # random > 90 %: TC_ACT_SHOT
+        run("tc", "filter", "add", "dev", "v0", "egress", "bpf", "da", "bytecode", drop)
 
 
 def narrow_path(bed):
+    wire(bed)
     if bed.sick:
-        run("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "2mbit", "burst", "70k", "latency", "300ms")
+        run("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "2mbit", "burst", "20k", "latency", "300ms")
 
 
 def narrow_both(bed):
-    run("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "40mbit", "burst", "70k", "latency", "100ms")
+    wire(bed)
+    run("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "100mbit", "burst", "20k", "latency", "100ms")
 
 
 def frozen(bed):

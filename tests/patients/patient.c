@@ -168,8 +168,24 @@ int settle(const int fds[], int n)
 
 void close_all(int fds[], int n)
 {
-    for (int i = 0; i < n; i++)
+    char bytes[4096];
+    for (int i = 0; i < n; i++) {
+        while (recv(fds[i], bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+        }
         close(fds[i]);
+    }
+}
+
+void ask_anew(int n, unsigned every_ms)
+{
+    for (int i = 0; i < n; i++) {
+        char ok[3];
+        int fd = connect_to("127.0.0.1", PORT, 0);
+        say(fd, REQUEST);
+        (void)!recv(fd, ok, sizeof ok, MSG_WAITALL);
+        close(fd);
+        nap_ms(every_ms);
+    }
 }
 
 void ask_again(unsigned every_ms)
@@ -230,7 +246,7 @@ void serve(struct server *s)
         for (int i = 0; i < n; i++) {
             if (e[i].data.fd == s->listener)
                 take(s);
-            else if (!(e[i].events & (EPOLLHUP | EPOLLERR)))
+            else if (!(e[i].events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
                 answer(s, e[i].data.fd);
             else if (!s->keep_broken)
                 close(e[i].data.fd);

@@ -60,7 +60,9 @@ void nonblocking(int fd);
 void crowd(int fds[], int n, const char *request);
 /* Until all n have got a byte, or nothing came for 400 ms; how many got one. */
 int settle(const int fds[], int n);
-void close_all(int fds[], int n);
+void close_all(int fds[], int n); /* having read what came: an unread byte would reset */
+/* A new connection, one request, its whole answer; n times, `every_ms` between. */
+void ask_anew(int n, unsigned every_ms);
 /* One connection that asks and gets an answer, again and again: `every` ms between; at most a minute. */
 void ask_again(unsigned every_ms);
 
@@ -74,7 +76,7 @@ struct server {
     bool sick;
     bool keep_ended;  /* does not close what its client closed */
     bool deaf;        /* accepts, and never watches what it accepted */
-    bool keep_broken; /* does nothing about EPOLLHUP and EPOLLERR */
+    bool keep_broken; /* does nothing about EPOLLHUP, EPOLLERR and EPOLLRDHUP */
 };
 _Noreturn void serve(struct server *s);
 void watch(const struct server *s, int fd, uint32_t events);

@@ -98,7 +98,7 @@ static void ten_waiting(bool sick)
     ready();
     for (int i = 0; i < 1500; i++) {
         settle(&fds[i % 10], 1);
-        close(fds[i % 10]);
+        close_all(&fds[i % 10], 1);
         crowd(&fds[i % 10], 1, REQUEST);
     }
 }
@@ -303,14 +303,7 @@ static void one_after_the_other(bool sick)
 {
     (void)sick;
     ready();
-    for (int i = 0; i < 6000; i++) {
-        char byte;
-        int fd = connect_to("127.0.0.1", PORT, 0);
-        say(fd, REQUEST);
-        (void)!recv(fd, &byte, 1, 0);
-        close(fd);
-        nap_ms(5);
-    }
+    ask_anew(6000, 5);
 }
 
 /* ---- imbalance: the last one to sleep is the first to wake, so one process gets nearly all ------------------------------ */

@@ -177,6 +177,7 @@ static void one_shot_upstream(struct server *s, int fd, const char *bytes, size_
 
 static void reconnects(bool sick)
 {
+    (void)connect_to("127.0.0.1", UPSTREAM, 0); /* of another part of the program, and kept */
     serve_requests(sick, one_shot_upstream);
 }
 

@@ -4,16 +4,48 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- a server that sends as much as it can ------------------------------------------------------------- */
 static int send_buffer;
+
+static int listen_anywhere(int backlog)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(bind(fd, (struct sockaddr *)&a, sizeof a) == 0, "bind");
+    check(listen(fd, backlog) == 0, "listen");
+    return fd;
+}
+
+/* This process goes to the other end of the wire that the harness laid: v0 (10.8.0.1) here, v1 there. */
+static void go_far_away(void)
+{
+    int ends[2];
+    char to[16];
+    check(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+    snprintf(to, sizeof to, "%d", (int)getpid());
+    if (fork_child() == 0) {
+        (void)!read(ends[0], to + 15, 1); /* until we are in the other namespace */
+        to[15] = 0;
+        execlp("ip", "ip", "link", "set", "v1", "netns", to, (char *)NULL);
+        _exit(1);
+    }
+    int status = unshare(CLONE_NEWNET);
+    check(status == 0, "unshare");
+    check(write(ends[1], "", 1) == 1 && wait(&status) > 0 && status == 0, "ip link set netns");
+    check(system("ip addr add 10.8.0.2/24 dev v1 && ip link set v1 up") == 0, "ip addr");
+}
 
 static void *stream(void *arg)
 {
@@ -33,7 +65,7 @@ static void *stream(void *arg)
 
 static void streamer(bool sick)
 {
-    int listener = listen_on(PORT, 64);
+    int listener = listen_anywhere(64);
     (void)sick;
     up();
     for (;;) {
@@ -65,10 +97,15 @@ static void reader(bool sick)
         read_all(fds[0]); /* the bug is that this line is missing */
 }
 
-static void keen_reader(bool sick)
+static void far_reader(bool sick)
 {
     (void)sick;
-    reader(false);
+    go_far_away();
+    int fd = connect_to("10.8.0.1", PORT, 0);
+    say(fd, REQUEST);
+    nap_ms(500);
+    ready();
+    read_all(fd);
 }
 
 /* ---- small-buffers ------------------------------------------------------------------------------------------- */
@@ -156,11 +193,8 @@ static void send_syn(int raw, uint32_t from, const struct sockaddr_in *to)
 
 static void synflood(bool sick)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-    struct server s = {.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct server s = {.listener = listen_anywhere(16)};
     (void)sick;
-    check(bind(s.listener, (struct sockaddr *)&a, sizeof a) == 0, "bind");
-    check(listen(s.listener, 16) == 0, "listen");
     up();
     serve(&s);
 }
@@ -244,12 +278,12 @@ static void datagrams(bool sick)
 
 const struct patient path_patients[] = {
     {"zero-window",  streamer, reader, NULL},
-    {"loss",        streamer, keen_reader, NULL}, /* the harness makes the path sick */
-    {"slow-path",              streamer, keen_reader, NULL},
-    {"small-buffers",small_buffers, keen_reader, NULL},
+    {"loss",        streamer, far_reader, NULL}, /* the harness makes the path sick */
+    {"slow-path",              streamer, far_reader, NULL},
+    {"small-buffers",small_buffers, far_reader, NULL},
     {"nagle",          nagle, small_questions, NULL},
     {"synflood",    synflood, flood, NULL},
-    {"reset-storm",   read_a_bit, two_hundred_a_second, NULL},
+    {"reset-storm",    read_a_bit, two_hundred_a_second, NULL},
     {"udp-drop",              udp_drop, datagrams, NULL},
     {.name = NULL  },
 };

@@ -516,27 +516,31 @@ static void zombies(bool sick)
 static void fifty_a_second(bool sick)
 {
     (void)sick;
+    ask_anew(100, 2);
     ready();
-    for (int i = 0; i < 1000; i++) {
-        char byte;
-        int fd = connect_to("127.0.0.1", PORT, 0);
-        say(fd, REQUEST);
-        (void)!recv(fd, &byte, 1, 0);
-        close(fd);
-        nap_ms(20);
-    }
+    ask_anew(1000, 20);
 }
 
 /* ---- busy-spin: an event that is reported for ever and never handled --------------------------------------------------------------------- */
 static void busy_spin(bool sick)
 {
-    struct server s = {.listener = listen_on(PORT, 64)};
+    struct server s = {.listener = listen_on(PORT, 64), .conn_events = EPOLLIN | EPOLLRDHUP};
     s.keep_broken = sick; /* the bug is this line */
     up();
     serve(&s);
 }
 
-static void reset_one(bool sick)
+static void one_hangs_up(bool sick)
+{
+    int fds[3];
+    (void)sick;
+    crowd(fds, 3, REQUEST);
+    settle(fds, 3);
+    close(fds[0]);
+    nap_ms(200);
+}
+
+static void one_resets(bool sick)
 {
     struct linger now = {1, 0};
     int fds[3];
@@ -599,11 +603,10 @@ static void session(struct server *s, int fd, const char *bytes, size_t n)
     char *memory = malloc(65536);
     memset(memory, bytes[0], 65536);
     (void)n;
-    say(fd, "ok\n");
     if (s->sick)
         return; /* the bug is this line: the session stays, with all its memory */
     free(memory);
-    close(fd);
+    say(fd, "ok\n");
 }
 
 static void session_pile_up(bool sick)
@@ -614,11 +617,11 @@ static void session_pile_up(bool sick)
 static void more_and_more(bool sick)
 {
     static int fds[900];
-    (void)sick;
-    ready();
     for (int i = 0; i < 900; i++) {
         crowd(&fds[i], 1, REQUEST);
-        nap_ms(20);
+        nap_ms(25);
+        if (i == (sick ? 130 : 30)) /* the first has waited for three seconds */
+            ready();
     }
 }
 
@@ -636,9 +639,10 @@ const struct patient thread_patients[] = {
     {"worker-pool",  worker_pool, eight_clients, NULL},
     {"threads",  threads, fifty_a_second, NULL},
     {"zombies",                zombies, fifty_a_second, NULL},
-    {"busy-spin",      busy_spin, reset_one, NULL},
-    {"starved",            starved, steady, NULL},
-    {"throttled",     throttled, steady, NULL},
-    {"session-pile-up",   session_pile_up, more_and_more, NULL},
-    {.name = NULL               },
+    {"busy-spin",      busy_spin, one_hangs_up, NULL},
+    {"busy-spin-reset",            busy_spin, one_resets, NULL},
+    {"starved",     starved, steady, NULL},
+    {"throttled",   throttled, steady, NULL},
+    {"session-pile-up",                session_pile_up, more_and_more, NULL},
+    {.name = NULL},
 };
