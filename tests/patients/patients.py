@@ -86,7 +86,7 @@ ROWS = [
     # where the disease lives in a language
     row("py-accept-died", "listener-unwatched", "likely", program="py_accept_died.py", clients=beds.one_bad_number),
     row("java-worker-pool", "worker-pool-exhausted", "likely", {"unread": 4}, program="WorkerPool.java", clients=beds.six_ask),
-    row("node-blocked", "event-loop-blocked", "proof", {"syscall": "read"}, program="node_blocked.js", bed=beds.fifo, clients=beds.six_ask),
+    row("node-blocked", "event-loop-blocked", "likely", {"syscall": "read"}, program="node_blocked.js", bed=beds.fifo, clients=beds.six_ask),
     row("go-pool-leak", "stuck-inside", "likely", {"owed": 7, "upstream_owes": 0}, program="go_pool.go", bed=beds.go_upstream, clients=beds.ten_ask),
     # what no test may bring about
     row("tcp-memory", "tcp-memory-pressure", "proof", skip="the limit of TCP memory is the whole machine's"),

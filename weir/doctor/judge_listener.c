@@ -103,3 +103,17 @@ void judge_put_queue(const struct judge *j, struct finding *f, const struct fact
     finding_value(f, EVIDENCE_GAVE_UP, q->gave_up, q->gave_up);
     finding_value(f, EVIDENCE_OLDEST_MS, q->oldest_ms, q->oldest_ms);
 }
+
+bool judge_has_connection(const struct judge *j, uint32_t pid)
+{
+    uint32_t n;
+    const struct facts_look *b = &j->facts->b;
+    const struct facts_fd *v = facts_fds(b, pid, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct facts_socket *s =
+            v[i].kind == FACTS_FD_SOCKET ? facts_socket_of_inode(b, v[i].inode) : NULL;
+        if (s && j->map->conn[s - b->sockets.v].role == JUDGE_IN)
+            return true;
+    }
+    return false;
+}

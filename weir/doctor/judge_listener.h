@@ -38,4 +38,7 @@ void judge_put_listener(const struct judge *j, struct finding *f, const struct f
 void judge_put_queue(const struct judge *j, struct finding *f, const struct facts_socket *s,
                      const struct judge_queue *q);
 
+/* The process holds a connection that a client opened. */
+bool judge_has_connection(const struct judge *j, uint32_t pid);
+
 #endif

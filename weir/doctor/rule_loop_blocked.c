@@ -127,20 +127,6 @@ static bool is_alone(const struct judge *j, uint32_t pid)
     return listens;
 }
 
-static bool has_connection(const struct judge *j, uint32_t pid)
-{
-    uint32_t n;
-    const struct facts_look *b = &j->facts->b;
-    const struct facts_fd *v = facts_fds(b, pid, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct facts_socket *s =
-            v[i].kind == FACTS_FD_SOCKET ? facts_socket_of_inode(b, v[i].inode) : NULL;
-        if (s && j->map->conn[s - b->sockets.v].role == JUDGE_IN)
-            return true;
-    }
-    return false;
-}
-
 static bool holds_alone(const struct judge *j, const struct facts_socket *listener,
                         uint32_t pid)
 {
@@ -160,9 +146,10 @@ static bool stands_still(const struct judge *j, uint32_t pid, enum call_kind kin
         return kind == CALL_POLL ? w->unread + w->unaccepted > 0 : total(w) > 0;
     if (w->unaccepted == 0)
         return false;
-    if (kind == CALL_POLL || kind == CALL_SLEEP || kind == CALL_CHILD) /* a master does that */
-        return has_connection(j, pid);
-    return has_connection(j, pid) || holds_alone(j, w->listener, pid);
+    /* A master does that, or one whose accepting thread has ended. */
+    if (kind == CALL_POLL || kind == CALL_SLEEP || kind == CALL_CHILD || kind == CALL_LOCK)
+        return judge_has_connection(j, pid);
+    return judge_has_connection(j, pid) || holds_alone(j, w->listener, pid);
 }
 
 static void judge_sole(const struct judge *j, const struct facts_process *p,
@@ -237,7 +224,7 @@ static void judge_serving(const struct judge *j, const struct facts_process *p,
 {
     enum call_kind kind = judge_call(t)->kind;
     bool io = kind == CALL_READ || kind == CALL_WRITE || kind == CALL_CONNECT;
-    if (!io || t->tid != t->pid || any_waits(j, p->pid) || !has_connection(j, p->pid))
+    if (!io || t->tid != t->pid || any_waits(j, p->pid) || !judge_has_connection(j, p->pid))
         return;
     struct work work = work_of(j, p->pid, -1);
     if (work.unaccepted > 0)

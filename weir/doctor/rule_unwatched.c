@@ -49,6 +49,9 @@ static bool may_return(const struct judge *j, const struct facts_thread *t)
     enum call_kind kind = judge_call(t)->kind;
     if (!judge_slept(j, t))
         return kind != CALL_LOOP; /* one that comes back to its set has it not in there */
+    if (kind ==
+        CALL_LOCK) /* with no client in hand: a main thread that outlived the one that accepts */
+        return judge_has_connection(j, t->pid);
     return kind != CALL_LOOP && kind != CALL_RING && kind != CALL_POLL && kind != CALL_SLEEP &&
            kind != CALL_CHILD && kind != CALL_SIGNAL;
 }
