@@ -401,6 +401,12 @@ void facts_glance_deinit(struct facts_glance *g, const struct wr_heap *heap);
             list_->v[list_->n++] = *(row);                                            \
         err_;                                                                         \
     }))
+#define FACTS_DROP(list, heap)                                                     \
+    do {                                                                           \
+        wr_heap_free((heap), (list)->v, (size_t)(list)->room * sizeof *(list)->v); \
+        (list)->v = NULL, (list)->n = (list)->room = 0;                            \
+    } while (0)
+
 int facts_grow_(const struct wr_heap *heap, void **io_v, uint32_t *io_room, uint32_t n,
                 uint32_t more, size_t size) WR_MUST;
 

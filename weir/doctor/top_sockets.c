@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "weir/doctor/judge.h"
+#include "weir/doctor/top_text.h"
+#include "weir/doctor/top_work.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+bool top_port_in(const uint8_t set[static 65536 / 8], uint16_t port)
+{
+    return set[port / 8] >> (port % 8) & 1;
+}
+
+static void port_add(uint8_t set[static 65536 / 8], uint16_t port)
+{
+    set[port / 8] = (uint8_t)(set[port / 8] | 1U << (port % 8));
+}
+
+void top_address(const struct facts_socket *s, bool remote, bool port, char out[64])
+{
+    judge_addr(s, remote, out);
+    char *colon = port ? NULL : strrchr(out, ':');
+    if (colon)
+        *colon = '\0';
+}
+
+/* ---- one socket ----------------------------------------------------------------------------------- */
+static bool incoming(const struct top_work *w, const struct facts_socket *s)
+{
+    return top_port_in(w->listens, s->local_port);
+}
+
+/* A finished handshake that nobody accepted. */
+static bool unaccepted(const struct top_work *w, const struct facts_socket *s)
+{
+    return s->inode == 0 && (s->state == FACTS_ESTABLISHED || s->state == FACTS_CLOSE_WAIT) &&
+           incoming(w, s);
+}
+
+static uint64_t ms_or_none(uint32_t ms)
+{
+    return ms == FACTS_NONE ? FACTS_UNKNOWN : ms;
+}
+
+/* Nothing was ever sent on it, so "last sent" counts from the handshake. */
+static uint64_t age_in_queue(const struct facts_look *l, const struct facts_socket *s)
+{
+    const struct facts_tcp *t = facts_tcp(l, s);
+    if (!t || t->last_data_sent_ms == FACTS_NONE)
+        return FACTS_UNKNOWN;
+    if (t->last_data_recv_ms == FACTS_NONE || t->last_data_sent_ms > t->last_data_recv_ms)
+        return t->last_data_sent_ms;
+    return t->last_data_recv_ms;
+}
+
+/* The last word was the other side's, and it has been read: an answer is owed. */
+static bool we_owe(const struct facts_socket *s, const struct facts_tcp *t)
+{
+    return s->state == FACTS_ESTABLISHED && s->rqueue == 0 &&
+           t->last_data_recv_ms != FACTS_NONE && t->bytes_received > 0 &&
+           t->bytes_received != FACTS_UNKNOWN && t->last_data_recv_ms < t->last_data_sent_ms;
+}
+
+static bool they_owe(const struct facts_socket *s, const struct facts_tcp *t)
+{
+    return s->state == FACTS_ESTABLISHED && s->rqueue == 0 &&
+           t->last_data_sent_ms != FACTS_NONE && t->data_segs_out > 0 &&
+           t->data_segs_out != FACTS_NONE && t->last_data_sent_ms < t->last_data_recv_ms;
+}
+
+static void in_queue(struct top_work *w, const struct facts_socket *s, struct top_program *p)
+{
+    char who[64];
+    uint64_t age = age_in_queue(&w->facts->b, s);
+    top_address(s, false, true, who);
+    top_older(&w->model->unaccepted, age, who);
+    if (p)
+        top_older(&p->unaccepted, age, who);
+}
+
+static void connection(struct top_work *w, const struct facts_socket *s, struct top_program *p)
+{
+    const struct facts_tcp *t = facts_tcp(&w->facts->b, s);
+    bool in = incoming(w, s);
+    char who[64];
+    top_address(s, true, true, who);
+    if (in && s->rqueue > (s->state == FACTS_CLOSE_WAIT)) {
+        uint64_t age = t ? ms_or_none(t->last_data_recv_ms) : FACTS_UNKNOWN;
+        top_older(&w->model->unread, age, who);
+        top_older(&p->unread, age, who);
+    }
+    if (t && in && we_owe(s, t)) {
+        top_older(&w->model->owed, t->last_data_recv_ms, who);
+        top_older(&p->owed, t->last_data_recv_ms, who);
+    }
+    if (t && !in && they_owe(s, t))
+        top_older(&w->model->upstream, t->last_data_sent_ms, who);
+}
+
+/* ---- listeners -------------------------------------------------------------------------------------- */
+static struct top_program *program_of(const struct top_work *w, const struct top_member *m)
+{
+    return m ? &w->model->programs.v[m->program] : NULL;
+}
+
+static void name_owner(const struct top_work *w, const struct facts_socket *s,
+                       struct top_listener *out)
+{
+    const struct facts_look *l = &w->facts->b;
+    const struct facts_fd *fd = facts_owner(l, s->inode, 0);
+    const struct facts_process *p = fd ? facts_process(l, fd->pid) : NULL;
+    while (facts_owner(l, s->inode, out->owners))
+        out->owners++;
+    if (p)
+        (void)snprintf(out->owner, sizeof out->owner, "%" PRIu32 " %.16s", p->pid, p->comm);
+    else
+        (void)snprintf(out->owner, sizeof out->owner, "uid %" PRIu32, s->uid);
+}
+
+static void listen_of(struct top_program *p, const struct facts_socket *s)
+{
+    char port[16];
+    (void)snprintf(port, sizeof port, ":%u", s->local_port);
+    const char *there = strstr(p->listen, port);
+    size_t n = strlen(p->listen);
+    if (there && (there[strlen(port)] == '\0' || there[strlen(port)] == ' '))
+        return;
+    if (n + strlen(port) + 2 < sizeof p->listen)
+        (void)snprintf(p->listen + n, sizeof p->listen - n, "%s%s", n ? " " : "", port);
+}
+
+/* The queue of a program is its fullest. */
+static void queue_of(const struct top_work *w, const struct facts_socket *s,
+                     struct top_program *p)
+{
+    const struct facts_look *l = &w->facts->b;
+    if (s->rqueue * (p->backlog + 1) >= p->queue * ((uint64_t)s->wqueue + 1)) {
+        p->queue = s->rqueue;
+        p->backlog = s->wqueue;
+    }
+    const struct facts_fd *fd;
+    for (uint32_t i = 0; (fd = facts_owner(l, s->inode, i)); i++) {
+        struct top_member *m = top_member(w, fd->pid);
+        if (m && s->rqueue > m->queue)
+            m->queue = s->rqueue;
+    }
+}
+
+static int listener(struct top_work *w, const struct facts_socket *s)
+{
+    const struct facts_socket *before = facts_socket(&w->facts->a, s->cookie);
+    struct top_member *m = top_holder(w, s->inode);
+    if (!m && !w->model->host)
+        return 0;
+    struct top_listener row = {.cookie = s->cookie,
+                               .waiting = s->rqueue,
+                               .backlog = s->wqueue,
+                               .drops = s->drops == FACTS_NONE ? FACTS_UNKNOWN
+                                        : before && before->drops != FACTS_NONE &&
+                                                s->drops >= before->drops
+                                            ? s->drops - before->drops
+                                            : 0};
+    top_address(s, false, true, row.name);
+    name_owner(w, s, &row);
+    top_past_peak(w->past, &row);
+    if (m) {
+        port_add(w->ours, s->local_port);
+        listen_of(program_of(w, m), s);
+        queue_of(w, s, program_of(w, m));
+    }
+    if (row.drops != FACTS_UNKNOWN)
+        w->model->drops += row.drops;
+    if (w->model->lists.n == 0 || row.waiting * (w->model->queue.backlog + 1) >
+                                      w->model->queue.waiting * (row.backlog + 1))
+        w->model->queue = row;
+    return FACTS_ADD(&w->model->lists, w->heap, &row);
+}
+
+static int listeners(struct top_work *w)
+{
+    const struct facts_look *b = &w->facts->b;
+    for (uint32_t i = 0; i < b->sockets.n; i++)
+        if (b->sockets.v[i].state == FACTS_LISTEN && b->sockets.v[i].proto == FACTS_TCP)
+            port_add(w->listens, b->sockets.v[i].local_port);
+    for (uint32_t i = 0; i < b->sockets.n; i++) {
+        const struct facts_socket *s = &b->sockets.v[i];
+        int err = s->state == FACTS_LISTEN && s->proto == FACTS_TCP ? listener(w, s) : 0;
+        if (err)
+            return err;
+    }
+    w->model->listeners = w->model->lists.n;
+    return 0;
+}
+
+/* Whose queue is it in? The listener of that very address, else the one of all. */
+static struct top_listener *listener_row(const struct top_work *w, const struct facts_socket *s)
+{
+    const struct facts_look *b = &w->facts->b;
+    struct top_listener *best = NULL;
+    for (uint32_t i = 0; i < w->model->lists.n; i++) {
+        struct top_listener *row = &w->model->lists.v[i];
+        const struct facts_socket *x = facts_socket(b, row->cookie);
+        if (!x || x->local_port != s->local_port)
+            continue;
+        if (!best || (x->rqueue > 0 && best->waiting == 0) ||
+            memcmp(x->local, s->local, 16) == 0)
+            best = row;
+    }
+    return best;
+}
+
+static void wait_for_accept(struct top_work *w, const struct facts_socket *s)
+{
+    struct top_listener *row = listener_row(w, s);
+    if (!row)
+        return; /* of a program that is not shown */
+    uint64_t age = age_in_queue(&w->facts->b, s);
+    if (age != FACTS_UNKNOWN && age > row->oldest_ms)
+        row->oldest_ms = age;
+    const struct facts_socket *x = facts_socket(&w->facts->b, row->cookie);
+    in_queue(w, s, x ? program_of(w, top_holder(w, x->inode)) : NULL);
+}
+
+/* ---- all ---------------------------------------------------------------------------------------------- */
+/* Is it one of ours? What no process holds any more belongs to whom the port belonged to. */
+static bool shown(const struct top_work *w, const struct facts_socket *s,
+                  const struct top_member *m)
+{
+    return m || w->model->host || (s->inode == 0 && top_port_in(w->ours, s->local_port));
+}
+
+static void one(struct top_work *w, const struct facts_socket *s)
+{
+    struct top_member *m = top_holder(w, s->inode);
+    struct top_model *model = w->model;
+    if (unaccepted(w, s)) {
+        wait_for_accept(w, s);
+        m = NULL;
+    }
+    if (!shown(w, s, m))
+        return;
+    model->state[s->state & 15]++;
+    model->kept += s->state == FACTS_CLOSE_WAIT && s->inode != 0;
+    if (!m || s->state == FACTS_LISTEN)
+        return;
+    m->conns++;
+    model->open++;
+    program_of(w, m)->conns++;
+    connection(w, s, program_of(w, m));
+}
+
+/* Descriptors of sockets that no dump shows, unless they are of another kind than TCP and UDP. */
+static uint64_t bare(const struct top_work *w)
+{
+    const struct facts_look *b = &w->facts->b;
+    uint64_t n = 0;
+    for (uint32_t i = 0; b->unixes.n && i < b->fds.n; i++) {
+        const struct facts_fd *fd = &b->fds.v[i];
+        n += fd->kind == FACTS_FD_SOCKET && top_member(w, fd->pid) &&
+             !facts_socket_of_inode(b, fd->inode) && !facts_unix(b, fd->inode);
+    }
+    return n;
+}
+
+int top_sockets(struct top_work *w)
+{
+    int err = listeners(w);
+    const struct facts_look *b = &w->facts->b;
+    for (uint32_t i = 0; !err && i < b->sockets.n; i++)
+        if (b->sockets.v[i].proto == FACTS_TCP)
+            one(w, &b->sockets.v[i]);
+    w->model->bare = bare(w);
+    return err;
+}
