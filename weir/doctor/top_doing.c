@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "weir/doctor/judge.h"
 #include "weir/doctor/top_work.h"
 
 #include <inttypes.h>
@@ -140,7 +139,7 @@ static void name_fd(const struct facts_look *l, const struct facts_fd *fd, char 
 }
 
 /* Reading from a client, a pipe or a file nobody writes is waiting for work; from who owes us an answer it is not. */
-static enum top_wait reading(const struct facts_look *l, const uint8_t *listens,
+static enum top_wait reading(const struct facts_look *l, const struct judge_map *map,
                              const struct facts_fd *fd)
 {
     const struct facts_socket *s =
@@ -149,10 +148,10 @@ static enum top_wait reading(const struct facts_look *l, const uint8_t *listens,
         return TOP_WAIT_IDLE;
     if (s->proto == FACTS_UDP)
         return s->remote_port == 53 ? TOP_WAIT_BLOCKED : TOP_WAIT_IDLE;
-    return top_port_in(listens, s->local_port) ? TOP_WAIT_IDLE : TOP_WAIT_BLOCKED;
+    return judge_map_listens(map, s->local_port) ? TOP_WAIT_IDLE : TOP_WAIT_BLOCKED;
 }
 
-static enum top_wait meaning(const struct facts_look *l, const uint8_t *listens,
+static enum top_wait meaning(const struct facts_look *l, const struct judge_map *map,
                              const struct facts_thread *t, const struct call *c,
                              const struct facts_fd *fd)
 {
@@ -165,7 +164,7 @@ static enum top_wait meaning(const struct facts_look *l, const uint8_t *listens,
     case PARKED:
         break;
     case READS:
-        return reading(l, listens, fd);
+        return reading(l, map, fd);
     case WRITES:
     case CONNECTS:
     case FILES:
@@ -207,7 +206,7 @@ static void tell(const struct facts_look *l, const struct facts_thread *t, const
                        t->wchan[0] ? " in " : "", t->wchan);
 }
 
-enum top_wait top_doing(const struct facts_look *l, const uint8_t *listens,
+enum top_wait top_doing(const struct facts_look *l, const struct judge_map *map,
                         const struct facts_thread *t, char *out, size_t n)
 {
     if (t->syscall < 0 || t->state == 'T' || t->state == 't')
@@ -219,5 +218,5 @@ enum top_wait top_doing(const struct facts_look *l, const uint8_t *listens,
     tell(l, t, c, fd, out, n);
     if (t->state == 'R')
         return TOP_WAIT_RUNNING;
-    return c ? meaning(l, listens, t, c, fd) : TOP_WAIT_UNKNOWN;
+    return c ? meaning(l, map, t, c, fd) : TOP_WAIT_UNKNOWN;
 }

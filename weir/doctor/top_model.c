@@ -39,15 +39,10 @@ struct top_member *top_member(const struct top_work *w, uint32_t pid)
     return lo < w->members.n && w->members.v[lo].pid == pid ? &w->members.v[lo] : NULL;
 }
 
-struct top_member *top_holder(const struct top_work *w, uint64_t inode)
+struct top_member *top_holder(const struct top_work *w, uint32_t place)
 {
-    const struct facts_fd *fd;
-    for (uint32_t i = 0; inode && (fd = facts_owner(&w->facts->b, inode, i)); i++) {
-        struct top_member *m = top_member(w, fd->pid);
-        if (m)
-            return m;
-    }
-    return NULL;
+    uint32_t p = w->map.conn[place].process;
+    return p == FACTS_NONE ? NULL : top_member(w, w->facts->b.processes.v[p].pid);
 }
 
 void top_older(struct top_oldest *o, uint64_t ms, const char *who)
@@ -113,6 +108,17 @@ static int members(struct top_work *w)
         qsort(w->members.v, w->members.n, sizeof *w->members.v, by_pid);
     w->model->host = w->model->programs.n > 1;
     return err;
+}
+
+static int map_sockets(struct top_work *w)
+{
+    w->pids = wr_heap_array(w->heap, w->members.n + 1, sizeof *w->pids);
+    if (!w->pids)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < w->members.n; i++)
+        w->pids[i] = w->members.v[i].pid;
+    struct judge_target t = {.pids = w->pids, .n_pids = w->members.n};
+    return judge_map_init(&w->map, w->facts, &t);
 }
 
 /* ---- numbers of processes ------------------------------------------------------------------------- */
@@ -241,6 +247,8 @@ static int parts(struct top_work *w)
     if (!err)
         processes(w);
     if (!err)
+        err = map_sockets(w);
+    if (!err)
         err = top_sockets(w);
     if (!err)
         err = top_peers(w);
@@ -273,6 +281,9 @@ int top_model_make(struct top_model *m, const struct top_input *in, struct top_p
         top_past_memory(past, m, in->facts->b.at_ns);
         err = top_past_changes(past, m, in->findings);
     }
+    judge_map_deinit(&w->map);
+    if (w->pids)
+        wr_heap_free(w->heap, w->pids, (w->members.n + 1) * sizeof *w->pids);
     FACTS_DROP(&w->members, w->heap);
     wr_heap_free(m->heap, w, sizeof *w);
     return err;

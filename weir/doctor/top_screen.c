@@ -108,7 +108,7 @@ static void put_char(struct top_pen *p, const char *bytes, size_t n, unsigned wi
 /* One character, or what stands for it. */
 static void put_point(struct top_pen *p, struct wr_span bytes, int32_t point)
 {
-    if (point == '\\') {
+    if (point == '\\' && !p->escaped) {
         put_char(p, "\\", 1, 1);
         put_char(p, "\\", 1, 1);
         return;

@@ -68,6 +68,7 @@ struct top_pen {
     unsigned row, column, end; /* end: the first column that is not ours */
     enum top_style style;
     bool cut;
+    bool escaped; /* the text was escaped already: a backslash is one backslash */
 };
 
 /* On rows that the screen does not have nothing is written. */

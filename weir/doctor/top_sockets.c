@@ -1,42 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "weir/doctor/judge.h"
-#include "weir/doctor/top_text.h"
 #include "weir/doctor/top_work.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-
-bool top_port_in(const uint8_t set[static 65536 / 8], uint16_t port)
-{
-    return set[port / 8] >> (port % 8) & 1;
-}
-
-static void port_add(uint8_t set[static 65536 / 8], uint16_t port)
-{
-    set[port / 8] = (uint8_t)(set[port / 8] | 1U << (port % 8));
-}
-
-void top_address(const struct facts_socket *s, bool remote, bool port, char out[64])
-{
-    judge_addr(s, remote, out);
-    char *colon = port ? NULL : strrchr(out, ':');
-    if (colon)
-        *colon = '\0';
-}
 
 /* ---- one socket ----------------------------------------------------------------------------------- */
-static bool incoming(const struct top_work *w, const struct facts_socket *s)
-{
-    return top_port_in(w->listens, s->local_port);
-}
-
 /* A finished handshake that nobody accepted. */
-static bool unaccepted(const struct top_work *w, const struct facts_socket *s)
+static bool unaccepted(const struct facts_socket *s, const struct judge_conn *c)
 {
     return s->inode == 0 && (s->state == FACTS_ESTABLISHED || s->state == FACTS_CLOSE_WAIT) &&
-           incoming(w, s);
+           c->role == JUDGE_IN;
 }
 
 static uint64_t ms_or_none(uint32_t ms)
@@ -55,48 +28,39 @@ static uint64_t age_in_queue(const struct facts_look *l, const struct facts_sock
     return t->last_data_recv_ms;
 }
 
-/* The last word was the other side's, and it has been read: an answer is owed. */
-static bool we_owe(const struct facts_socket *s, const struct facts_tcp *t)
-{
-    return s->state == FACTS_ESTABLISHED && s->rqueue == 0 &&
-           t->last_data_recv_ms != FACTS_NONE && t->bytes_received > 0 &&
-           t->bytes_received != FACTS_UNKNOWN && t->last_data_recv_ms < t->last_data_sent_ms;
-}
-
-static bool they_owe(const struct facts_socket *s, const struct facts_tcp *t)
-{
-    return s->state == FACTS_ESTABLISHED && s->rqueue == 0 &&
-           t->last_data_sent_ms != FACTS_NONE && t->data_segs_out > 0 &&
-           t->data_segs_out != FACTS_NONE && t->last_data_sent_ms < t->last_data_recv_ms;
-}
-
 static void in_queue(struct top_work *w, const struct facts_socket *s, struct top_program *p)
 {
     char who[64];
     uint64_t age = age_in_queue(&w->facts->b, s);
-    top_address(s, false, true, who);
+    judge_addr(s, false, who);
     top_older(&w->model->unaccepted, age, who);
     if (p)
         top_older(&p->unaccepted, age, who);
 }
 
-static void connection(struct top_work *w, const struct facts_socket *s, struct top_program *p)
+static void connection(struct top_work *w, const struct facts_socket *s, enum judge_role role,
+                       struct top_program *p)
 {
     const struct facts_tcp *t = facts_tcp(&w->facts->b, s);
-    bool in = incoming(w, s);
     char who[64];
-    top_address(s, true, true, who);
-    if (in && s->rqueue > (s->state == FACTS_CLOSE_WAIT)) {
-        uint64_t age = t ? ms_or_none(t->last_data_recv_ms) : FACTS_UNKNOWN;
-        top_older(&w->model->unread, age, who);
-        top_older(&p->unread, age, who);
+    uint32_t age = 0;
+    judge_addr(s, true, who);
+    if (role == JUDGE_IN && s->rqueue > (s->state == FACTS_CLOSE_WAIT)) {
+        uint64_t unread = t ? ms_or_none(t->last_data_recv_ms) : FACTS_UNKNOWN;
+        top_older(&w->model->unread, unread, who);
+        top_older(&p->unread, unread, who);
     }
-    if (t && in && we_owe(s, t)) {
-        top_older(&w->model->owed, t->last_data_recv_ms, who);
-        top_older(&p->owed, t->last_data_recv_ms, who);
+    switch (judge_debt(&w->facts->b, s, role, &age)) {
+    case JUDGE_WE_OWE:
+        top_older(&w->model->owed, age, who);
+        top_older(&p->owed, age, who);
+        break;
+    case JUDGE_THEY_OWE:
+        top_older(&w->model->upstream, age, who);
+        break;
+    case JUDGE_QUIET:
+        break;
     }
-    if (t && !in && they_owe(s, t))
-        top_older(&w->model->upstream, t->last_data_sent_ms, who);
 }
 
 /* ---- listeners -------------------------------------------------------------------------------------- */
@@ -148,10 +112,11 @@ static void queue_of(const struct top_work *w, const struct facts_socket *s,
     }
 }
 
-static int listener(struct top_work *w, const struct facts_socket *s)
+static int listener(struct top_work *w, uint32_t place)
 {
+    const struct facts_socket *s = &w->facts->b.sockets.v[place];
     const struct facts_socket *before = facts_socket(&w->facts->a, s->cookie);
-    struct top_member *m = top_holder(w, s->inode);
+    struct top_member *m = top_holder(w, place);
     if (!m && !w->model->host)
         return 0;
     struct top_listener row = {.cookie = s->cookie,
@@ -162,11 +127,10 @@ static int listener(struct top_work *w, const struct facts_socket *s)
                                                 s->drops >= before->drops
                                             ? s->drops - before->drops
                                             : 0};
-    top_address(s, false, true, row.name);
+    judge_addr(s, false, row.name);
     name_owner(w, s, &row);
     top_past_peak(w->past, &row);
     if (m) {
-        port_add(w->ours, s->local_port);
         listen_of(program_of(w, m), s);
         queue_of(w, s, program_of(w, m));
     }
@@ -180,13 +144,8 @@ static int listener(struct top_work *w, const struct facts_socket *s)
 
 static int listeners(struct top_work *w)
 {
-    const struct facts_look *b = &w->facts->b;
-    for (uint32_t i = 0; i < b->sockets.n; i++)
-        if (b->sockets.v[i].state == FACTS_LISTEN && b->sockets.v[i].proto == FACTS_TCP)
-            port_add(w->listens, b->sockets.v[i].local_port);
-    for (uint32_t i = 0; i < b->sockets.n; i++) {
-        const struct facts_socket *s = &b->sockets.v[i];
-        int err = s->state == FACTS_LISTEN && s->proto == FACTS_TCP ? listener(w, s) : 0;
+    for (uint32_t i = 0; i < w->map.conns; i++) {
+        int err = w->map.conn[i].role == JUDGE_LISTENER ? listener(w, i) : 0;
         if (err)
             return err;
     }
@@ -220,26 +179,28 @@ static void wait_for_accept(struct top_work *w, const struct facts_socket *s)
     if (age != FACTS_UNKNOWN && age > row->oldest_ms)
         row->oldest_ms = age;
     const struct facts_socket *x = facts_socket(&w->facts->b, row->cookie);
-    in_queue(w, s, x ? program_of(w, top_holder(w, x->inode)) : NULL);
+    in_queue(w, s,
+             x ? program_of(w, top_holder(w, (uint32_t)(x - w->facts->b.sockets.v))) : NULL);
 }
 
 /* ---- all ---------------------------------------------------------------------------------------------- */
-/* Is it one of ours? What no process holds any more belongs to whom the port belonged to. */
+/* Is it one of ours? What no process holds belongs to whom its peer belongs to. */
 static bool shown(const struct top_work *w, const struct facts_socket *s,
-                  const struct top_member *m)
+                  const struct judge_conn *c, const struct top_member *m)
 {
-    return m || w->model->host || (s->inode == 0 && top_port_in(w->ours, s->local_port));
+    return m || w->model->host ||
+           (s->inode == 0 && c->peer != FACTS_NONE && w->map.peer[c->peer].mine);
 }
 
-static void one(struct top_work *w, const struct facts_socket *s)
+static void one(struct top_work *w, uint32_t place)
 {
-    struct top_member *m = top_holder(w, s->inode);
+    const struct facts_socket *s = &w->facts->b.sockets.v[place];
+    const struct judge_conn *c = &w->map.conn[place];
+    struct top_member *m = top_holder(w, place);
     struct top_model *model = w->model;
-    if (unaccepted(w, s)) {
+    if (unaccepted(s, c))
         wait_for_accept(w, s);
-        m = NULL;
-    }
-    if (!shown(w, s, m))
+    if (!shown(w, s, c, m))
         return;
     model->state[s->state & 15]++;
     model->kept += s->state == FACTS_CLOSE_WAIT && s->inode != 0;
@@ -248,7 +209,7 @@ static void one(struct top_work *w, const struct facts_socket *s)
     m->conns++;
     model->open++;
     program_of(w, m)->conns++;
-    connection(w, s, program_of(w, m));
+    connection(w, s, (enum judge_role)c->role, program_of(w, m));
 }
 
 /* Descriptors of sockets that no dump shows, unless they are of another kind than TCP and UDP. */
@@ -270,7 +231,7 @@ int top_sockets(struct top_work *w)
     const struct facts_look *b = &w->facts->b;
     for (uint32_t i = 0; !err && i < b->sockets.n; i++)
         if (b->sockets.v[i].proto == FACTS_TCP)
-            one(w, &b->sockets.v[i]);
+            one(w, i);
     w->model->bare = bare(w);
     return err;
 }

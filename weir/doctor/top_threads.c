@@ -71,7 +71,7 @@ static int worker(struct top_work *w, const struct facts_thread *t, const struct
     struct top_worker row = {
         .pid = t->pid, .tid = t->tid, .conns = FACTS_UNKNOWN, .queue = FACTS_UNKNOWN};
     memcpy(row.comm, t->comm, sizeof row.comm);
-    row.wait = top_doing(&w->facts->b, w->listens, t, row.doing, sizeof row.doing);
+    row.wait = top_doing(&w->facts->b, &w->map, t, row.doing, sizeof row.doing);
     row.stands_ms = top_past_stands(w->past, w->facts, t, out_stand);
     rates(w, t, &row);
     if (row.wait == TOP_WAIT_BLOCKED && row.stands_ms) {

@@ -12,6 +12,7 @@
  * Private to these files. place_of(pid) is the row of a program; TOP_NOBODY: not shown.
  */
 
+#include "weir/doctor/judge.h"
 #include "weir/doctor/top_model.h"
 
 #define TOP_NOBODY UINT32_MAX
@@ -28,23 +29,20 @@ struct top_work {
     struct top_past *past;
     const struct wr_heap *heap;
     FACTS_LIST(struct top_member) members; /* by pid */
-    uint8_t listens[65536 / 8];            /* ports that somebody listens on */
-    uint8_t ours[65536 / 8];               /* that one of the shown does */
+    uint32_t *pids;                        /* of the members */
+    struct judge_map map;
 };
 
 struct top_member *top_member(const struct top_work *w, uint32_t pid);
-/* The member that holds this inode; NULL: none of the shown. */
-struct top_member *top_holder(const struct top_work *w, uint64_t inode);
-bool top_port_in(const uint8_t set[static 65536 / 8], uint16_t port);
+/* The member that has b.sockets.v[place]; NULL: none of the shown. */
+struct top_member *top_holder(const struct top_work *w, uint32_t place);
 void top_older(struct top_oldest *o, uint64_t ms, const char *who);
 /* n between the looks as a rate per second. */
 uint64_t top_per_s(const struct top_work *w, uint64_t n);
-/* "1.2.3.4:80", or without the port. */
-void top_address(const struct facts_socket *s, bool remote, bool port, char out[64]);
 
 /* What the thread is doing: "epoll_wait", "write pipe of logger 4711 (full)", "recvfrom 10.0.0.7:443".
- * listens: the ports that somebody listens on. */
-enum top_wait top_doing(const struct facts_look *l, const uint8_t *listens,
+ * map: of that look. */
+enum top_wait top_doing(const struct facts_look *l, const struct judge_map *map,
                         const struct facts_thread *t, char *out, size_t n);
 
 WR_MUST int top_sockets(struct top_work *w);
