@@ -177,6 +177,10 @@ int wr_os_set_pipe_size(int fd, int bytes) WR_MUST; /* what it became */
 int wr_os_is_terminal(int fd);                      /* 1 or 0 */
 /* -ENOTTY where it is none; -ERANGE where it does not tell. */
 int wr_os_terminal_size(int fd, unsigned *out_columns, unsigned *out_rows) WR_MUST;
+/* How it treats keys and lines; set: after what was written has gone out. */
+struct termios;
+int wr_os_terminal_get(int fd, struct termios *out) WR_MUST;
+int wr_os_terminal_set(int fd, const struct termios *in);
 int wr_os_cannot_shrink(int fd); /* 1: a memory file that is sealed so; 0: whatever else */
 int wr_os_poll(int fd, short events, int timeout_ms) WR_MUST; /* what happened; 0: nothing */
 

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 int wr_os_pidfd_alive(int pidfd)
@@ -48,6 +49,16 @@ int wr_os_terminal_size(int fd, unsigned *out_columns, unsigned *out_rows)
     *out_columns = size.ws_col;
     *out_rows = size.ws_row;
     return 0;
+}
+
+int wr_os_terminal_get(int fd, struct termios *out)
+{
+    return WR_OS_ONCE(tcgetattr(fd, out));
+}
+
+int wr_os_terminal_set(int fd, const struct termios *in)
+{
+    return WR_OS_RETRY(tcsetattr(fd, TCSADRAIN, in));
 }
 
 int wr_os_cannot_shrink(int fd)

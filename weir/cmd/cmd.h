@@ -35,6 +35,7 @@ int cmd_serve(int argc, char **argv);
 int cmd_errors(int argc, char **argv);
 int cmd_postmortem(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_treat(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

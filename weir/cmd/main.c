@@ -22,6 +22,8 @@ static const struct cmd commands[] = {
     {"selftest",   "sandbox",                                                 "tries what the sandbox of the workers must refuse",         cmd_selftest  },
     {"serve",      "[DIR] [--listen ADDRESS] [--autoindex] [--print-config]",
      "a folder on a port, without a file to write first",                                                                                  cmd_serve     },
+    {"top",        "[TARGET] [--interval 1s] [--once] [--json]",
+     "what a server is waiting for, live on a full screen",                                                                                cmd_top       },
     {"treat",      "RULE --pid PID | :PORT [--yes] [--dry-run]",
      "applies a remedy that the doctor names to the running process",                                                                      cmd_treat     },
     {"version",    "",                                                        "the version of the program and the library",                cmd_version   },

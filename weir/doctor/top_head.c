@@ -5,7 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define LABEL  8 /* columns of "accept", "state" */
+#define WIDE   110 /* columns from which on more is told */
+#define LABEL  8   /* columns of "accept", "state" */
 #define BAR    16
 #define LONG   1000 /* ms: somebody has noticed */
 #define TOLONG 100
@@ -43,7 +44,10 @@ static void title(struct top_screen *s, const struct top_model *m, const struct 
         top_printf(&p, "%u programs that listen", m->programs.n);
     else
         top_printf(&p, "%.16s %s  pid %" PRIu32, m->name, m->listen, m->pid);
-    top_printf(&p, "  %" PRIu32 " processes, %" PRIu32 " threads", m->processes, m->threads);
+    if (m->processes > 1)
+        top_printf(&p, m->host ? "  %" PRIu32 " processes" : " + %" PRIu32,
+                   m->host ? m->processes : m->processes - 1);
+    top_printf(&p, "  %" PRIu32 " thread%s", m->threads, m->threads == 1 ? "" : "s");
     if (!m->host)
         top_printf(&p, "  up %s", top_age(&t, m->up_ms));
     top_to(&p, end);
@@ -67,7 +71,10 @@ static void oldest(struct top_pen *p, unsigned column, const char *label,
                    const struct top_oldest *o)
 {
     struct top_text age, n;
-    top_to(p, column);
+    if (p->column + 1 < column)
+        top_to(p, column);
+    else
+        top_say(p, "  ");
     p->style = urgency(o);
     if (o->n == 0)
         top_printf(p, "%s none", label);
@@ -79,11 +86,12 @@ static void oldest(struct top_pen *p, unsigned column, const char *label,
 static void waiting(struct top_screen *s, const struct top_model *m)
 {
     struct top_pen p = row(s, 1, "oldest");
+    p.column -= 2; /* the first stands where the label ends */
     oldest(&p, LABEL, "unaccepted", &m->unaccepted);
-    oldest(&p, 31, "unread", &m->unread);
-    oldest(&p, 48, "owed", &m->owed);
+    oldest(&p, 30, "unread", &m->unread);
+    oldest(&p, 47, "owed", &m->owed);
     oldest(&p, 63, "blocked", &m->blocked);
-    if (s->columns < 110)
+    if (s->columns < WIDE)
         return;
     top_to(&p, 84);
     if (m->blocked.n)
@@ -107,7 +115,7 @@ static void rose(struct top_pen *p, const char *label, uint64_t n)
 {
     struct top_text t;
     char text[48];
-    (void)snprintf(text, sizeof text, "  %s %s%s", label, n == FACTS_UNKNOWN ? "" : "+",
+    (void)snprintf(text, sizeof text, " %s %s%s", label, n == FACTS_UNKNOWN ? "" : "+",
                    top_count(&t, n));
     top_styled(p, n && n != FACTS_UNKNOWN ? TOP_BAD : TOP_PLAIN, text);
 }
@@ -121,11 +129,11 @@ static void accept_queue(struct top_screen *s, const struct top_model *m)
         return;
     }
     bar(&p, m->queue.waiting, m->queue.backlog);
-    top_printf(&p, " %s/%s  peak %s", top_count(&a, m->queue.waiting),
+    top_printf(&p, " %s/%s peak %s", top_count(&a, m->queue.waiting),
                top_count(&b, m->queue.backlog), top_count(&c, m->queue.peak));
     rose(&p, "drops", m->drops);
     rose(&p, "overflow", m->overflows);
-    top_printf(&p, "  %s", m->queue.name);
+    top_printf(&p, " %s", m->queue.name);
     if (m->lists.n > 1)
         top_printf(&p, " of %u", m->lists.n);
 }
@@ -178,6 +186,8 @@ static void states(struct top_screen *s, const struct top_model *m)
     number(&p, "  SYN_SENT", m->state[FACTS_SYN_SENT]);
     number(&p, "  unaccepted", m->unaccepted.n);
     number(&p, "  bare", m->bare);
+    if (s->columns < WIDE)
+        return;
     number(&p, "  SYN_RECV", m->state[FACTS_SYN_RECV] + m->state[FACTS_NEW_SYN_RECV]);
     number(&p, "  FIN_WAIT", m->state[FACTS_FIN_WAIT1] + m->state[FACTS_FIN_WAIT2]);
 }
@@ -223,10 +233,10 @@ static void host(struct top_screen *s, const struct top_model *m)
 {
     struct top_text a, b, c, d;
     struct top_pen p = row(s, 6, "host");
-    top_printf(&p, "in %s/s  out %s/s   open %s   listeners %u", top_count(&a, m->in_per_s),
-               top_count(&b, m->out_per_s), top_count(&c, m->open), m->listeners);
+    top_printf(&p, "in %s/s out %s/s  open %s", top_count(&a, m->in_per_s),
+               top_count(&b, m->out_per_s), top_count(&c, m->open));
     p.style = m->starved != FACTS_UNKNOWN && m->starved >= 200 ? TOP_WARN : TOP_PLAIN;
-    top_printf(&p, "   starved %s", top_percent(&d, m->starved));
+    top_printf(&p, "  starved %s", top_percent(&d, m->starved));
     p.style = m->throttled != FACTS_UNKNOWN && m->throttled ? TOP_BAD : TOP_PLAIN;
     top_printf(&p, "  throttled %s", top_percent(&d, m->throttled));
     p.style = TOP_PLAIN;

@@ -236,7 +236,8 @@ static void start(struct top_work *w)
     m->wall_ms = f->b.wall_ms;
     m->span_ms = f->b.at_ns > f->a.at_ns ? (f->b.at_ns - f->a.at_ns) / 1000000 : 0;
     m->fds = m->fds_limit = m->throttled = m->starved = FACTS_UNKNOWN;
-    m->unread_files = f->b.gaps.n;
+    for (uint32_t i = 0; i < f->b.gaps.n; i++)
+        m->unread_files += f->b.gaps.v[i].error == -EACCES || f->b.gaps.v[i].error == -EPERM;
     for (uint32_t i = 0; i < f->b.processes.n; i++)
         m->unread_files += f->b.processes.v[i].unread != 0;
 }

@@ -170,17 +170,19 @@ static struct top_listener *listener_row(const struct top_work *w, const struct 
     return best;
 }
 
-static void wait_for_accept(struct top_work *w, const struct facts_socket *s)
+/* False: it waits at a program that is not shown. */
+static bool wait_for_accept(struct top_work *w, const struct facts_socket *s)
 {
     struct top_listener *row = listener_row(w, s);
     if (!row)
-        return; /* of a program that is not shown */
+        return false;
     uint64_t age = age_in_queue(&w->facts->b, s);
     if (age != FACTS_UNKNOWN && age > row->oldest_ms)
         row->oldest_ms = age;
     const struct facts_socket *x = facts_socket(&w->facts->b, row->cookie);
     in_queue(w, s,
              x ? program_of(w, top_holder(w, (uint32_t)(x - w->facts->b.sockets.v))) : NULL);
+    return true;
 }
 
 /* ---- all ---------------------------------------------------------------------------------------------- */
@@ -198,9 +200,8 @@ static void one(struct top_work *w, uint32_t place)
     const struct judge_conn *c = &w->map.conn[place];
     struct top_member *m = top_holder(w, place);
     struct top_model *model = w->model;
-    if (unaccepted(s, c))
-        wait_for_accept(w, s);
-    if (!shown(w, s, c, m))
+    bool waits = unaccepted(s, c) && wait_for_accept(w, s);
+    if (!waits && !shown(w, s, c, m))
         return;
     model->state[s->state & 15]++;
     model->kept += s->state == FACTS_CLOSE_WAIT && s->inode != 0;

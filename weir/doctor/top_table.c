@@ -186,8 +186,8 @@ static enum top_style program_style(const struct top_model *m, uint32_t row)
 
 /* ---- workers ----------------------------------------------------------------------------------------- */
 static const struct column worker_columns[] = {
-    {"pid",              7,  false},
-    {"thread",           11, true },
+    {"tid",              7,  false},
+    {"name",             11, true },
     {"what it is doing", 0,  true },
     {"cpu",              5,  false},
     {"conns",            6,  false},

@@ -232,7 +232,7 @@ int top_view(struct top_screen *s, const struct top_model *m, const struct findi
     unsigned from = TOP_HEAD_ROWS + 1, end = s->rows - 3;
     top_head_draw(s, m, ui);
     tabs(s, ui, TOP_HEAD_ROWS);
-    int err = ui->page ? top_page_draw(s, m, found, ui, from, end, heap)
+    int err = ui->page ? top_page_draw(s, found, ui, from, end, heap)
                        : top_table_draw(s, m, ui, from, end, heap);
     count_hidden(s, ui, end);
     verdict(s, m, found, end + 1);

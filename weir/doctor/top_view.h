@@ -80,9 +80,8 @@ unsigned top_table_columns(enum top_table t);
 const char *top_table_name(enum top_table t);
 WR_MUST int top_table_draw(struct top_screen *s, const struct top_model *m, struct top_ui *ui,
                            unsigned from, unsigned end, const struct wr_heap *heap);
-WR_MUST int top_page_draw(struct top_screen *s, const struct top_model *m,
-                          const struct findings *found, struct top_ui *ui, unsigned from,
-                          unsigned end, const struct wr_heap *heap);
+WR_MUST int top_page_draw(struct top_screen *s, const struct findings *found, struct top_ui *ui,
+                          unsigned from, unsigned end, const struct wr_heap *heap);
 void top_head_draw(struct top_screen *s, const struct top_model *m, const struct top_ui *ui);
 
 #define TOP_HEAD_ROWS 7
