@@ -24,6 +24,12 @@ static void (*const rules[])(const struct judge *) = {
     rule_worker_pool,
     rule_fork_mutex,
     rule_mutex_cycle,
+    rule_backlog,
+    rule_syn_flood,
+    rule_herd,
+    rule_imbalance,
+    rule_disk_stall,
+    rule_dns,
     rule_close_wait,
     rule_unaccepted,
 };

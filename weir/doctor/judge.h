@@ -84,11 +84,16 @@ struct judge_queue { /* what waits at a listener, the same sockets at both looks
 struct judge_queue judge_queue(const struct judge *j, const struct facts_socket *listener);
 
 void rule_accept_overflow(const struct judge *j);
+void rule_backlog(const struct judge *j);
 void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocked */
 void rule_close_wait(const struct judge *j);
+void rule_disk_stall(const struct judge *j);
+void rule_dns(const struct judge *j);
 void rule_et_listener(const struct judge *j);
 void rule_fd_limit(const struct judge *j);
 void rule_fork_mutex(const struct judge *j);
+void rule_herd(const struct judge *j);
+void rule_imbalance(const struct judge *j);
 void rule_inherited(const struct judge *j);
 void rule_loop_blocked(const struct judge *j);
 void rule_mutex_cycle(const struct judge *j);
@@ -97,6 +102,7 @@ void rule_reuseport(const struct judge *j);
 void rule_slow_upstream(const struct judge *j);
 void rule_stopped(const struct judge *j);
 void rule_stuck_inside(const struct judge *j);
+void rule_syn_flood(const struct judge *j);
 void rule_unaccepted(const struct judge *j);
 void rule_unwatched(const struct judge *j);
 void rule_worker_pool(const struct judge *j);

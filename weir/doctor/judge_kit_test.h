@@ -10,7 +10,7 @@
  *     BOTH(threads, .pid = 7, .tid = 7, .syscall = SYS_read, .voluntary = 9, .state = 'S');
  *     judge();
  *
- * 1. The looks are 2 s apart, clocks tick 100 times a second, every process is uid 0's.
+ * 1. The looks are 2 s apart, clocks tick 100 times a second, every process is uid 0's, no counter has risen.
  * 2. One test program, one world at a time.
  */
 
@@ -61,6 +61,8 @@ static inline void world(void)
     facts.b.at_ns = 7000000000;
     facts.a.ticks = facts.b.ticks = 100;
     facts.a.page = facts.b.page = 4096;
+    memset(facts.a.counter, 0, sizeof facts.a.counter);
+    memset(facts.b.counter, 0, sizeof facts.b.counter);
 }
 
 static inline uint32_t text_at(int which, const char *s)

@@ -191,8 +191,136 @@ static void test_oneshot(void)
     ok(finding_of_rule(RULE_ONESHOT)->rule != RULE_ONESHOT, "a worker is at it");
 }
 
+static void backlog(uint32_t queue, uint32_t size, uint64_t somaxconn)
+{
+    world();
+    process(7, "patient", "/usr/bin/patient");
+    listener(7, 3, 100, 80, queue, size);
+    watch(7, 4, 3, 100, 0x19);
+    thread(7, 7, "patient", TEST_EPOLL, 4, 200);
+    facts.a.sysctl[FACTS_SYS_SOMAXCONN][0] = facts.b.sysctl[FACTS_SYS_SOMAXCONN][0] = somaxconn;
+}
+
+static void test_backlog(void)
+{
+    backlog(9, 12, 4096);
+    led_by(RULE_BACKLOG_CLIPPED, CERTAINTY_LIKELY, "nine of twelve");
+    is_int(value_of(RULE_BACKLOG_CLIPPED, EVIDENCE_BACKLOG), 12, "its backlog");
+    is_int(finding_of_rule(RULE_BACKLOG_CLIPPED)->severity, SEVERITY_INFO, "nobody is hurt");
+    backlog(9, 12, 4096);
+    facts.b.sockets.v[0].drops = 5;
+    judge();
+    is_int(finding_of_rule(RULE_BACKLOG_CLIPPED)->severity, SEVERITY_WARN,
+           "with drops: a warning");
+    backlog(2000, 2048, 2048);
+    led_by(RULE_BACKLOG_CLIPPED, CERTAINTY_LIKELY, "one that somaxconn cut");
+    backlog(2000, 2048, FACTS_UNKNOWN);
+    silent("a large one");
+    backlog(0, 12, 4096);
+    silent("a small one that is empty");
+}
+
+/* n half-open handshakes; steady: the same at both looks; a new address for each, or one for all. */
+static void half_open(unsigned n, bool steady, bool many, uint64_t cookies, uint64_t overflows)
+{
+    backlog(0, 16, 4096);
+    for (int w = 0; w < 2; w++)
+        for (unsigned i = 0; i < n; i++)
+            PUT(w, sockets, .cookie = 2000 + i + (steady ? 0 : (uint64_t)w * 500),
+                .proto = FACTS_TCP, .family = AF_INET, .state = FACTS_SYN_RECV,
+                .local = {127, 0, 0, 1}, .local_port = 80,
+                .remote = {10, 9, 0, (uint8_t)(many ? i : 1)},
+                .remote_port = (uint16_t)(3000 + i), .tcp = FACTS_NONE);
+    facts.b.counter[FACTS_SYNCOOKIES_SENT] = cookies;
+    facts.b.counter[FACTS_LISTEN_OVERFLOWS] = overflows;
+}
+
+static void test_syn_flood(void)
+{
+    half_open(17, true, true, 183, 0);
+    led_by(RULE_SYN_FLOOD, CERTAINTY_PROOF, "seventeen stay half open, cookies are sent");
+    is_int(value_of(RULE_SYN_FLOOD, EVIDENCE_SYN_RECV), 17, "seventeen");
+    is_int(value_of(RULE_SYN_FLOOD, EVIDENCE_SOURCES), 17, "of as many addresses");
+    half_open(17, true, false, 183, 0);
+    led_by(RULE_SYN_FLOOD, CERTAINTY_LIKELY, "of one address: less certain");
+    half_open(17, false, true, 183, 0);
+    silent("a burst: others at each look");
+    half_open(17, true, true, 0, 0);
+    silent("no cookie, no drop");
+    half_open(17, true, true, 183, 9);
+    silent("the accept queue overflows: it is that");
+    half_open(17, true, true, FACTS_UNKNOWN, 0);
+    silent("counters that are not known");
+}
+
+static void shared(unsigned n, uint32_t mask, uint64_t accepts, uint64_t woken)
+{
+    world();
+    for (uint32_t i = 0; i < n; i++) {
+        process(7 + i, "worker", "/usr/bin/patient");
+        if (i == 0)
+            listener(7, 3, 100, 80, 0, 511);
+        else
+            fd(7 + i, 3, FACTS_FD_SOCKET, 100);
+        watch(7 + i, 4, 3, 100, mask);
+        thread(7 + i, 7 + i, "worker", TEST_EPOLL, 4, woken);
+    }
+    facts.b.counter[FACTS_PASSIVE_OPENS] = accepts;
+}
+
+static void test_herd(void)
+{
+    shared(8, 0x19, 200, 199);
+    led_by(RULE_HERD, CERTAINTY_PROOF, "eight processes wake for each connection");
+    is_int(value_of(RULE_HERD, EVIDENCE_SETS), 8, "eight sets");
+    is_int(value_of(RULE_HERD, EVIDENCE_LOOP_WAKEUPS), 1592, "their wake-ups");
+    shared(8, 0x10000019, 200, 199);
+    silent("EPOLLEXCLUSIVE");
+    shared(8, 0x19, 200, 25);
+    silent("one wake-up for a connection");
+    shared(8, 0x19, 10, 199);
+    silent("few connections");
+    shared(2, 0x19, 200, 500);
+    silent("two are no herd");
+    shared(8, 0x19, FACTS_UNKNOWN, 199);
+    silent("connections that were not counted");
+}
+
+static void conns_of(uint32_t pid, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        connection((struct a_conn){.pid = pid,
+                                   .inode = 1000 * pid + i,
+                                   .fd = 20 + (int)i,
+                                   .local_port = 80,
+                                   .remote_port = (uint16_t)(3000 + i),
+                                   .in_bytes = 5,
+                                   .out_bytes = 5,
+                                   .received_ms = 900,
+                                   .sent_ms = 800});
+}
+
+static void test_imbalance(void)
+{
+    shared(4, 0x10000019, 0, 50);
+    conns_of(7, 170), conns_of(8, 10), conns_of(9, 12), conns_of(10, 8);
+    led_by(RULE_IMBALANCE, CERTAINTY_LIKELY, "one has nearly all");
+    is_int(finding_of_rule(RULE_IMBALANCE)->subject.pid, 7, "which");
+    is_int(value_of(RULE_IMBALANCE, EVIDENCE_CONNS), 170, "how many");
+    shared(4, 0x10000019, 0, 50);
+    conns_of(7, 60), conns_of(8, 45), conns_of(9, 50), conns_of(10, 45);
+    silent("about the same");
+    shared(4, 0x10000019, 0, 50);
+    conns_of(7, 17), conns_of(8, 1);
+    silent("few");
+}
+
 int main(void)
 {
+    test_backlog();
+    test_syn_flood();
+    test_herd();
+    test_imbalance();
     test_reuseport();
     test_inherited();
     test_oneshot();

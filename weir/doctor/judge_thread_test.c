@@ -268,6 +268,61 @@ static void test_cycle(void)
     ok(finding_of_rule(RULE_MUTEX_CYCLE)->rule != RULE_MUTEX_CYCLE, "a chain is no circle");
 }
 
+/* ---- disk, names ------------------------------------------------------------------------------------- */
+static void in_d(const char *wchan, int call, uint64_t woken)
+{
+    server(call, 12, woken);
+    file(7, 12, FACTS_FD_FILE, "/var/log/access.log");
+    for (int w = 0; w < 2; w++) {
+        struct facts_thread *t = &look(w)->threads.v[0];
+        t->state = 'D';
+        (void)snprintf(t->wchan, sizeof t->wchan, "%s", wchan);
+    }
+    client(400, 77);
+}
+
+static void test_disk(void)
+{
+    in_d("percpu_rwsem_wait", SYS_write, 0);
+    led_by(RULE_DISK_STALL, CERTAINTY_LIKELY, "state D at both looks");
+    is_int(findings.leading, 1, "it explains the blocked loop");
+    is_str(text_of(RULE_DISK_STALL, EVIDENCE_BLOCKED_ON), "/var/log/access.log", "the file");
+    in_d("folio_wait_bit_common", FACTS_SYSCALL_UNKNOWN, 0);
+    led_by(RULE_DISK_STALL, CERTAINTY_LIKELY, "a page fault has no call");
+    in_d("percpu_rwsem_wait", SYS_write, 4);
+    silent("one that wakes");
+    in_d("__refrigerator", SYS_write, 0);
+    judge();
+    ok(finding_of_rule(RULE_DISK_STALL)->rule != RULE_DISK_STALL, "frozen on purpose");
+}
+
+static void asks_for_a_name(int call, uint64_t woken, uint16_t port)
+{
+    server(call, call == SYS_poll ? 0x7000 : 15, woken);
+    facts.a.threads.v[0].arg[1] = facts.b.threads.v[0].arg[1] = 1;
+    BOTH(sockets, .cookie = 700, .inode = 700, .proto = FACTS_UDP, .family = AF_INET,
+         .state = FACTS_ESTABLISHED, .remote = {10, 0, 0, 2}, .remote_port = port,
+         .local_port = 44444, .tcp = FACTS_NONE);
+    fd(7, 15, FACTS_FD_SOCKET, 700);
+    client(400, 77);
+}
+
+static void test_dns(void)
+{
+    asks_for_a_name(SYS_recvfrom, 0, 53);
+    led_by(RULE_DNS, CERTAINTY_LIKELY, "asleep in a read from :53");
+    is_int(findings.leading, 1, "it explains the blocked loop");
+    is_str(finding_of_rule(RULE_DNS)->subject.peer, "10.0.0.2:53", "the name server");
+    is_str(text_of(RULE_DNS, EVIDENCE_BLOCKED_ON), "udp 10.0.0.2:53", "the socket");
+    asks_for_a_name(SYS_poll, 1, 53);
+    led_by(RULE_DNS, CERTAINTY_LIKELY, "in poll, asked a second time");
+    asks_for_a_name(SYS_poll, 50, 53);
+    silent("a resolver that works");
+    asks_for_a_name(SYS_recvfrom, 0, 5353);
+    judge();
+    ok(finding_of_rule(RULE_DNS)->rule != RULE_DNS, "another service");
+}
+
 /* ---- words ------------------------------------------------------------------------------------------- */
 static void test_words(void)
 {
@@ -295,6 +350,8 @@ int main(void)
     test_log();
     test_fork_mutex();
     test_cycle();
+    test_disk();
+    test_dns();
     test_words();
     return tap_done();
 }
