@@ -32,6 +32,27 @@ static void (*const rules[])(const struct judge *) = {
     rule_dns,
     rule_close_wait,
     rule_unaccepted,
+    rule_busy_spin,
+    rule_connect_pile_up,
+    rule_conntrack,
+    rule_cpu_starved,
+    rule_loss,
+    rule_nagle,
+    rule_no_keepalive,
+    rule_no_timeouts,
+    rule_ports,
+    rule_reset_storm,
+    rule_rx_drop,
+    rule_session_pile_up,
+    rule_slow_path,
+    rule_small_buffers,
+    rule_stale_pool,
+    rule_tcp_memory,
+    rule_threads,
+    rule_time_wait,
+    rule_time_wait_server,
+    rule_zero_window,
+    rule_zombies,
 };
 /* clang-format on */
 
@@ -102,6 +123,20 @@ void judge_addr(const struct facts_socket *s, bool remote, char out[64])
     (void)snprintf(out, 64, "%.63s", text);
 }
 
+void judge_peer_addr(const struct judge *j, const struct judge_peer *p, char out[64])
+{
+    const struct facts_socket *s = &j->facts->b.sockets.v[p->sample];
+    if (p->role == JUDGE_OUT) {
+        judge_addr(s, true, out);
+        return;
+    }
+    struct wr_addr addr =
+        s->family == AF_INET ? wr_addr_v4(s->remote, 0) : wr_addr_v6(s->remote, 0, 0);
+    char text[WR_ADDR_TEXT_MAX];
+    (void)wr_addr_format_ip(&addr, text);
+    (void)snprintf(out, 64, "%.63s", text);
+}
+
 struct wr_span judge_comm(const char comm[16])
 {
     return wr_span(comm, strnlen(comm, 16));
@@ -137,6 +172,7 @@ bool judge_flow(const struct judge *j, uint32_t place, struct judge_flow *out)
                             .sent = rise(was->bytes_sent, now->bytes_sent),
                             .retrans = rise(was->bytes_retrans, now->bytes_retrans),
                             .received = rise(was->bytes_received, now->bytes_received),
+                            .acked = rise(was->bytes_acked, now->bytes_acked),
                             .segs_out = rise(was->data_segs_out, now->data_segs_out),
                             .segs_in = rise(was->data_segs_in, now->data_segs_in),
                             .dsacks = rise(was->dsack_dups, now->dsack_dups)};
@@ -160,6 +196,12 @@ enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket
         return JUDGE_THEY_OWE;
     }
     return JUDGE_QUIET;
+}
+
+enum facts_tcp_state judge_was(const struct judge *j, uint32_t place)
+{
+    uint32_t before = j->map->conn[place].before;
+    return before == FACTS_NONE ? 0 : j->facts->a.sockets.v[before].state;
 }
 
 bool judge_still(const struct judge *j, uint32_t place)

@@ -46,17 +46,21 @@ bool judge_owns(const struct judge *j, const struct facts_socket *s);
 uint64_t judge_limit(const struct judge *j, enum threshold_name name);
 /* "10.0.0.7:443" of the local or the remote end; room for 64 bytes. */
 void judge_addr(const struct facts_socket *s, bool remote, char out[64]);
+/* A peer's address: with its port where we went there, without where it came. */
+void judge_peer_addr(const struct judge *j, const struct judge_peer *p, char out[64]);
 struct wr_span judge_comm(const char comm[16]);
 /* NULL when the socket is new. */
 const struct facts_socket *judge_before(const struct judge *j, const struct facts_socket *s);
+
+#define JUDGE_FINDINGS_MAX 8 /* of one rule: the largest peers say enough */
 
 /* What moved on a connection between the looks. All that a connection has which the first look did not know
  * happened since. */
 struct judge_flow {
     uint64_t elapsed_us, busy_us, rwnd_us, sndbuf_us;
-    uint64_t sent, retrans, received; /* bytes */
-    uint64_t segs_out, segs_in;       /* with data */
-    uint64_t dsacks;                  /* sent again without need */
+    uint64_t sent, retrans, received, acked; /* bytes */
+    uint64_t segs_out, segs_in;              /* with data */
+    uint64_t dsacks;                         /* sent again without need */
 };
 /* place: in b.sockets. False where this kernel does not tell all of it. */
 bool judge_flow(const struct judge *j, uint32_t place, struct judge_flow *out);
@@ -69,6 +73,8 @@ enum judge_debt {
 };
 enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket *s,
                            enum judge_role role, uint32_t *out_age_ms);
+/* The state of the first look; 0 for a new one. */
+enum facts_tcp_state judge_was(const struct judge *j, uint32_t place);
 /* Not one byte either way between the looks; false for a new connection. */
 bool judge_still(const struct judge *j, uint32_t place);
 /* Nanoseconds from look to look. */
@@ -89,6 +95,11 @@ void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocke
 void rule_close_wait(const struct judge *j);
 void rule_disk_stall(const struct judge *j);
 void rule_dns(const struct judge *j);
+void rule_busy_spin(const struct judge *j);
+void rule_close_wait(const struct judge *j);
+void rule_connect_pile_up(const struct judge *j);
+void rule_conntrack(const struct judge *j);
+void rule_cpu_starved(const struct judge *j);
 void rule_et_listener(const struct judge *j);
 void rule_fd_limit(const struct judge *j);
 void rule_fork_mutex(const struct judge *j);
@@ -96,15 +107,33 @@ void rule_herd(const struct judge *j);
 void rule_imbalance(const struct judge *j);
 void rule_inherited(const struct judge *j);
 void rule_loop_blocked(const struct judge *j);
+void rule_loss(const struct judge *j);
 void rule_mutex_cycle(const struct judge *j);
+void rule_nagle(const struct judge *j);
+void rule_no_keepalive(const struct judge *j);
+void rule_no_timeouts(const struct judge *j);
 void rule_oneshot(const struct judge *j);
+void rule_ports(const struct judge *j);
+void rule_reset_storm(const struct judge *j);
 void rule_reuseport(const struct judge *j);
+void rule_rx_drop(const struct judge *j);
+void rule_session_pile_up(const struct judge *j);
+void rule_slow_path(const struct judge *j);
 void rule_slow_upstream(const struct judge *j);
+void rule_small_buffers(const struct judge *j);
+void rule_stale_pool(const struct judge *j);
 void rule_stopped(const struct judge *j);
 void rule_stuck_inside(const struct judge *j);
 void rule_syn_flood(const struct judge *j);
+void rule_tcp_memory(const struct judge *j);
+void rule_threads(const struct judge *j);
+void rule_time_wait(const struct judge *j);
+void rule_time_wait_server(const struct judge *j);
 void rule_unaccepted(const struct judge *j);
 void rule_unwatched(const struct judge *j);
 void rule_worker_pool(const struct judge *j);
+void rule_zero_window(const struct judge *j);
+void rule_zombies(const struct judge *j);
+void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocked */
 
 #endif

@@ -92,11 +92,14 @@ static void on_owner(void *arg, uint32_t socket, const struct facts_fd *fd)
 static void match_looks(struct judge_map *m, const struct facts *f)
 {
     const struct facts_socket *a = f->a.sockets.v, *b = f->b.sockets.v;
+    memset(m->after, 0xff, m->conns_before * sizeof *m->after);
     for (uint32_t i = 0, k = 0; i < m->conns; i++) {
         while (k < f->a.sockets.n && a[k].cookie < b[i].cookie)
             k++;
         bool same = k < f->a.sockets.n && a[k].cookie == b[i].cookie;
         m->conn[i].before = same ? k : FACTS_NONE;
+        if (same)
+            m->after[k] = i;
     }
 }
 
@@ -238,12 +241,14 @@ const uint32_t *judge_map_of(const struct judge_map *m, uint32_t process, uint32
 static int take_memory(struct judge_map *m)
 {
     m->conn = wr_heap_array(m->heap, m->conns, sizeof *m->conn);
+    m->after = wr_heap_array(m->heap, m->conns_before, sizeof *m->after);
     m->peer = wr_heap_array(m->heap, m->conns, sizeof *m->peer);
     m->by_peer = wr_heap_array(m->heap, m->conns, sizeof *m->by_peer);
     m->by_process = wr_heap_array(m->heap, m->conns, sizeof *m->by_process);
     m->process_first = wr_heap_array(m->heap, m->processes + 1, sizeof *m->process_first);
     m->slot = wr_heap_array(m->heap, m->slots, sizeof *m->slot);
-    if (m->conn && m->peer && m->by_peer && m->by_process && m->process_first && m->slot)
+    if (m->conn && m->after && m->peer && m->by_peer && m->by_process && m->process_first &&
+        m->slot)
         return 0;
     judge_map_deinit(m);
     return -ENOMEM;
@@ -259,8 +264,11 @@ static void port_range(struct judge_map *m, const struct facts_look *l)
 
 int judge_map_init(struct judge_map *m, const struct facts *f, const struct judge_target *t)
 {
-    *m = (struct judge_map){
-        .heap = f->b.heap, .conns = f->b.sockets.n, .processes = f->b.processes.n, .slots = 16};
+    *m = (struct judge_map){.heap = f->b.heap,
+                            .conns = f->b.sockets.n,
+                            .conns_before = f->a.sockets.n,
+                            .processes = f->b.processes.n,
+                            .slots = 16};
     while (m->slots < 2 * m->conns)
         m->slots *= 2;
     int err = take_memory(m);
@@ -289,6 +297,7 @@ int judge_map_init(struct judge_map *m, const struct facts *f, const struct judg
 void judge_map_deinit(struct judge_map *m)
 {
     wr_heap_free(m->heap, m->conn, m->conns * sizeof *m->conn);
+    wr_heap_free(m->heap, m->after, m->conns_before * sizeof *m->after);
     wr_heap_free(m->heap, m->peer, m->conns * sizeof *m->peer);
     wr_heap_free(m->heap, m->by_peer, m->conns * sizeof *m->by_peer);
     wr_heap_free(m->heap, m->by_process, m->conns * sizeof *m->by_process);

@@ -48,10 +48,11 @@ struct judge_peer {
 
 struct judge_map {
     struct judge_conn *conn;
+    uint32_t *after; /* a's place -> b's place */
     struct judge_peer *peer;
     uint32_t *by_peer, *by_process;
     uint32_t *process_first; /* by_process[process_first[p] .. process_first[p + 1]] */
-    uint32_t conns, peers, processes;
+    uint32_t conns, peers, processes, conns_before;
     const struct wr_heap *heap;
     /* private */
     uint32_t *slot; /* of the table of peers */

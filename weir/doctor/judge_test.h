@@ -52,6 +52,8 @@ static inline void tap_process(int which, struct facts_process p)
     p.pid = p.pid ? p.pid : TAP_PID;
     p.start = p.start ? p.start : 1;
     p.state = p.state ? p.state : 'S';
+    if (!p.nofile_soft)
+        p.nofile_soft = 1024;
     if (!p.comm[0])
         memcpy(p.comm, "patient", 8);
     TAP_ADD(which, processes, &p);
@@ -123,21 +125,27 @@ static inline enum rule_name tap_leader(void)
     return found.leading ? found.row[found.order[0]].rule : RULE_COUNT;
 }
 
-/* The first finding of a rule, leading or not. */
+/* The first finding of a rule, leading or not; one of no rule, severity and certainty where there is none. */
 static inline const struct finding *tap_found(enum rule_name rule)
 {
+    static const struct finding none = {
+        .rule = RULE_COUNT, .severity = SEVERITY_CRIT + 1, .certainty = CERTAINTY_PROOF + 1};
     for (unsigned i = 0; i < found.n; i++) {
         if (found.row[i].rule == rule)
             return &found.row[i];
     }
-    return NULL;
+    return &none;
+}
+
+static inline bool tap_has(enum rule_name rule)
+{
+    return tap_found(rule)->rule == rule;
 }
 
 /* The value of a line of evidence at the second look; UINT64_MAX without one. */
 static inline uint64_t tap_value(enum rule_name rule, enum evidence_name name)
 {
-    const struct finding *f = tap_found(rule);
-    const struct evidence *e = f ? finding_evidence(f, name) : NULL;
+    const struct evidence *e = finding_evidence(tap_found(rule), name);
     return e ? e->b : UINT64_MAX;
 }
 

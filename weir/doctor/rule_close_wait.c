@@ -1,59 +1,88 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * close-wait-leak: sockets in CLOSE_WAIT that a process of the target owns, the same ones at both looks. A few are
- * normal (half-close, work in flight): they count when they are many, or when they grow. What is unread tells where
- * the program forgot them; the FIN itself counts as one byte.
+ * normal (half-close, work in flight): they count when they are many, or when they grow, and not while they still
+ * send. What is unread tells where the program forgot them; the FIN itself counts as one byte. Outgoing ones that
+ * nobody read to the end lie in a pool: that is stale-pooled-conn.
  */
 #include "weir/doctor/judge.h"
 
 struct tally {
-    uint64_t before, now, kept, eof_read, eof_unread, request_unread, oldest_ms;
+    uint64_t before, now, kept, eof_read, eof_unread, request_unread, unanswered, oldest_ms;
 };
 
-static bool leaks(const struct judge *j, const struct facts_look *l,
-                  const struct facts_socket *s, uint32_t pid)
+static bool leaks(const struct facts_socket *s, enum judge_role role)
 {
-    if (s->proto != FACTS_TCP || s->state != FACTS_CLOSE_WAIT || s->inode == 0)
-        return false;
-    const struct facts_fd *fd = facts_owner(l, s->inode, 0);
-    return fd && fd->pid == pid && judge_is_target(j, pid);
+    return s->proto == FACTS_TCP && s->state == FACTS_CLOSE_WAIT && s->inode != 0 &&
+           !(role == JUDGE_OUT && s->rqueue > 0);
 }
 
-static void count(const struct judge *j, const struct facts_socket *s, struct tally *t)
+/* The peer may have closed its half only and be waiting for the answer. */
+static bool still_answers(const struct judge *j, uint32_t place)
 {
-    const struct facts_socket *before = judge_before(j, s);
+    struct judge_flow flow;
+    return j->facts->b.sockets.v[place].wqueue > 0 ||
+           (judge_flow(j, place, &flow) && flow.sent > 0);
+}
+
+static void count(const struct judge *j, uint32_t place, struct tally *t)
+{
+    const struct facts_socket *s = &j->facts->b.sockets.v[place];
     t->now++;
-    if (!before || before->state != FACTS_CLOSE_WAIT)
+    t->before += judge_was(j, place) == FACTS_CLOSE_WAIT;
+    if (judge_was(j, place) != FACTS_CLOSE_WAIT || still_answers(j, place))
         return;
     t->kept++;
     t->eof_read += s->rqueue == 0;
     t->eof_unread += s->rqueue == 1;
     t->request_unread += s->rqueue > 1;
     const struct facts_tcp *tcp = facts_tcp(&j->facts->b, s);
-    if (tcp && tcp->last_data_recv_ms != FACTS_NONE && tcp->last_data_recv_ms > t->oldest_ms)
+    if (!tcp || tcp->last_data_recv_ms == FACTS_NONE)
+        return;
+    t->unanswered += s->rqueue <= 1 && tcp->last_data_recv_ms < tcp->last_data_sent_ms;
+    if (tcp->last_data_recv_ms > t->oldest_ms)
         t->oldest_ms = tcp->last_data_recv_ms;
 }
 
-static struct tally tally(const struct judge *j, uint32_t pid)
+/* Those of the first look that the process has closed since. */
+static uint64_t closed(const struct judge *j, uint32_t pid)
+{
+    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < a->sockets.n; i++) {
+        const struct facts_socket *s = &a->sockets.v[i];
+        uint32_t after = j->map->after[i];
+        if (!leaks(s, JUDGE_OTHER) ||
+            (after != FACTS_NONE && b->sockets.v[after].state == FACTS_CLOSE_WAIT))
+            continue;
+        const struct facts_fd *fd = facts_owner(a, s->inode, 0);
+        n += fd && fd->pid == pid;
+    }
+    return n;
+}
+
+static struct tally tally(const struct judge *j, uint32_t process)
 {
     struct tally t = {0};
-    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
-    for (uint32_t i = 0; i < a->sockets.n; i++)
-        t.before += leaks(j, a, &a->sockets.v[i], pid);
-    for (uint32_t i = 0; i < b->sockets.n; i++) {
-        if (leaks(j, b, &b->sockets.v[i], pid))
-            count(j, &b->sockets.v[i], &t);
+    uint32_t n;
+    const uint32_t *place = judge_map_of(j->map, process, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (leaks(&j->facts->b.sockets.v[place[i]], j->map->conn[place[i]].role))
+            count(j, place[i], &t);
     }
+    if (t.kept >= judge_limit(j, THRESHOLD_close_wait_grow))
+        t.before += closed(j, j->facts->b.processes.v[process].pid);
     return t;
 }
 
-static void add(const struct judge *j, const struct facts_process *p, const struct tally *t,
-                bool grows)
+static void add(const struct judge *j, uint32_t process, const struct tally *t, bool grows)
 {
     struct finding *f = finding_add(j->out, RULE_CLOSE_WAIT);
-    finding_subject(f, (int32_t)p->pid, 0, judge_comm(p->comm));
+    judge_name(j, f, process);
     f->victims = t->kept;
     f->oldest_ms = t->oldest_ms;
+    if (2 * t->unanswered > t->kept) /* it may be at work for a peer that has said all */
+        finding_weaken(f, CERTAINTY_LIKELY);
     finding_value(f, EVIDENCE_CLOSE_WAIT, t->before, t->now);
     finding_over(f, &j->limits, grows ? THRESHOLD_close_wait_grow : THRESHOLD_close_wait_min);
     finding_value(f, EVIDENCE_EOF_READ, t->eof_read, t->eof_read);
@@ -66,13 +95,12 @@ void rule_close_wait(const struct judge *j)
 {
     const struct facts_look *b = &j->facts->b;
     for (uint32_t i = 0; i < b->processes.n; i++) {
-        const struct facts_process *p = &b->processes.v[i];
-        if (!judge_is_target(j, p->pid))
+        if (!judge_is_target(j, b->processes.v[i].pid))
             continue;
-        struct tally t = tally(j, p->pid);
+        struct tally t = tally(j, i);
         bool grows = t.now > t.before && t.kept >= judge_limit(j, THRESHOLD_close_wait_grow);
         bool old = t.oldest_ms >= judge_limit(j, THRESHOLD_close_wait_age_ms);
         if (old && (grows || t.kept >= judge_limit(j, THRESHOLD_close_wait_min)))
-            add(j, p, &t, grows);
+            add(j, i, &t, grows);
     }
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rx-drop: packets that had reached this machine were dropped before a program could read them. Each counter says where.
+ * A handful happens on every busy machine: they count from a number and a share of the traffic on.
+ */
+#include "weir/doctor/judge.h"
+
+static uint64_t rise(const struct judge *j, enum facts_counter c)
+{
+    uint64_t n = facts_rise(j->facts, c);
+    return n == FACTS_UNKNOWN ? 0 : n;
+}
+
+void rule_rx_drop(const struct judge *j)
+{
+    uint64_t softnet = rise(j, FACTS_SOFTNET_DROPPED), backlog = rise(j, FACTS_BACKLOG_DROP);
+    uint64_t udp = rise(j, FACTS_UDP_RCVBUF_ERRORS);
+    uint64_t all = softnet + backlog + udp, segments = rise(j, FACTS_IN_SEGS);
+    uint64_t permille = all * 1000 / (segments + all + 1);
+    if (all < judge_limit(j, THRESHOLD_rx_drops_min) || permille == 0)
+        return;
+    struct finding *f = finding_add(j->out, RULE_RX_DROP);
+    finding_value(f, EVIDENCE_DROPS, all, all);
+    finding_over(f, &j->limits, THRESHOLD_rx_drops_min);
+    finding_value(f, EVIDENCE_SOFTNET_DROPS, softnet, softnet);
+    finding_value(f, EVIDENCE_BACKLOG_DROPS, backlog, backlog);
+    finding_value(f, EVIDENCE_UDP_DROPS, udp, udp);
+}
