@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The life of a connection: close-wait-leak, stale-pooled-conn, no-keepalive, no-timeouts. */
+/* The life of a connection: close-wait-leak, stale-pooled-conn, no-keepalive, no-timeouts, socket-without-protocol. */
 #include "weir/doctor/judge_test.h"
 
 struct
@@ -245,6 +245,74 @@ static void test_timeouts(void)
     is_int(tap_leader(), RULE_COUNT, "five seconds are no minute");
 }
 
+struct bare { /* n descriptors of this process that no dump shows */
+    unsigned n;
+    const char *name;
+    uint8_t state;
+    uint64_t bytes, net;
+    bool shown, young;
+};
+
+static void bare(const struct bare *p)
+{
+    tap_fresh();
+    for (int w = 0; w < 2; w++) {
+        tap_look(w)->net = 4026531840;
+        tap_process(w, (struct facts_process){.fds = 40, .net = p->net});
+        for (unsigned i = 0; i < p->n; i++) {
+            struct facts_peek k = {.pid = TAP_PID,
+                                   .fd = (int)i,
+                                   .inode = 500 + i + (p->young ? w * 1000 : 0),
+                                   .state = p->state,
+                                   .shown = p->shown,
+                                   .bytes = p->bytes};
+            if (facts_text_add(tap_look(w), wr_span_str(p->name), &k.name))
+                abort();
+            TAP_ADD(w, peeks, &k);
+        }
+    }
+    tap_judge();
+}
+
+static void test_bare(void)
+{
+    struct bare p = {
+        .n = 4, .name = "TCP", .state = FACTS_CLOSE, .bytes = 77, .net = 4026531840};
+    bare(&p);
+    is_int(tap_leader(), RULE_NO_PROTOCOL, "four that were reset and never closed");
+    is_int(tap_found(RULE_NO_PROTOCOL)->certainty, CERTAINTY_PROOF, "proof");
+    is_int(tap_value(RULE_NO_PROTOCOL, EVIDENCE_BARE_SOCKETS), 4, "four");
+    is_int(tap_value(RULE_NO_PROTOCOL, EVIDENCE_WAS_CONNECTED), 4, "all had a connection");
+    p.bytes = 0;
+    bare(&p);
+    is_int(tap_value(RULE_NO_PROTOCOL, EVIDENCE_WAS_CONNECTED), 0, "or none ever had");
+    p.name = "NETLINK";
+    bare(&p);
+    is_int(tap_leader(), RULE_COUNT, "netlink is never in a dump");
+    p.name = "TCPv6";
+    p.state = FACTS_ESTABLISHED;
+    bare(&p);
+    is_int(tap_leader(), RULE_COUNT, "connections of another namespace");
+    p.state = UINT8_MAX;
+    bare(&p);
+    is_int(tap_found(RULE_NO_PROTOCOL)->certainty, CERTAINTY_LIKELY, "not asked: likely");
+    p.net = 1;
+    bare(&p);
+    is_int(tap_leader(), RULE_COUNT, "not asked, and of another namespace: not said");
+    p.state = FACTS_CLOSE;
+    p.young = true;
+    bare(&p);
+    is_int(tap_leader(), RULE_COUNT, "others at each look: they come and go");
+    p.young = false;
+    p.shown = true;
+    bare(&p);
+    is_int(tap_leader(), RULE_COUNT, "in the dump after all");
+    p.shown = false;
+    p.n = 2;
+    bare(&p);
+    is_int(tap_leader(), RULE_COUNT, "two are few");
+}
+
 int main(void)
 {
     test_close_wait();
@@ -253,5 +321,6 @@ int main(void)
     test_pool();
     test_keepalive();
     test_timeouts();
+    test_bare();
     return tap_done();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The process: cpu-starved, busy-spin, session-pile-up, thread-explosion, zombie-children. */
+/* The process: cpu-starved, busy-spin, session-pile-up, thread-explosion, zombie-children,
+ * cpu-throttled. */
 #include "weir/doctor/judge_test.h"
 
 #define MS 1000000ULL
@@ -179,32 +180,66 @@ static void test_threads(void)
     is_int(tap_leader(), RULE_COUNT, "no glance, no verdict");
 }
 
-static void zombies(unsigned n, uint64_t restart)
+static void zombies(uint32_t before, uint32_t now)
 {
     tap_fresh();
-    for (int w = 0; w < 2; w++) {
-        tap_process(w, (struct facts_process){0});
-        for (unsigned i = 0; i < n; i++)
-            tap_process(w, (struct facts_process){.pid = 100 + i,
-                                                  .parent = TAP_PID,
-                                                  .state = 'Z',
-                                                  .start = 1 + w * restart});
-    }
+    tap_process(0, (struct facts_process){.zombies = before});
+    tap_process(1, (struct facts_process){.zombies = now});
     tap_judge();
 }
 
 static void test_zombies(void)
 {
-    zombies(60, 0);
+    zombies(60, 62);
     is_int(tap_leader(), RULE_ZOMBIES, "sixty dead children");
     is_int(tap_found(RULE_ZOMBIES)->severity, SEVERITY_WARN, "a warning");
-    is_int(tap_value(RULE_ZOMBIES, EVIDENCE_ZOMBIES), 60, "how many");
-    zombies(5, 0);
+    is_int(tap_value(RULE_ZOMBIES, EVIDENCE_ZOMBIES), 62, "how many");
+    zombies(5, 5);
     is_int(tap_found(RULE_ZOMBIES)->severity, SEVERITY_INFO, "five: a note");
-    zombies(60, 1);
-    is_int(tap_leader(), RULE_COUNT, "others each time: they are collected");
-    zombies(2, 0);
+    zombies(60, 0);
+    is_int(tap_leader(), RULE_COUNT, "they have been collected");
+    zombies(2, 2);
     is_int(tap_leader(), RULE_COUNT, "two are nothing");
+    zombies(FACTS_NONE, FACTS_NONE);
+    is_int(tap_leader(), RULE_COUNT, "not counted: not said");
+}
+
+static void throttled(uint64_t us, unsigned processes)
+{
+    tap_fresh();
+    for (int w = 0; w < 2; w++) {
+        struct facts_cgroup g = {.pid = TAP_PID,
+                                 .version = 2,
+                                 .periods = 100 + 20 * w,
+                                 .throttled = 50 + 18 * w,
+                                 .throttled_us = us == FACTS_UNKNOWN ? us : 1000000 + w * us,
+                                 .quota_us = 10000,
+                                 .period_us = 100000,
+                                 .memory = FACTS_UNKNOWN,
+                                 .memory_max = FACTS_UNKNOWN};
+        if (facts_text_add(tap_look(w), WR_LIT("/box"), &g.path))
+            abort();
+        for (; g.pid < TAP_PID + processes; g.pid++) {
+            tap_process(w, (struct facts_process){.pid = g.pid});
+            TAP_ADD(w, cgroups, &g);
+        }
+    }
+    tap_judge();
+}
+
+static void test_throttled(void)
+{
+    throttled(896000, 3);
+    is_int(tap_leader(), RULE_CPU_THROTTLED, "stopped by the quota");
+    is_int(found.leading, 1, "three processes of one cgroup: one finding");
+    is_int(tap_found(RULE_CPU_THROTTLED)->certainty, CERTAINTY_PROOF, "proof");
+    is_int(tap_value(RULE_CPU_THROTTLED, EVIDENCE_THROTTLED_MS), 896, "so long");
+    is_int(tap_value(RULE_CPU_THROTTLED, EVIDENCE_THROTTLES), 18, "in so many periods");
+    is_int(tap_value(RULE_CPU_THROTTLED, EVIDENCE_QUOTA), 10, "a tenth of a processor");
+    throttled(20000, 1);
+    is_int(tap_leader(), RULE_COUNT, "a moment is nothing");
+    throttled(FACTS_UNKNOWN, 1);
+    is_int(tap_leader(), RULE_COUNT, "unknown: not said");
 }
 
 int main(void)
@@ -214,5 +249,6 @@ int main(void)
     test_sessions();
     test_threads();
     test_zombies();
+    test_throttled();
     return tap_done();
 }

@@ -8,6 +8,7 @@ struct patient {
     bool incoming, local;
     struct facts_socket s;
     struct facts_tcp a, b;
+    int nodelay; /* as the socket itself says; 0: it was not asked, else 1 + the option */
 };
 
 static void conns(const struct patient *p)
@@ -25,6 +26,13 @@ static void conns(const struct patient *p)
             if (p->local)
                 tap_ip(s.remote, 127, 0, 0, 1);
             tap_socket(w, s, w ? &p->b : &p->a);
+            struct facts_peek k = {.pid = TAP_PID,
+                                   .fd = (int)s.inode,
+                                   .inode = s.inode,
+                                   .shown = 1,
+                                   .nodelay = (uint8_t)(p->nodelay - 1)};
+            if (p->nodelay)
+                TAP_ADD(w, peeks, &k);
         }
     }
     tap_judge();
@@ -193,6 +201,16 @@ static void test_nagle(void)
     p.b.notsent_bytes = 0;
     conns(&p);
     is_int(tap_leader(), RULE_COUNT, "nothing held back: the server is slow");
+    p.nodelay = 1;
+    conns(&p);
+    is_int(tap_leader(), RULE_NAGLE, "or at neither look, but Nagle is on");
+    p.b.data_segs_out = 25;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "one segment a message: the server is slow");
+    p = nagle();
+    p.nodelay = 2;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "TCP_NODELAY is set");
     p = nagle();
     p.b.min_rtt_us = 40000;
     conns(&p);

@@ -2,7 +2,8 @@
 /*
  * nagle-delayed-ack: every exchange takes the 40 ms of a delayed acknowledgement although the path takes less than one,
  * because a message goes out in several small writes and the second waits for the acknowledgement of the first. A slow
- * server shows the same 40 ms: so at a look a small rest has to be held back while the window is open.
+ * server shows the same 40 ms: so at a look a small rest has to be held back while the window is open, or the socket
+ * says that Nagle is on, and each message is more than one segment. One that says TCP_NODELAY is never meant.
  */
 #include "weir/doctor/judge.h"
 
@@ -19,20 +20,48 @@ static bool held(const struct facts_look *l, const struct facts_socket *s)
            t->unacked < t->snd_cwnd && s->wqueue < t->snd_wnd;
 }
 
-static bool waits(const struct judge *j, uint32_t place, struct judge_flow *out)
+enum nodelay {
+    NODELAY_UNKNOWN,
+    NODELAY_OFF,
+    NODELAY_ON
+};
+
+static enum nodelay nodelay(const struct judge *j, const struct facts_socket *s)
+{
+    const struct facts_look *b = &j->facts->b;
+    const struct facts_fd *fd = facts_owner(b, s->inode, 0);
+    const struct facts_peek *k = fd ? facts_peek(b, fd->pid, fd->fd) : NULL;
+    if (!k || k->inode != s->inode || k->nodelay > 1)
+        return NODELAY_UNKNOWN;
+    return k->nodelay ? NODELAY_ON : NODELAY_OFF;
+}
+
+static bool is_nagle(const struct judge *j, uint32_t place, const struct judge_flow *flow)
 {
     const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
     const struct facts_socket *s = &b->sockets.v[place];
-    const struct facts_tcp *t = facts_tcp(b, s);
-    uint32_t before = j->map->conn[place].before;
-    if (!t || before == FACTS_NONE || t->min_rtt_us == 0 ||
-        t->min_rtt_us >= judge_limit(j, THRESHOLD_nagle_rtt_us) ||
-        (!held(b, s) && !held(a, &a->sockets.v[before])))
+    switch (nodelay(j, s)) {
+    case NODELAY_ON:
+        return false;
+    case NODELAY_OFF:
+        return flow->segs_out * 2 >= flow->segs_in * 3;
+    case NODELAY_UNKNOWN:
+        break;
+    }
+    return held(b, s) || held(a, &a->sockets.v[j->map->conn[place].before]);
+}
+
+static bool waits(const struct judge *j, uint32_t place, struct judge_flow *out)
+{
+    const struct facts_look *b = &j->facts->b;
+    const struct facts_tcp *t = facts_tcp(b, &b->sockets.v[place]);
+    if (!t || j->map->conn[place].before == FACTS_NONE || t->min_rtt_us == 0 ||
+        t->min_rtt_us >= judge_limit(j, THRESHOLD_nagle_rtt_us))
         return false;
     return judge_flow(j, place, out) && out->retrans == 0 && out->rwnd_us == 0 &&
            out->segs_in >= judge_limit(j, THRESHOLD_nagle_requests_min) &&
            out->busy_us / out->segs_in >= judge_limit(j, THRESHOLD_nagle_request_ms) * 1000 &&
-           out->sent < out->segs_out * t->snd_mss / 2;
+           out->sent < out->segs_out * t->snd_mss / 2 && is_nagle(j, place, out);
 }
 
 static struct tally tally(const struct judge *j, const struct judge_peer *p)

@@ -41,6 +41,18 @@ static void count_ended(const struct judge *j, uint32_t pid, struct tally *io)
     }
 }
 
+/* How long the memory that its cgroup allows lasts at this rate. */
+static void add_room(const struct judge *j, struct finding *out, uint32_t pid, uint64_t grown)
+{
+    const struct facts_cgroup *g = facts_cgroup(&j->facts->b, pid);
+    if (!g || g->memory == FACTS_UNKNOWN || g->memory_max == FACTS_UNKNOWN || grown == 0)
+        return;
+    finding_of(out, EVIDENCE_MEMORY, g->memory, g->memory, g->memory_max);
+    uint64_t left = g->memory_max > g->memory ? g->memory_max - g->memory : 0;
+    uint64_t ms = left / grown * (judge_span_ns(j) / 1000000);
+    finding_value(out, EVIDENCE_OOM_MS, ms, ms);
+}
+
 static void judge_process(const struct judge *j, uint32_t process)
 {
     const struct facts *f = j->facts;
@@ -72,6 +84,7 @@ static void judge_process(const struct judge *j, uint32_t process)
     finding_over(out, &j->limits, THRESHOLD_session_age_ms);
     finding_value(out, EVIDENCE_RSS, was->rss_pages * f->a.page, p->rss_pages * f->b.page);
     finding_value(out, EVIDENCE_CONNS, n, n);
+    add_room(j, out, p->pid, (p->rss_pages - was->rss_pages) * f->b.page);
 }
 
 void rule_session_pile_up(const struct judge *j)
