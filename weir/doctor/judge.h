@@ -91,16 +91,14 @@ struct judge_queue judge_queue(const struct judge *j, const struct facts_socket 
 
 void rule_accept_overflow(const struct judge *j);
 void rule_backlog(const struct judge *j);
-void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocked */
-void rule_close_wait(const struct judge *j);
-void rule_disk_stall(const struct judge *j);
-void rule_dns(const struct judge *j);
 void rule_busy_spin(const struct judge *j);
 void rule_close_wait(const struct judge *j);
 void rule_connect_pile_up(const struct judge *j);
 void rule_conntrack(const struct judge *j);
 void rule_cpu_starved(const struct judge *j);
 void rule_cpu_throttled(const struct judge *j);
+void rule_disk_stall(const struct judge *j);
+void rule_dns(const struct judge *j);
 void rule_et_listener(const struct judge *j);
 void rule_fd_limit(const struct judge *j);
 void rule_fork_mutex(const struct judge *j);
@@ -136,6 +134,7 @@ void rule_unwatched(const struct judge *j);
 void rule_worker_pool(const struct judge *j);
 void rule_zero_window(const struct judge *j);
 void rule_zombies(const struct judge *j);
+void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocked */
 void rule_blocked_write(const struct judge *j); /* ipc-full and log-write-blocked */
 
 #endif
