@@ -273,12 +273,7 @@ SERVERS = {
 
 # ---- examinations -------------------------------------------------------------------------------------------------
 def doctor():
-    p = subprocess.run([WEIR, "doctor", "--json", "-t", "1s", ":%d" % PORT], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                       stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    try:
-        return {"exit": p.returncode, "report": json.loads(p.stdout)}
-    except ValueError:
-        return {"error": "exit %d: %s" % (p.returncode, (p.stderr or p.stdout)[-300:])}
+    return beds.doctor(WEIR, "-t", "1s", ":%d" % PORT)
 
 
 def under(load):

@@ -249,10 +249,10 @@ static void wait_for_the_rest(bool sick)
     for (;;) {
         int got = epoll_wait(set, &e, 1,
                              sick ? -1 : 200); /* the bug is this line: no limit for a head */
-        if (got == 1 && n < 64)
-            fds[n++] = accept(listener, NULL, NULL);
-        for (int i = 0; i < n; i++)
-            (void)!recv(fds[i], bytes, sizeof bytes, got == 1 ? 0 : MSG_DONTWAIT);
+        if (got == 1 && n < 64) {
+            fds[n] = accept(listener, NULL, NULL);
+            (void)!recv(fds[n++], bytes, sizeof bytes, 0);
+        }
         while (got == 0 && n > 0)
             close(fds[--n]);
     }
@@ -260,20 +260,23 @@ static void wait_for_the_rest(bool sick)
 
 static void half_a_request(bool sick)
 {
-    static int fds[30];
+    static int fds[10];
     (void)sick;
-    for (int i = 0; i < 1; i++) {
-        crowd(&fds[i], 1, "GET / HTTP/1.1\r\nHo");
-        nap_ms(20);
-    }
-    nap_ms(400);
+    crowd(fds, 10, "GET / HTTP/1.1\r\nHo");
+    nap_ms(600);
+    close_all(fds, sick ? 0 : 10);
 }
 
-/* ---- idle-crowd: connections without keep-alive probes; the replay makes them old --------------------------------------- */
+/* ---- idle-crowd: connections without keep-alive probes; the harness makes them old --------------------------------------- */
 static void idle_crowd(bool sick)
 {
-    (void)sick;
-    serve_requests(false, NULL);
+    struct server s = {.listener = listen_on(PORT, 511)};
+    int one = 1;
+    if (!sick)
+        setsockopt(s.listener, SOL_SOCKET, SO_KEEPALIVE, &one,
+                   sizeof one); /* the bug: missing */
+    up();
+    serve(&s);
 }
 
 static void thirty_answered(bool sick)
