@@ -36,6 +36,10 @@ bench-peers: deps all           ## the server beside nginx, h2o, lighttpd, hapro
 	@tools/install_deps peers
 	@perf/peers/peers.py all
 
+bench-doctor: all                  ## what `weir doctor` costs on a server with 9,500 and 19,000 connections (root)
+	perf/doctor_cost.py 9500
+	perf/doctor_cost.py 19000
+
 fuzz: test-deps                 ## every fuzz target for SECS=60 seconds each; findings land in build-fuzz/
 	@tools/run_fuzz $(SECS)
 
@@ -64,4 +68,4 @@ deps:
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all run test sim patients patients-healthy bench bench-peers fuzz valgrind install format clean help deps test-deps
+.PHONY: all run test sim patients patients-healthy bench bench-doctor bench-peers fuzz valgrind install format clean help deps test-deps

@@ -68,13 +68,22 @@ static int take_targets(struct examination *e, struct facts_look *l)
     return err;
 }
 
+/* The look before this one; NULL: this is the first. */
+static const struct facts_look *look_before(const struct examination *e,
+                                            const struct facts_look *l)
+{
+    return l == &e->out->b && e->out->a.sealed ? &e->out->a : NULL;
+}
+
 static int look_targets(const struct examination *e, struct facts_look *l)
 {
+    const struct facts_look *before = look_before(e, l);
     unsigned what = LOOK_FDS | (examine_sees(e, SEE_EPOLL) ? LOOK_SETS : 0) |
                     (examine_sees(e, SEE_THREADS | SEE_MEMORY) ? LOOK_THREADS : 0);
     int err = 0;
+    what |= before ? 0 : LOOK_FEW_SETS;
     for (uint32_t i = 0; !err && i < e->targets.n; i++)
-        err = look_process(l, e->targets.v[i], what);
+        err = look_process(l, e->targets.v[i], what, before);
     return err;
 }
 
@@ -85,6 +94,7 @@ struct others { /* what a look needs to know while its lists are not sorted yet 
     FACTS_LIST(uint32_t) own;    /* inodes of the target's sockets */
     FACTS_LIST(uint64_t) wanted; /* inodes whose holders are searched */
     FACTS_LIST(uint32_t) pids;   /* who was found */
+    FACTS_LIST(uint32_t) before; /* the processes of the look before */
 };
 
 static int collect_own(struct others *o)
@@ -151,20 +161,35 @@ static int on_other(void *arg, const struct facts_fd *held)
     return err ? err : FACTS_ADD(&o->pids, o->look->heap, &held->pid);
 }
 
+static int take_holders_before(const struct facts_look *before, struct others *o)
+{
+    int err = 0;
+    for (uint32_t i = 0; !err && before && i < before->processes.n; i++)
+        err = FACTS_ADD(&o->before, o->look->heap, &before->processes.v[i].pid);
+    return err;
+}
+
 static int look_others(struct others *o)
 {
+    const struct facts_look *before = look_before(o->e, o->look);
+    int err = take_holders_before(before, o);
+    if (err)
+        return err;
     struct look_search s = {.inodes = o->wanted.v,
                             .n_inodes = o->wanted.n,
                             .skip = o->e->targets.v,
                             .n_skip = o->e->targets.n,
+                            .again = o->before.v,
+                            .n_again = o->before.n,
+                            .is_again = before != NULL,
                             .fn = on_other,
                             .arg = o};
-    int err = look_holders(&s);
+    err = look_holders(&s);
     if (s.hidden)
         facts_gap(o->look, "who else has these sockets and pipes", 0, -EACCES);
     o->pids.n = look_set32(o->pids.v, o->pids.n);
     for (uint32_t i = 0; !err && i < o->pids.n; i++)
-        err = look_process(o->look, o->pids.v[i], 0);
+        err = look_process(o->look, o->pids.v[i], 0, NULL);
     return err;
 }
 
@@ -207,6 +232,7 @@ static int take_look(struct examination *e, struct facts_look *l)
     FACTS_DROP(&o.own, l->heap);
     FACTS_DROP(&o.wanted, l->heap);
     FACTS_DROP(&o.pids, l->heap);
+    FACTS_DROP(&o.before, l->heap);
     if (!err && examine_sees(e, SEE_COUNTERS | SEE_HOST))
         look_net(l, e->outside);
     if (!err && examine_sees(e, SEE_HOST))

@@ -169,45 +169,60 @@ ORDER(by_futex, facts_futex, THEN(BY(a->pid, b->pid), a->tid, b->tid))
 ORDER(by_peek, facts_peek, THEN(BY(a->pid, b->pid), a->fd, b->fd))
 ORDER(by_cgroup, facts_cgroup, BY(a->pid, b->pid))
 
-static int fd_inode_order(const void *p, const void *q, void *arg)
+/* Most lists come in order, and looking is cheaper than sorting what is sorted. */
+static void sort(void *v, uint32_t n, size_t size, int (*order)(const void *, const void *))
 {
-    const struct facts_look *l = arg;
-    const uint32_t *i = p, *k = q;
-    const struct facts_fd *a = &l->fds.v[*i], *b = &l->fds.v[*k];
-    return THEN(BY(a->inode, b->inode), *i, *k);
+    for (uint32_t i = 1; i < n; i++)
+        if (order((char *)v + (i - 1) * size, (char *)v + i * size) > 0) {
+            qsort(v, n, size, order);
+            return;
+        }
 }
 
-static int socket_inode_order(const void *p, const void *q, void *arg)
+#define SORT(list, order) sort((list).v, (list).n, sizeof *(list).v, order)
+
+/* An index is sorted by keys that lie beside the places: looking them up in the rows would cost more than all else. */
+struct key {
+    uint64_t inode;
+    uint32_t place;
+};
+ORDER(by_key, key, THEN(BY(a->inode, b->inode), a->place, b->place))
+
+struct keys {
+    FACTS_LIST(struct key);
+};
+
+static int add_key(struct keys *k, const struct wr_heap *heap, uint64_t inode, uint32_t place)
 {
-    const struct facts_look *l = arg;
-    const uint32_t *i = p, *k = q;
-    const struct facts_socket *a = &l->sockets.v[*i], *b = &l->sockets.v[*k];
-    return THEN(BY(a->inode, b->inode), *i, *k);
+    struct key key = {inode, place};
+    return inode ? FACTS_ADD(k, heap, &key) : 0;
 }
 
-#define SORT(list, order)                                       \
-    do {                                                        \
-        if ((list).n > 1)                                       \
-            qsort((list).v, (list).n, sizeof *(list).v, order); \
-    } while (0)
+/* Takes the keys; what they are sorted to goes into the index. */
+static int take_index(struct keys *k, const struct wr_heap *heap, struct facts_index *to)
+{
+    int err = 0;
+    SORT(*k, by_key);
+    for (uint32_t i = 0; i < k->n && !err; i++)
+        err = FACTS_ADD(to, heap, &k->v[i].place);
+    k->n = 0;
+    return err;
+}
 
 static int index_inodes(struct facts_look *l)
 {
+    struct keys k = {0};
     int err = 0;
     for (uint32_t i = 0; i < l->fds.n && !err; i++)
-        if (l->fds.v[i].inode)
-            err = FACTS_ADD(&l->fd_by_inode, l->heap, &i);
+        err = add_key(&k, l->heap, l->fds.v[i].inode, i);
+    if (!err)
+        err = take_index(&k, l->heap, &l->fd_by_inode);
     for (uint32_t i = 0; i < l->sockets.n && !err; i++)
-        if (l->sockets.v[i].inode)
-            err = FACTS_ADD(&l->socket_by_inode, l->heap, &i);
-    if (err)
-        return err;
-    if (l->fd_by_inode.n > 1)
-        qsort_r(l->fd_by_inode.v, l->fd_by_inode.n, sizeof(uint32_t), fd_inode_order, l);
-    if (l->socket_by_inode.n > 1)
-        qsort_r(l->socket_by_inode.v, l->socket_by_inode.n, sizeof(uint32_t),
-                socket_inode_order, l);
-    return 0;
+        err = add_key(&k, l->heap, l->sockets.v[i].inode, i);
+    if (!err)
+        err = take_index(&k, l->heap, &l->socket_by_inode);
+    FACTS_DROP(&k, l->heap);
+    return err;
 }
 
 void facts_seal_peeks(struct facts_look *l)

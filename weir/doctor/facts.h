@@ -306,6 +306,10 @@ struct facts_weir_event { /* from its flight recorder, oldest first */
         uint32_t room;   \
     }
 
+struct facts_index { /* places in a list, in another order than the list's */
+    FACTS_LIST(uint32_t);
+};
+
 struct facts_look {
     uint64_t at_ns, took_ns; /* CLOCK_MONOTONIC at its begin */
     uint64_t wall_ms;        /* CLOCK_REALTIME */
@@ -334,9 +338,9 @@ struct facts_look {
     uint64_t counter[FACTS_COUNTERS];  /* FACTS_UNKNOWN */
     uint64_t sysctl[FACTS_SYSCTLS][3]; /* FACTS_UNKNOWN; most have one value */
     /* private */
-    FACTS_LIST(char) text;            /* 0-terminated pieces; place 0 is "" */
-    FACTS_LIST(uint32_t) fd_by_inode; /* places in fds of sockets and pipes */
-    FACTS_LIST(uint32_t) socket_by_inode;
+    FACTS_LIST(char) text;          /* 0-terminated pieces; place 0 is "" */
+    struct facts_index fd_by_inode; /* places in fds of sockets and pipes */
+    struct facts_index socket_by_inode;
     const struct wr_heap *heap;
     bool sealed;
 };

@@ -56,18 +56,30 @@ enum look_what {
     LOOK_FDS = 1 << 0,  /* descriptors, and what each is */
     LOOK_SETS = 1 << 1, /* with LOOK_FDS: the epoll sets and io_urings among them */
     LOOK_THREADS = 1 << 2,
+    LOOK_FEW_SETS =
+        1 << 3, /* with LOOK_SETS: not the sets of who has more than LOOK_MANY_FDS */
 };
+#define LOOK_MANY_FDS 4096
 
-/* One process; it is no error when there is none (any more). */
-WR_MUST int look_process(struct facts_look *l, uint32_t pid, unsigned what);
+/* One process; it is no error when there is none (any more). before: an earlier look, sealed, whose descriptors
+ * need not all be read again; NULL: none. */
+WR_MUST int look_process(struct facts_look *l, uint32_t pid, unsigned what,
+                         const struct facts_look *before);
+/* Its descriptors: look_fd.c. What cannot be read is noted in io->unread. -ENOMEM, -E2BIG. */
+WR_MUST int look_fds(struct facts_look *l, struct facts_process *io, unsigned what,
+                     const struct facts_look *before);
 /* All that /proc shows. */
 WR_MUST int look_processes(struct facts_look *l, unsigned what);
 /* Who else has a socket or pipe. */
 #define LOOK_HOLDER_FDS 1024 /* the first ones of a process; beyond them nobody is searched */
+#define LOOK_SMALL_FDS \
+    256 /* who has more is searched only once in an examination, unless it held something */
 struct look_search {
     const uint64_t *inodes; /* what is searched; sorted */
     const uint32_t *skip;   /* processes that are not; sorted */
-    uint32_t n_inodes, n_skip;
+    const uint32_t *again;  /* who held something the last time; sorted */
+    uint32_t n_inodes, n_skip, n_again;
+    bool is_again;
     /* Gets each descriptor that is one of them. -ENOMEM and -E2BIG end the search, another negative result the
      * search in this process. */
     int (*fn)(void *arg, const struct facts_fd *held);

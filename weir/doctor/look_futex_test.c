@@ -49,7 +49,8 @@ static const struct facts_futex *wait_for(struct facts_look *l, uint32_t pid)
     for (unsigned i = 0; i < 1000 && l->futexes.n == 0; i++) {
         facts_look_deinit(l);
         facts_look_init(l, wr_heap_libc());
-        if (look_process(l, pid, LOOK_THREADS) || facts_seal(l) || look_futexes(l, &pid, 1))
+        if (look_process(l, pid, LOOK_THREADS, NULL) || facts_seal(l) ||
+            look_futexes(l, &pid, 1))
             return NULL;
         (void)usleep(5000);
     }

@@ -31,6 +31,14 @@ static int on_fd(void *arg, int dir, uint32_t fd)
     return err < 0 ? err : 0;
 }
 
+/* Once searched without finding anything, and so large that it would cost again what it did. */
+static bool is_known(const struct look_search *s, uint32_t pid, const char *path)
+{
+    struct stat st;
+    return s->is_again && !look_has32(s->again, s->n_again, pid) &&
+           wr_os_stat(path, &st) == 0 && st.st_size > LOOK_SMALL_FDS;
+}
+
 static int on_pid(void *arg, int dir, uint32_t pid)
 {
     struct look_search *s = arg;
@@ -40,6 +48,8 @@ static int on_pid(void *arg, int dir, uint32_t pid)
     if (look_has32(s->skip, s->n_skip, pid))
         return 0;
     (void)snprintf(path, sizeof path, "/proc/%u/fd", pid);
+    if (is_known(s, pid, path))
+        return 0;
     int err = look_numbers(path, on_fd, &h);
     s->hidden |= err == -EACCES || err == -EPERM;
     return err == -ENOMEM || err == -E2BIG ? err : 0;

@@ -89,7 +89,8 @@ static int look_blocked(struct facts_look *l, const struct facts_thread *t)
     uint64_t arg = t->syscall == SYS_splice ? t->arg[2] : t->arg[0];
     const struct facts_fd *known =
         t->syscall >= 0 && arg < INT32_MAX ? facts_fd(l, t->pid, (int)arg) : NULL;
-    if (!known)
+    if (!known ||
+        known->kind == FACTS_FD_EPOLL) /* whose fdinfo is as long as the set is large */
         return 0;
     struct facts_fd *f = &l->fds.v[known - l->fds.v];
     if (f->flags == FACTS_NONE)

@@ -27,7 +27,7 @@ static void look(uint32_t pid, bool whole)
     static const struct look_ask tcp = {.proto = FACTS_TCP, .states = LOOK_ALL_STATES};
     facts_look_deinit(&l);
     facts_look_init(&l, wr_heap_libc());
-    if (look_process(&l, pid, LOOK_FDS | LOOK_THREADS) || look_inet(&l, &tcp) ||
+    if (look_process(&l, pid, LOOK_FDS | LOOK_THREADS, NULL) || look_inet(&l, &tcp) ||
         facts_seal(&l) || look_peek(&l, &pid, 1, whole))
         give_up("no memory");
     facts_seal_peeks(&l);

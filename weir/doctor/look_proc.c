@@ -122,71 +122,6 @@ int look_glance(struct facts_glance *to, const struct wr_heap *heap, uint32_t pi
     return is_fatal(err) ? err : 0;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------ */
-struct set { /* an epoll set or a ring that is being read */
-    struct facts_look *look;
-    struct facts_watch watch;
-    struct facts_ring ring;
-    int err;
-};
-
-static void on_set_line(void *arg, struct wr_span line)
-{
-    struct set *s = arg;
-    if (!s->err && proc_watch_line(line, &s->watch))
-        s->err = FACTS_ADD(&s->look->watches, s->look->heap, &s->watch);
-}
-
-static void on_ring_line(void *arg, struct wr_span line)
-{
-    struct set *s = arg;
-    proc_ring_line(line, &s->ring);
-}
-
-static int look_set(struct visit *v, const struct facts_fd *f)
-{
-    char path[PATH];
-    struct set s = {
-        .look = v->look,
-        .watch = {.pid = f->pid, .epoll = f->fd},
-        .ring = {.pid = f->pid, .fd = f->fd   }
-    };
-    bool ring = f->kind == FACTS_FD_RING;
-    (void)snprintf(path, sizeof path, "/proc/%u/fdinfo/%d", f->pid, f->fd);
-    int err = look_lines(path, ring ? on_ring_line : on_set_line, &s);
-    if (err && !is_gone(err))
-        v->process->unread |= FACTS_UNREAD_FDINFO;
-    if (!err && ring)
-        s.err = FACTS_ADD(&v->look->rings, v->look->heap, &s.ring);
-    return s.err;
-}
-
-static int on_fd(void *arg, int dir, uint32_t fd)
-{
-    struct visit *v = arg;
-    struct facts_look *l = v->look;
-    char name[16], link[4096];
-    struct facts_fd f = {.pid = v->process->pid, .fd = (int32_t)fd, .flags = FACTS_NONE};
-    enum facts_fd_kind kind;
-    (void)snprintf(name, sizeof name, "%u", fd);
-    ssize_t n = wr_os_readlink_at(dir, name, link, sizeof link);
-    if (n < 0) {
-        if (!is_gone((int)n))
-            v->process->unread |= FACTS_UNREAD_FDS;
-        return 0;
-    }
-    proc_link(wr_span(link, (size_t)n), &kind, &f.inode);
-    f.kind = (uint8_t)kind;
-    int err = 0;
-    if (kind == FACTS_FD_FILE || kind == FACTS_FD_TTY)
-        err = facts_text_add(l, wr_span(link, (size_t)n), &f.path);
-    if (!err)
-        err = FACTS_ADD(&l->fds, l->heap, &f);
-    if (!err && (v->what & LOOK_SETS) && (kind == FACTS_FD_EPOLL || kind == FACTS_FD_RING))
-        err = look_set(v, &f);
-    return err;
-}
-
 /* ---- a process -------------------------------------------------------------------------------------- */
 static void on_status(void *arg, struct wr_span line)
 {
@@ -234,19 +169,16 @@ static void look_small_files(struct facts_process *p)
         p->net = st.st_ino;
 }
 
-static int look_lists(struct facts_look *l, struct facts_process *p, unsigned what)
+static int look_lists(struct facts_look *l, struct facts_process *p, unsigned what,
+                      const struct facts_look *before)
 {
     char path[PATH];
     struct visit v = {l, p, what};
     int err = 0;
-    if (what & LOOK_FDS) {
-        (void)snprintf(path, sizeof path, "/proc/%u/fd", p->pid);
-        err = look_numbers(path, on_fd, &v);
-        if (is_fatal(err))
-            return err;
-        if (err && !is_gone(err))
-            p->unread |= FACTS_UNREAD_FDS;
-    }
+    if (what & LOOK_FDS)
+        err = look_fds(l, p, what, before);
+    if (err)
+        return err;
     if (what & LOOK_THREADS) {
         (void)snprintf(path, sizeof path, "/proc/%u/task", p->pid);
         err = look_numbers(path, on_thread, &v);
@@ -258,7 +190,8 @@ static int look_lists(struct facts_look *l, struct facts_process *p, unsigned wh
     return 0;
 }
 
-int look_process(struct facts_look *l, uint32_t pid, unsigned what)
+int look_process(struct facts_look *l, uint32_t pid, unsigned what,
+                 const struct facts_look *before)
 {
     char path[PATH], buf[1024];
     struct wr_span line;
@@ -284,7 +217,7 @@ int look_process(struct facts_look *l, uint32_t pid, unsigned what)
     look_small_files(&p);
     err = look_names(l, &p);
     if (!err)
-        err = look_lists(l, &p, what);
+        err = look_lists(l, &p, what, before);
     if (!err)
         err = FACTS_ADD(&l->processes, l->heap, &p);
     return err;
@@ -294,7 +227,7 @@ static int on_pid(void *arg, int dir, uint32_t pid)
 {
     (void)dir;
     struct visit *v = arg;
-    return look_process(v->look, pid, v->what);
+    return look_process(v->look, pid, v->what, NULL);
 }
 
 int look_processes(struct facts_look *l, unsigned what)

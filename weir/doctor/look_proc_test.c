@@ -147,8 +147,9 @@ static void test_self(void)
        "a set, a pair, a pipe");
     facts_look_init(&l, wr_heap_libc());
     look_begin(&l);
-    is_int(look_process(&l, pid, LOOK_FDS | LOOK_SETS | LOOK_THREADS), 0, "looked at itself");
-    is_int(look_process(&l, 0x7ffffff0, LOOK_FDS | LOOK_THREADS), 0, "and at nobody");
+    is_int(look_process(&l, pid, LOOK_FDS | LOOK_SETS | LOOK_THREADS, NULL), 0,
+           "looked at itself");
+    is_int(look_process(&l, 0x7ffffff0, LOOK_FDS | LOOK_THREADS, NULL), 0, "and at nobody");
     look_net(&l, 0);
     look_end(&l);
     is_int(facts_seal(&l), 0, "sealed");
@@ -234,7 +235,7 @@ static void test_zombies(void)
     siginfo_t i;
     ok(waitid(P_PID, (id_t)child, &i, WEXITED | WNOWAIT) == 0, "a child has ended");
     facts_look_init(&l, wr_heap_libc());
-    is_int(look_process(&l, pid, 0), 0, "a process");
+    is_int(look_process(&l, pid, 0, NULL), 0, "a process");
     ok(l.processes.v[0].zombies == FACTS_NONE, "its zombies are not counted");
     ok(look_zombies(&l, &pid, 1) == 0 && l.processes.v[0].zombies == 1, "now they are");
     facts_look_deinit(&l);

@@ -143,12 +143,20 @@ int look_inet_row(struct facts_look *l, const struct look_ask *ask, struct wr_sp
 /* ---- the question ----------------------------------------------------------------------------------- */
 #define FILTER_PORTS 32 /* more than these are told apart here, not in the kernel */
 
-struct question {
-    struct nlmsghdr head;
-    struct inet_diag_req_v2 ask;
-    struct nlattr filter;
+struct filter {
+    struct nlattr head;
     struct inet_diag_bc_op op[FILTER_PORTS * 2 * 3];
 };
+
+struct
+    question { /* its first form, about TCP only, and the only one that can mean both families */
+    struct nlmsghdr head;
+    struct inet_diag_req ask;
+    struct filter filter;
+};
+
+#define EXTENSIONS \
+    (1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1) | 1 << (INET_DIAG_SHUTDOWN - 1))
 
 /* "This port, or that one, or ...": each condition (two words: what, and the port) is followed by a jump to the end
  * for when it holds. Behind the end is no; the last condition needs no jump. */
@@ -170,26 +178,16 @@ static size_t write_filter(struct inet_diag_bc_op *op, const struct look_ask *as
     return words * sizeof *op;
 }
 
-static size_t write_question(struct question *q, int family, const struct look_ask *ask,
-                             bool filter)
+/* Its length: 0 where the kernel is not to filter. */
+static size_t add_filter(struct filter *f, const struct look_ask *ask, bool filter)
 {
-    size_t n = offsetof(struct question, filter);
-    *q = (struct question){
-        .head = {.nlmsg_type = SOCK_DIAG_BY_FAMILY,         .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-        .ask = { .sdiag_family = (uint8_t)family,
-                 .sdiag_protocol = (uint8_t)ask->proto,
-                 .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1) |
-                             1 << (INET_DIAG_SHUTDOWN - 1),
-                 .idiag_states = ask->states},
+    if (!filter)
+        return 0;
+    f->head = (struct nlattr){
+        .nla_type = INET_DIAG_REQ_BYTECODE,
+        .nla_len = (uint16_t)(sizeof f->head + write_filter(f->op, ask)),
     };
-    if (filter) {
-        size_t code = write_filter(q->op, ask);
-        q->filter = (struct nlattr){.nla_type = INET_DIAG_REQ_BYTECODE,
-                                    .nla_len = (uint16_t)(sizeof q->filter + code)};
-        n += q->filter.nla_len;
-    }
-    q->head.nlmsg_len = (uint32_t)n;
-    return n;
+    return f->head.nla_len;
 }
 
 struct answer {
@@ -204,24 +202,59 @@ static int on_message(void *arg, struct wr_span message)
     return err == -EPROTO ? 0 : err;
 }
 
-int look_inet(struct facts_look *l, const struct look_ask *ask)
+static int ask_family(struct answer *a, int family)
+{
+    struct {
+        struct nlmsghdr head;
+        struct inet_diag_req_v2 ask;
+    } q = {
+        .head = {.nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .ask = { .sdiag_family = (uint8_t)family,
+                 .sdiag_protocol = (uint8_t)a->ask->proto,
+                 .idiag_ext = EXTENSIONS,
+                 .idiag_states = a->ask->states},
+    };
+    q.head.nlmsg_len = sizeof q;
+    return sockdiag_ask(&q, sizeof q, on_message, a);
+}
+
+/* Both families in one walk over the kernel's tables, which are large and mostly empty. */
+static int ask_both(struct answer *a, bool filter)
+{
+    struct question q = {
+        .head = {.nlmsg_type = TCPDIAG_GETSOCK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .ask = {.idiag_ext = EXTENSIONS,       .idiag_states = a->ask->states           },
+    };
+    size_t n = offsetof(struct question, filter) + add_filter(&q.filter, a->ask, filter);
+    q.head.nlmsg_len = (uint32_t)n;
+    return sockdiag_ask(&q, n, on_message, a);
+}
+
+static int ask_in_turn(struct answer *a)
 {
     static const uint8_t families[] = {AF_INET, AF_INET6};
-    struct answer answer = {l, ask};
-    struct question q;
-    bool filter = ask->n_ports > 0 && ask->n_ports <= FILTER_PORTS;
+    int r = 0;
     for (unsigned i = 0; i < WR_ARRAY_LEN(families); i++) {
-        size_t n = write_question(&q, families[i], ask, filter);
-        int r = sockdiag_ask(&q, n, on_message, &answer);
-        if (r == -EINVAL && filter) { /* a kernel that does not know these conditions */
-            n = write_question(&q, families[i], ask, false);
-            r = sockdiag_ask(&q, n, on_message, &answer);
-        }
+        r = ask_family(a, families[i]);
         if (r == -ENOMEM || r == -E2BIG)
             return r;
         if (r != 0)
-            facts_gap(l, families[i] == AF_INET ? "sock_diag inet" : "sock_diag inet6", 0,
+            facts_gap(a->look, families[i] == AF_INET ? "sock_diag inet" : "sock_diag inet6", 0,
                       r < 0 ? r : -EAGAIN);
     }
     return 0;
+}
+
+int look_inet(struct facts_look *l, const struct look_ask *ask)
+{
+    struct answer a = {l, ask};
+    bool filter = ask->n_ports > 0 && ask->n_ports <= FILTER_PORTS;
+    uint32_t sockets = l->sockets.n, tcps = l->tcps.n;
+    int r = ask->proto == FACTS_TCP ? ask_both(&a, filter) : -EOPNOTSUPP;
+    if (r == SOCKDIAG_TORN)
+        facts_gap(l, "sock_diag", 0, -EAGAIN);
+    if (r >= 0 || r == -ENOMEM || r == -E2BIG)
+        return r < 0 ? r : 0;
+    l->sockets.n = sockets, l->tcps.n = tcps; /* what came before the error comes again */
+    return ask_in_turn(&a); /* an old kernel may not know the conditions of the filter */
 }

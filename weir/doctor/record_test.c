@@ -108,7 +108,8 @@ static void test_real(void)
     ok(look_inet(&f.a, &(struct look_ask){.proto = FACTS_TCP, .states = LOOK_ALL_STATES}) ==
                0 &&
            look_unix(&f.a) == 0 &&
-           look_process(&f.a, (uint32_t)getpid(), LOOK_FDS | LOOK_SETS | LOOK_THREADS) == 0,
+           look_process(&f.a, (uint32_t)getpid(), LOOK_FDS | LOOK_SETS | LOOK_THREADS, NULL) ==
+               0,
        "a look at this machine");
     look_net(&f.a, 0);
     look_end(&f.a);

@@ -4,6 +4,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -49,7 +50,8 @@ int sockdiag_walk(struct wr_span piece, sockdiag_fn *fn, void *arg, bool *io_tor
             return SOCKDIAG_DONE;
         if (h.nlmsg_type == NLMSG_ERROR)
             return error_of(body);
-        int err = h.nlmsg_type == SOCK_DIAG_BY_FAMILY ? fn(arg, body) : 0;
+        bool row = h.nlmsg_type == SOCK_DIAG_BY_FAMILY || h.nlmsg_type == TCPDIAG_GETSOCK;
+        int err = row ? fn(arg, body) : 0;
         if (err < 0)
             return err;
         piece = wr_span_sub(piece, NLMSG_ALIGN((size_t)h.nlmsg_len), piece.n);
