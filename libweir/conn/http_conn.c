@@ -150,6 +150,8 @@ static void head_complete(struct wr_http_conn *c)
     struct wr_http_server *s = c->server;
     c->requests++;
     req->handled = true;
+    req->announced = c->announced;
+    c->announced = false;
     req->keep_alive = req->head.keep_alive && !s->stopping;
     if (WR_UNLIKELY(is_plain(c))) {
         wr_http_conn_refuse_(c, 497, plain_on_tls, WR_HTTP_REFUSED, 0);
@@ -387,6 +389,7 @@ static void on_ready(struct wr_link *l)
     }
     c->eating = c->server->eating = true;
     c->looked = c->server->stopping;
+    c->announced = wr_io_announced(&l->io);
     if (wr_buf_span(&c->in).n || c->req)
         eat_kept(c);
     for (unsigned calls = 0; hungry(c); calls++) {

@@ -48,12 +48,13 @@ struct wr_http_conn {
     bool closing; /* after the answer under way, or now if there is none */
     bool dirty;   /* the peer may have sent what we shall not read: linger */
     bool eof;
-    bool clogged;           /* a flush left output behind */
-    bool full;              /* too much output waits for another request to begin */
-    bool looked;            /* since the server is stopping: what had come was read */
-    bool shaking;           /* counted among those that agree upon TLS */
-    bool plain;             /* plain HTTP where TLS was due: to be refused */
-    bool delay;             /* Nagle's algorithm is on */
+    bool clogged;   /* a flush left output behind */
+    bool full;      /* too much output waits for another request to begin */
+    bool looked;    /* since the server is stopping: what had come was read */
+    bool shaking;   /* counted among those that agree upon TLS */
+    bool plain;     /* plain HTTP where TLS was due: to be refused */
+    bool delay;     /* Nagle's algorithm is on */
+    bool announced; /* the kernel told of the bytes whose first request is still to come */
     uint32_t notsent_lowat; /* as set on the socket */
     /* The peer, once asked for: a whole wr_addr is more than an idle connection should keep. */
     uint8_t peer_kind;
@@ -99,6 +100,7 @@ struct wr_http_req {
     bool handled;   /* the head is complete, the handler was called */
     bool refused;   /* on_refuse was called */
     bool head_kept; /* in the arena */
+    bool announced; /* with the bytes of the call in which it came */
     bool body_done, body_paused, keep_alive, chunked, has_scope, above_high;
     struct wr_scope scope;
     struct wr_arena arena;

@@ -185,6 +185,11 @@ uint64_t wr_http_request_bytes(const struct wr_http_req *req)
     return req->head_n + req->body.at;
 }
 
+bool wr_http_announced(const struct wr_http_req *req)
+{
+    return req->announced;
+}
+
 struct wr_http_conn *wr_http_conn(const struct wr_http_req *req)
 {
     return req->conn;

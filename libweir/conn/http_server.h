@@ -263,6 +263,9 @@ void *wr_http_data(const struct wr_http_req *req);
 struct wr_span wr_http_request_line(const struct wr_http_req *req);
 /* Bytes received: the head and what was taken of the body. */
 uint64_t wr_http_request_bytes(const struct wr_http_req *req);
+/* It was sent before the wait of the loop's turn in which it came returned: what is asked of the kernel in that turn
+ * is no older than the request. False: perhaps not (pipelined, the first of a connection, left over). */
+bool wr_http_announced(const struct wr_http_req *req);
 /* From here on, for the connection too, until set again. Must outlive the connection. WR_E_TOO_BIG: the body that
  * the head announces is longer than max_body; nobody reads it, answer 413. */
 WR_MUST int wr_http_set_limits(struct wr_http_req *req,

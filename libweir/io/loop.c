@@ -98,29 +98,9 @@ static int turn_wait(struct wr_loop *l, int max_wait_ms)
     return n;
 }
 
-/*
- * Who asked to be first: others act on what it learns. Not among the events is not ready, unless the kernel
- * had more to tell than there was room for.
- */
-static void turn_first(struct wr_loop *l, int n)
-{
-    int i = 0;
-    while (i < n && l->events[i].data.u64 != l->first_id)
-        i++;
-    if (i < n) {
-        struct epoll_event first = l->events[i];
-        l->events[i] = l->events[0];
-        l->events[0] = first;
-    } else if ((uint32_t)n == l->max_events) {
-        wr_loop_dispatch_(l, &(struct epoll_event){.events = EPOLLIN, .data.u64 = l->first_id});
-    }
-}
-
 static void turn_events(struct wr_loop *l, int n)
 {
     l->stats->events += (uint64_t)n;
-    if (l->first_id)
-        turn_first(l, n);
     for (int i = 0; i < n; i++)
         wr_loop_dispatch_(l, &l->events[i]);
 }

@@ -122,8 +122,7 @@ enum {
     WR_IO_LISTEN = 2, /* listening sockets: level-triggered */
     WR_IO_READ = 3,   /* eventfd, signalfd, pidfd, pipes: level-triggered, reading only */
     WR_IO_EXCLUSIVE =
-        16,          /* with LISTEN: the kernel wakes one of the loops that share the socket */
-    WR_IO_FIRST = 32 /* with READ, one of a loop: called before all others of its turn */
+        16, /* with LISTEN: the kernel wakes one of the loops that share the socket */
 };
 
 /* Zeroed memory is a closed one. events are EPOLL* bits. */
@@ -150,6 +149,10 @@ WR_MUST int wr_io_detach(struct wr_io *io);
 
 /* Calls fn with these events in the next turn, together with what the kernel may report. */
 void wr_io_again(struct wr_io *io, uint32_t events);
+
+/* In fn: the kernel said so, and that there are bytes. They were sent before this turn's wait returned; what an
+ * io that was called for another reason finds to read may be younger. */
+bool wr_io_announced(const struct wr_io *io);
 
 static inline bool wr_io_is_open(const struct wr_io *io)
 {

@@ -25,7 +25,8 @@ struct wr_loop {
     struct epoll_event *events;
     uint32_t max_events;
     struct wr_slots ios;
-    uint64_t first_id; /* the io of WR_IO_FIRST; 0: none */
+    const struct wr_io
+        *announced; /* the kernel says that it can be read, and it is being called */
 
     struct wr_list again;  /* io: owed a call in the next turn */
     struct wr_list resume; /* io: owed a call in this turn */

@@ -44,8 +44,6 @@ int wr_io_open(struct wr_loop *l, struct wr_io *io, int fd, unsigned kind,
         (void)wr_slots_remove(&l->ios, id);
         return err;
     }
-    if (kind & WR_IO_FIRST)
-        l->first_id = id;
     *io = (struct wr_io){.fn = fn, .loop = l, .id = id, .fd = fd, .kind = (uint16_t)kind};
     wr_list_init(&io->again);
     return 0;
@@ -54,8 +52,6 @@ int wr_io_open(struct wr_loop *l, struct wr_io *io, int fd, unsigned kind,
 static int forget(struct wr_io *io)
 {
     (void)wr_slots_remove(&io->loop->ios, io->id);
-    if (io->loop->first_id == io->id)
-        io->loop->first_id = 0;
     wr_list_remove(&io->again);
     io->loop = NULL;
     io->left = 0;
@@ -137,10 +133,18 @@ void wr_loop_dispatch_(struct wr_loop *l, const struct epoll_event *ev)
         return;
     }
     struct wr_io *io = addressee(l, ev->data.u64);
-    if (io)
-        call(l, io, ev->events);
-    else
+    if (!io) {
         l->stats->stale_events++;
+        return;
+    }
+    l->announced = ev->events & EPOLLIN ? io : NULL;
+    call(l, io, ev->events);
+    l->announced = NULL;
+}
+
+bool wr_io_announced(const struct wr_io *io)
+{
+    return io->loop && io->loop->announced == io;
 }
 
 void wr_loop_resume_(struct wr_loop *l)

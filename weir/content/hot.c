@@ -88,16 +88,19 @@ static bool looks_the_same(struct hot_file *f)
 /* ---- is it still so? ------------------------------------------------------------------------------------------ */
 
 /*
- * The events of this turn were handled before its requests. A request may nevertheless be younger than that:
- * when its connection was accepted in this turn, or when it was read behind another one of its connection.
+ * What the kernel had to tell when this request was sent has been read: in this turn, if its bytes were there when
+ * the turn's wait returned, otherwise only if it is read now.
  */
-static bool may_be_younger(struct hot_cache *c, struct hot_asker who)
+static bool outlives_events(struct hot_file *f, bool announced)
 {
-    uint64_t turn = wr_loop_stats(c->loop)->turns;
-    bool again = c->turn == turn && c->conn == who.conn;
-    c->turn = turn;
-    c->conn = who.conn;
-    return who.first || again;
+    struct hot_cache *c = f->cache;
+    if (announced && c->turn == wr_loop_stats(c->loop)->turns)
+        return true;
+    struct web_file *held = web_file_ref(&f->web);
+    hot_drain(c);
+    bool kept = f->kept;
+    web_file_unref(&held);
+    return kept;
 }
 
 static bool watched_is_fresh(struct hot_file *f)
@@ -108,19 +111,11 @@ static bool watched_is_fresh(struct hot_file *f)
     return false;
 }
 
-bool hot_fresh(struct hot_file *f, struct hot_asker who)
+bool hot_fresh(struct hot_file *f, bool announced)
 {
     struct hot_cache *c = f->cache;
     if (WR_LIKELY(f->dir != NULL)) {
-        if (may_be_younger(c, who)) {
-            struct web_file *held = web_file_ref(&f->web);
-            hot_drain(c);
-            bool kept = f->kept;
-            web_file_unref(&held);
-            if (!kept)
-                return false;
-        }
-        if (!watched_is_fresh(f))
+        if (!outlives_events(f, announced) || !watched_is_fresh(f))
             return false;
     } else if (!looks_the_same(f)) {
         hot_forget(f);
@@ -131,10 +126,10 @@ bool hot_fresh(struct hot_file *f, struct hot_asker who)
     return true;
 }
 
-struct hot_file *hot_get(struct hot_cache *c, struct wr_span path, struct hot_asker who)
+struct hot_file *hot_get(struct hot_cache *c, struct wr_span path, bool announced)
 {
     struct hot_file *f = wr_table_get(&c->files, path);
-    return f && hot_fresh(f, who) ? f : NULL;
+    return f && hot_fresh(f, announced) ? f : NULL;
 }
 
 /* ---- room ------------------------------------------------------------------------------------------------------ */
@@ -334,8 +329,7 @@ bool hot_find(struct web_req *r, struct wr_span path, unsigned flags, struct fil
     struct hot_cache *c = cache_of(r);
     if (!c || !r->http)
         return false;
-    struct hot_file *f = hot_get(
-        c, path, (struct hot_asker){r->conn->number, wr_http_conn_requests(r->conn->http) < 2});
+    struct hot_file *f = hot_get(c, path, wr_http_announced(r->http));
     if (!f)
         return false;
     *out = (struct file_info){

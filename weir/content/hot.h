@@ -8,15 +8,15 @@
  *     hot_file_cache on | off [max=SIZE] [file=SIZE];      default: on max=8m file=64k
  *
  * A file that was asked for twice is read, and its directory and all directories above it are watched
- * with inotify. The kernel queues an event before the change returns to whoever made it, and the loop calls
- * hot_drain before the requests of the same turn, so a request that was sent after a change finds the new
- * file. What a watch does not tell of at once is not trusted to one:
+ * with inotify. The kernel queues an event before the change returns to whoever made it, and the first request of
+ * a turn that finds something here has the events read before, so a request that was sent after a change
+ * finds the new file. What a watch does not tell of at once is not trusted to one:
  *
  *     symbolic link in the path, hard links,   the file is kept, but each request asks stat(2) whether
  *     network and user-space file systems,     it is the same: device, inode, size, both times
  *     no inotify, no watches left
  *     requests that may have been sent during  events are asked for once more before the answer: the first
- *     the turn                                 of a connection, and those that were pipelined
+ *     the turn                                 of a connection, pipelined ones, what was left over
  *     mounts, writes through mmap(2)           each file is compared by stat(2) once a second
  *
  * 1. A file that was seen to change is forgotten at once; requests under way keep the bytes they began with.
@@ -52,14 +52,10 @@ bool hot_find(struct web_req *r, struct wr_span path, unsigned flags, struct fil
 /* It was found by other means: perhaps the next request will find it here. */
 void hot_offer(struct web_req *r, struct wr_span path, const struct file_info *info);
 
-/* The same without a request; conn tells requests of one connection, first the first of it. */
-struct hot_asker {
-    uint64_t conn;
-    bool first;
-};
-struct hot_file *hot_get(struct hot_cache *cache, struct wr_span path, struct hot_asker who);
+/* The same without a request; announced: see wr_http_announced. */
+struct hot_file *hot_get(struct hot_cache *cache, struct wr_span path, bool announced);
 /* Still the file as it is; false: it has been forgotten, and the pointer is stale. */
-bool hot_fresh(struct hot_file *f, struct hot_asker who);
+bool hot_fresh(struct hot_file *f, bool announced);
 bool hot_put(struct hot_cache *cache, struct wr_span path);
 /* What the kernel has to tell. */
 void hot_drain(struct hot_cache *cache);

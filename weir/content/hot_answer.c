@@ -102,8 +102,7 @@ int hot_answer_send(struct web_req *r)
         return WEB_NEXT;
     r->ctx[WEB_static] = conf->answers; /* what is formed for this one can be kept */
     struct answer *a = wr_table_get(conf->answers, r->uri);
-    struct hot_asker who = {r->conn->number, wr_http_conn_requests(r->conn->http) < 2};
-    if (!a || !hot_fresh(a->hot.file, who))
+    if (!a || !hot_fresh(a->hot.file, wr_http_announced(r->http)))
         return WEB_NEXT;
     const struct web_file *file = &a->hot.file->web;
     r->out.type = a->type;

@@ -35,7 +35,7 @@ struct hot_cache {
     struct wr_list kept, gone; /* files: least used last; forgotten ones that are still read */
     struct wr_io io;           /* inotify; closed: there is none */
     struct wr_hash_key key;
-    uint64_t turn, conn; /* who was answered last */
+    uint64_t turn; /* in which the kernel was asked last */
     uint64_t quiet_until_ms;
     uint32_t door[HOT_DOOR]; /* traces of what was asked for once */
 };

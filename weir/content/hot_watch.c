@@ -225,6 +225,7 @@ static void on_event(struct hot_cache *c, const struct inotify_event *ev)
 void hot_drain(struct hot_cache *c)
 {
     _Alignas(struct inotify_event) char buf[4096];
+    c->turn = wr_loop_stats(c->loop)->turns;
     for (int reads = 0; reads < READS_MAX && wr_io_is_open(&c->io); reads++) {
         ssize_t n = wr_os_read(wr_io_fd(&c->io), buf, sizeof buf);
         if (n <= 0)
@@ -250,7 +251,7 @@ int hot_watch_open(struct hot_cache *c)
     int fd = wr_os_inotify();
     if (fd < 0)
         return fd;
-    int err = wr_io_open(c->loop, &c->io, fd, WR_IO_READ | WR_IO_FIRST, on_readable);
+    int err = wr_io_open(c->loop, &c->io, fd, WR_IO_READ, on_readable);
     if (err)
         (void)wr_os_close(fd);
     return err;
