@@ -249,10 +249,11 @@ static void own_head(struct wr_http_req *req, char what)
         (void)wr_http_end(req);
 }
 
+/* How much there is of the line of a refused head depends on how it was cut: the answer's length does not. */
 static void refusal(struct run *r, struct wr_http_req *req)
 {
     (void)r;
-    (void)wr_http_replyf(req, 400, "text/plain", "no: %.*s",
+    (void)wr_http_replyf(req, 400, "text/plain", "no: %-100.*s",
                          WR_SPANF(wr_span_sub(wr_http_request_line(req), 0, 100)));
 }
 
