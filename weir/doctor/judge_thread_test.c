@@ -143,6 +143,13 @@ static void test_loop_of_many(void)
     thread(7, 8, "helper", TEST_EPOLL, EPOLL, 5);
     client(400, 77);
     silent("somebody waits on the set");
+    two_threads(SYS_futex, "patient", SYS_futex);
+    thread(7, 9, "patient", TEST_EPOLL, 19, 0);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "a sibling of a loop, at a lock");
+    two_threads(SYS_futex, "patient", SYS_futex);
+    thread(7, 9, "patient", TEST_EPOLL, 19, 0);
+    thread(7, 10, "patient", FACTS_SYSCALL_RUNNING, 0, 0);
+    silent("a thread that runs may be the loop, under full load");
     server(SYS_recvfrom, UPSTREAM, 0);
     thread(7, 8, "helper", SYS_futex, 0, 0);
     silent("nobody suffers: several threads prove nothing");

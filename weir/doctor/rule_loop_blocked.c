@@ -2,8 +2,8 @@
 /*
  * event-loop-blocked: the thread that should wait for events sleeps in the middle of something else, from look to
  * look. A process of one thread is its own loop. Of several threads the one is looked for that no longer waits on
- * a set whose sockets have work: that is a guess, and only made when somebody suffers. Runtimes keep many threads
- * in futex, so a lock accuses only a main thread or a sibling of loops that do wait.
+ * a set whose sockets have work: that is a guess, only made when somebody suffers and no thread is at work.
+ * Runtimes keep many threads in futex, so a lock accuses only a main thread or a sibling of loops that do wait.
  */
 #include "weir/doctor/judge_listener.h"
 #include "weir/doctor/judge_owed.h"
@@ -207,6 +207,26 @@ static const struct facts_thread *likely_loop(const struct judge *j, uint32_t pi
     return best;
 }
 
+static bool waits_elsewhere(enum call_kind kind)
+{
+    return kind == CALL_LOCK || kind == CALL_SLEEP || kind == CALL_POLL ||
+           kind == CALL_ACCEPT || kind == CALL_SIGNAL || kind == CALL_LOOP || kind == CALL_RING;
+}
+
+/* A thread that is at work may be the loop: under full load it is never seen to wait. */
+static bool any_works(const struct judge *j, uint32_t pid)
+{
+    const struct facts_thread *t, *before;
+    for (uint32_t at = 0; (t = judge_next_thread(&j->facts->b, pid, &at));) {
+        before = judge_thread_before(j, t);
+        bool rests = before && waits_elsewhere(judge_call(before)->kind) &&
+                     waits_elsewhere(judge_call(t)->kind);
+        if (!rests && !judge_slept(j, t) && !judge_is_runtime(t->comm))
+            return true;
+    }
+    return false;
+}
+
 static bool any_waits(const struct judge *j, uint32_t pid)
 {
     const struct facts_thread *t;
@@ -236,9 +256,11 @@ static void judge_many(const struct judge *j, const struct facts_process *p)
     const struct facts_look *b = &j->facts->b;
     const struct facts_thread *t = likely_loop(j, p->pid);
     int seen = -1;
-    if (t && !watches_any(j, p->pid))
+    if (!t || any_works(j, p->pid))
+        return;
+    if (!watches_any(j, p->pid))
         judge_serving(j, p, t);
-    for (uint32_t i = 0; t && i < b->watches.n; i++) {
+    for (uint32_t i = 0; i < b->watches.n; i++) {
         const struct facts_watch *w = &b->watches.v[i];
         if (w->pid != p->pid || w->epoll == seen || judge_set_served(j, p->pid, w->epoll))
             continue;
