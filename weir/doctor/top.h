@@ -11,7 +11,7 @@
  * Each pair of neighbouring looks is one examination: the second look is the first of the next. Between them the
  * threads are glanced at twice, and the listeners' queues are read every interval where whole looks are rarer.
  *
- * 1. It costs less than 1 % of a processor: between two whole looks lie at least 110 times the processor time
+ * 1. It costs less than 1 % of a processor: between two whole looks lie at least 125 times the processor time
  *    that the last round took, whatever interval was asked for.
  * 2. Nothing of the machine is changed; only `r` writes a file.
  * 3. The terminal is given back on every way out.

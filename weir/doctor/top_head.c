@@ -78,6 +78,8 @@ static void oldest(struct top_pen *p, unsigned column, const char *label,
     p->style = urgency(o);
     if (o->n == 0)
         top_printf(p, "%s none", label);
+    else if (o->n == 1)
+        top_printf(p, "%s %s", label, top_age(&age, o->ms));
     else
         top_printf(p, "%s %s x%s", label, top_age(&age, o->ms), top_count(&n, o->n));
     p->style = TOP_PLAIN;

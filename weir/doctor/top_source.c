@@ -92,7 +92,7 @@ static int copy_pids(struct top_source *s)
     return 0;
 }
 
-/* Listeners and who holds them: enough to know whom a word means. */
+/* Enough to know whom a word means; who holds which descriptor is dear, and asked only for a port. */
 static int scout(struct top_source *s)
 {
     struct facts_look l;
@@ -100,7 +100,7 @@ static int scout(struct top_source *s)
     look_begin(&l);
     int err = look_inet(&l, &listeners);
     if (!err)
-        err = look_processes(&l, LOOK_FDS);
+        err = look_processes(&l, s->target.kind == TARGET_PORT ? LOOK_FDS : 0);
     if (!err)
         err = facts_seal(&l);
     if (!err)
