@@ -196,6 +196,7 @@ static inline void kit_world(struct kit *k)
             k, w,
             (struct facts_thread){.pid = 813, .tid = 813, .syscall = SYS_write, .arg = {2}},
             "nginx");
+        KIT_ADD(k, w, cgroups, {.pid = 812, .throttled_us = 1000 + w * 250000U});
         kit_sockets(k, w);
         kit_fds(k, w);
     }

@@ -164,12 +164,27 @@ static void add_process(struct top_work *w, const struct facts_process *p,
     m->rss += p->rss_pages * w->facts->b.page;
 }
 
+/* How long the quota of its cgroup stopped it, of the time between the looks. */
+static void throttle(struct top_work *w, uint32_t pid)
+{
+    const struct facts_cgroup *a = facts_cgroup(&w->facts->a, pid);
+    const struct facts_cgroup *b = facts_cgroup(&w->facts->b, pid);
+    if (!a || !b || a->throttled_us == FACTS_UNKNOWN || b->throttled_us == FACTS_UNKNOWN ||
+        b->throttled_us < a->throttled_us)
+        return;
+    uint64_t share = top_permille(b->throttled_us - a->throttled_us, w->model->span_ms * 1000);
+    if (share != FACTS_UNKNOWN &&
+        (w->model->throttled == FACTS_UNKNOWN || share > w->model->throttled))
+        w->model->throttled = share;
+}
+
 static void processes(struct top_work *w)
 {
     for (uint32_t i = 0; i < w->members.n; i++) {
         const struct facts_process *p = facts_process(&w->facts->b, w->members.v[i].pid);
         if (p)
             add_process(w, p, &w->model->programs.v[w->members.v[i].program]);
+        throttle(w, w->members.v[i].pid);
     }
     const struct facts_process *lead = facts_process(&w->facts->b, w->model->programs.v[0].pid);
     w->model->up_ms = FACTS_UNKNOWN;

@@ -71,6 +71,7 @@ static void test_head(void)
     is_int(m->fds_limit, 1024, "its limit");
     is_int(m->rss, 3 * 2560 * 4096, "memory of all");
     ok(!m->slope_known, "no slope from one look");
+    is_int(m->throttled, 125, "a quarter of a second of two, by quota");
 }
 
 static void test_rows(void)

@@ -44,12 +44,12 @@ static bool shows(const char *s)
 
 static const char *const workers_80x24[] = {
     "weir top  nginx :8080  pid 811 + 2  3 threads  up 6.0 s  every 1.0 s  cost 0.3%",
-    "oldest  unaccepted 41.2 s x1  unread 3.1 s x1  owed 210 ms x1  blocked 2.0 s x1",
+    "oldest  unaccepted 41.2 s     unread 3.1 s     owed 210 ms     blocked 2.0 s",
     "accept  [#####...........] 131/511 peak 131 drops +2 overflow +0 10.0.0.1:8080",
     "answers we owe 1   others owe us 1 (oldest 180 ms): 10.0.0.7:443 x1",
     "state   ESTAB 4  T_WAIT 3  C_WAIT 0  SYN_SENT 0  unaccepted 1  bare 0",
     "limits  ports 10.0.0.7:443 0% of 28,232   fds 12/1,024   rss 30 MB",
-    "host    in 412/s out 10/s  open 3  starved 1.0%  throttled -",
+    "host    in 412/s out 10/s  open 3  starved 1.0%  throttled 12%",
     " 1 workers  2 peers  3 listeners  4 threads  5 counters  6 history  0 programs",
     "    tid name        what it is doing               cpu  conns queue wake/s  wait",
     "    813 nginx       2.0 s! write pipe of logger…    0%      1   131      0    0%",
@@ -72,14 +72,14 @@ static const char *const workers_80x24[] = {
 static const char *const peers_120x40[] = {
     "weir top  nginx :8080  pid 811 + 2  3 threads  up 6.0 s                                   "
     "       every 1.0 s  cost 0.3%",
-    "oldest  unaccepted 41.2 s x1  unread 3.1 s x1  owed 210 ms x1  blocked 2.0 s x1     "
+    "oldest  unaccepted 41.2 s     unread 3.1 s     owed 210 ms     blocked 2.0 s        "
     "thread 813 write pipe of logger 900…",
     "accept  [#####...........] 131/511 peak 131 drops +2 overflow +0 10.0.0.1:8080",
     "answers we owe 1   others owe us 1 (oldest 180 ms): 10.0.0.7:443 x1",
     "state   ESTAB 4  T_WAIT 3  C_WAIT 0  SYN_SENT 0  unaccepted 1  bare 0  SYN_RECV 0  "
     "FIN_WAIT 0",
     "limits  ports 10.0.0.7:443 0% of 28,232   fds 12/1,024   rss 30 MB",
-    "host    in 412/s out 10/s  open 3  starved 1.0%  throttled -",
+    "host    in 412/s out 10/s  open 3  starved 1.0%  throttled 12%",
     " 1 workers  2 peers  3 listeners  4 threads  5 counters  6 history  0 programs",
     "peer                                                               conns  owed   oldest   "
     "rtt/min ms resent T_WAIT ports",
