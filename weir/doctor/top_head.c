@@ -33,8 +33,8 @@ static void title(struct top_screen *s, const struct top_model *m, const struct 
     if (ui->recording)
         (void)snprintf(right, sizeof right, " recording ");
     else
-        (void)snprintf(right, sizeof right, " %severy %s  cost %s ",
-                       ui->paused ? "PAUSED  " : "", top_age(&t, ui->every_ms),
+        (void)snprintf(right, sizeof right, " %s%s%s  cost %s ", ui->paused ? "PAUSED  " : "",
+                       s->columns < WIDE ? "" : "every ", top_age(&t, ui->every_ms),
                        top_percent(&(struct top_text){0}, ui->cost));
     unsigned width = (unsigned)strlen(right);
     unsigned end = s->columns > width ? s->columns - width : 0;

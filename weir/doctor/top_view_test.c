@@ -43,7 +43,7 @@ static bool shows(const char *s)
 }
 
 static const char *const workers_80x24[] = {
-    "weir top  nginx :8080  pid 811 + 2  3 threads  up 6.0 s  every 1.0 s  cost 0.3%",
+    "weir top  nginx :8080  pid 811 + 2  3 threads  up 6.0 s        1.0 s  cost 0.3%",
     "oldest  unaccepted 41.2 s     unread 3.1 s     owed 210 ms     blocked 2.0 s",
     "accept  [#####...........] 131/511 peak 131 drops +2 overflow +0 10.0.0.1:8080",
     "answers we owe 1   others owe us 1 (oldest 180 ms): 10.0.0.7:443 x1",
