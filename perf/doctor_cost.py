@@ -65,7 +65,7 @@ def child(fn, *args):
 
 
 def measure(command):
-    pid = os.spawnvp(os.P_NOWAIT, command[0], command)
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
     _, status, use = os.wait4(pid, 0)
     print(f"cpu {(use.ru_utime + use.ru_stime) * 1000:.0f} ms (user {use.ru_utime * 1000:.0f}, system {use.ru_stime * 1000:.0f}), "
           f"memory {use.ru_maxrss / 1024:.1f} MB, exit {os.waitstatus_to_exitcode(status)}", flush=True)

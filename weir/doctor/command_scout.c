@@ -42,7 +42,9 @@ static int take_look(struct facts_look *l, bool owners)
     const struct look_ask ask = {.proto = FACTS_TCP, .states = LOOK_LISTEN_ONLY};
     int err = look_inet(l, &ask);
     if (!err)
-        err = look_processes(l, owners ? LOOK_FDS : 0);
+        err = look_processes(l, 0);
+    if (!err && owners)
+        err = look_listeners(l);
     look_end(l);
     return err ? err : facts_seal(l);
 }

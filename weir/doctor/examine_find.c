@@ -36,24 +36,24 @@ static int find(struct look_search *s, uint32_t *out_pids, uint32_t room)
 int examine_find(uint16_t port, uint32_t *out_pids, uint32_t room, bool *out_hidden)
 {
     static const struct look_ask listeners = {.proto = FACTS_TCP, .states = LOOK_LISTEN_ONLY};
-    FACTS_LIST(uint64_t) inodes = {0};
-    struct look_search s = {0};
+    struct found f = {.pids = out_pids, .room = room};
     struct facts_look l;
     facts_look_init(&l, wr_os_heap());
     int r = look_inet(&l, &listeners);
-    for (uint32_t i = 0; !r && i < l.sockets.n; i++) {
-        uint64_t inode = l.sockets.v[i].inode;
-        if (port == 0 || port == l.sockets.v[i].local_port)
-            r = FACTS_ADD(&inodes, l.heap, &inode);
-    }
-    s.n_inodes = look_set64(inodes.v, inodes.n);
-    s.inodes = inodes.v;
+    for (uint32_t i = 0; i < l.sockets.n; i++)
+        if (port != 0 && port != l.sockets.v[i].local_port)
+            l.sockets.v[i].inode = 0; /* nobody is searched for it */
+    uint32_t gaps = l.gaps.n;
     if (!r)
-        r = find(&s, out_pids, room);
-    *out_hidden = s.hidden;
-    FACTS_DROP(&inodes, l.heap);
+        r = look_listeners(&l);
+    *out_hidden = l.gaps.n > gaps;
+    for (uint32_t i = 0; i < l.fds.n && r >= 0; i++) {
+        r = on_found(&f, &l.fds.v[i]);
+        r = r == -E2BIG ? r : 0;
+        f.n = look_set32(f.pids, f.n);
+    }
     facts_look_deinit(&l);
-    return r;
+    return r < 0 ? r : (int)f.n;
 }
 
 /* ---- who is behind a process ------------------------------------------------------------------------ */

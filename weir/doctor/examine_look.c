@@ -23,35 +23,18 @@ static int ask(const struct examination *e, struct facts_look *l, const struct l
 }
 
 /* ---- which processes -------------------------------------------------------------------------------- */
-static int on_listening(void *arg, const struct facts_fd *held)
-{
-    struct examination *e = arg;
-    if (e->targets.n == EXAMINE_PIDS)
-        return -E2BIG;
-    int err = FACTS_ADD(&e->targets, e->out->a.heap, &held->pid);
-    return err ? err : -ECANCELED; /* one listener is enough */
-}
-
-/* Every process that has one of the look's listeners. */
+/* Every process that has one of the look's listeners. The rows are taken out again: whoever is a target comes with all
+ * its descriptors. */
 static int find_targets(struct examination *e, struct facts_look *l)
 {
-    FACTS_LIST(uint64_t) inodes = {0};
-    struct look_search s = {.fn = on_listening, .arg = e};
-    int err = 0;
+    uint32_t first = l->fds.n;
+    int err = look_listeners(l);
     e->targets.n = 0;
-    for (uint32_t i = 0; !err && i < l->sockets.n; i++) {
-        uint64_t inode = l->sockets.v[i].inode;
-        err = FACTS_ADD(&inodes, l->heap, &inode);
-    }
-    s.n_inodes = look_set64(inodes.v, inodes.n);
-    s.inodes = inodes.v;
-    if (!err)
-        err = look_holders(&s);
-    if (s.hidden)
-        facts_gap(l, "descriptors of other users' processes", 0, -EACCES);
-    FACTS_DROP(&inodes, l->heap);
+    for (uint32_t i = first; !err && i < l->fds.n; i++)
+        err = FACTS_ADD(&e->targets, l->heap, &l->fds.v[i].pid);
+    l->fds.n = first;
     e->targets.n = look_set32(e->targets.v, e->targets.n);
-    return err;
+    return err || e->targets.n <= EXAMINE_PIDS ? err : -E2BIG;
 }
 
 static int take_targets(struct examination *e, struct facts_look *l)

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +162,60 @@ static void test_steps(void)
     (void)close(l);
 }
 
+/* A number that is given to something else between the looks is not taken for what it was. */
+static void test_reuse(void)
+{
+    uint16_t port;
+    uint32_t pid = (uint32_t)getpid();
+    struct examine what = {.pids = &pid, .n_pids = 1, .wait_ms = 1};
+    struct examination e;
+    struct epoll_event ev = {.events = EPOLLIN};
+    int fds[2], l = listener(&port), ep = epoll_create1(0), c = client(port), d = client(port);
+    ok(epoll_ctl(ep, EPOLL_CTL_ADD, c, &ev) == 0 && epoll_ctl(ep, EPOLL_CTL_ADD, d, &ev) == 0,
+       "two watched sockets");
+    facts_init(&f, wr_heap_libc());
+    is_int(examine_begin(&e, &what, &f), 0, "the first look");
+    (void)close(c);
+    ok(pipe(fds) == 0 && fds[0] == c, "one number becomes a pipe");
+    is_int(examine_end(&e), EXAMINE_DONE, "the second look");
+    const struct facts_fd *is = facts_fd(&f.b, pid, c), *was = facts_fd(&f.a, pid, c);
+    ok(was && was->kind == FACTS_FD_SOCKET && is && is->kind == FACTS_FD_PIPE, "sees it");
+    is = facts_fd(&f.b, pid, d), was = facts_fd(&f.a, pid, d);
+    ok(is && was && is->kind == FACTS_FD_SOCKET && is->inode == was->inode,
+       "and the other one");
+    examine_drop(&e);
+    facts_deinit(&f);
+    (void)close(fds[0]), (void)close(fds[1]), (void)close(ep), (void)close(l), (void)close(d);
+}
+
+/* A listener behind more descriptors than are searched at first. */
+static void test_deep(void)
+{
+    enum {
+        MANY = 1100
+    };
+    static int many[MANY];
+    struct rlimit r;
+    uint32_t pids[64];
+    uint16_t port;
+    bool hidden, has = false;
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_max < MANY + 100) {
+        skip("too few descriptors");
+        return;
+    }
+    r.rlim_cur = r.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+    for (unsigned i = 0; i < MANY; i++)
+        many[i] = dup(0);
+    int l = listener(&port), n = examine_find(port, pids, 64, &hidden);
+    for (int i = 0; i < n; i++)
+        has |= pids[i] == (uint32_t)getpid();
+    ok(l >= MANY && n == 1 && has, "a listener with a high number is found");
+    for (unsigned i = 0; i < MANY; i++)
+        (void)close(many[i]);
+    (void)close(l);
+}
+
 static void test_upstream(void)
 {
     uint16_t front, back;
@@ -300,6 +355,8 @@ int main(void)
     test_server();
     test_not_a_server();
     test_steps();
+    test_reuse();
+    test_deep();
     test_upstream();
     test_namespace();
     test_outside();

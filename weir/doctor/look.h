@@ -80,6 +80,7 @@ struct look_search {
     const uint32_t *again;  /* who held something the last time; sorted */
     uint32_t n_inodes, n_skip, n_again;
     bool is_again;
+    bool deep; /* all descriptors of those who have more than LOOK_HOLDER_FDS, and only those */
     /* Gets each descriptor that is one of them. -ENOMEM and -E2BIG end the search, another negative result the
      * search in this process. */
     int (*fn)(void *arg, const struct facts_fd *held);
@@ -88,6 +89,9 @@ struct look_search {
 };
 /* -ENOMEM, -E2BIG, or what keeps /proc from being read. */
 WR_MUST int look_holders(struct look_search *s);
+/* Adds the descriptors, of whatever process, that are the listeners among the look's sockets; a gap says that there are
+ * processes whose descriptors are closed to us. As look_holders. */
+WR_MUST int look_listeners(struct facts_look *l);
 /* The threads of one process again. */
 WR_MUST int look_glance(struct facts_glance *g, const struct wr_heap *heap, uint32_t pid);
 

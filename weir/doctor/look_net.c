@@ -189,7 +189,7 @@ static void look_sysctls(struct facts_look *l, bool ours)
         bool of_net = strncmp(facts_sysctl_path(r.sysctl), "net/", 4) == 0;
         (void)snprintf(path, sizeof path, "/proc/sys/%s", facts_sysctl_path(r.sysctl));
         int err = of_net && !ours ? -EXDEV : look_lines(path, on_sysctl, &r);
-        if (err)
+        if (err && err != -ENOENT) /* what this kernel has not is merely not known */
             facts_gap(l, path, 0, err);
     }
 }
@@ -221,7 +221,7 @@ void look_net(struct facts_look *l, uint32_t pid)
         (void)snprintf(path, sizeof path, "/proc/%s%s%s", of_net ? who : "", of_net ? "/" : "",
                        files[i].path);
         int err = look_lines(path, files[i].fn, &r);
-        if (err)
+        if (err && err != -ENOENT) /* what this kernel has not is merely not known */
             facts_gap(l, path, 0, err);
     }
     look_sysctls(l, pid == 0);

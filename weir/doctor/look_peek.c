@@ -98,7 +98,7 @@ static int look_blocked(struct facts_look *l, const struct facts_thread *t)
     return f->kind == FACTS_FD_PIPE ? look_pipe(l, f) : 0;
 }
 
-static void look_listeners(const struct peeking *k)
+static void look_flags_of_listeners(const struct peeking *k)
 {
     struct facts_look *l = k->look;
     const struct facts_fd *known;
@@ -244,7 +244,7 @@ int look_peek(struct facts_look *l, const uint32_t *pids, uint32_t n, bool whole
 {
     struct peeking k = {.look = l, .pids = pids, .n_pids = n, .whole = whole};
     int err = 0;
-    look_listeners(&k);
+    look_flags_of_listeners(&k);
     for (uint32_t i = 0; !err && i < l->threads.n; i++)
         if (is_target(&k, l->threads.v[i].pid))
             err = look_blocked(l, &l->threads.v[i]);
