@@ -69,9 +69,9 @@ def lossy(bed):
     """One packet in ten is dropped, by chance."""
     wire(bed)
     if bed.sick:
-        run("tc", "qdisc", "add", "dev", "v0", "clsact")
         drop = "4,32 0 0 4294963256,53 0 1 3865470566,6 0 0 2,6 0 0 4294967295"  # random > 90 %: TC_ACT_SHOT
-        run("tc", "filter", "add", "dev", "v0", "egress", "bpf", "da", "bytecode", drop)
+        # Where they arrive: of what is dropped on leaving, the sender's own TCP is told.
+        bed.env["PATIENT_FAR"] = "tc qdisc add dev v1 clsact && tc filter add dev v1 ingress bpf da bytecode '%s'" % drop
 
 
 def narrow_path(bed):

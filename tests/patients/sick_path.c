@@ -45,6 +45,9 @@ static void go_far_away(void)
     check(status == 0, "unshare");
     check(write(ends[1], "", 1) == 1 && wait(&status) > 0 && status == 0, "ip link set netns");
     check(system("ip addr add 10.8.0.2/24 dev v1 && ip link set v1 up") == 0, "ip addr");
+    const char *ills =
+        getenv("PATIENT_FAR"); /* what the harness wants to be wrong at this end */
+    check(!ills || system(ills) == 0, "the path");
 }
 
 static void *stream(void *arg)

@@ -600,7 +600,7 @@ static void steady(bool sick)
 /* ---- session-pile-up: sessions begin, and none ends ---------------------------------------------------------------------------------------------- */
 static void session(struct server *s, int fd, const char *bytes, size_t n)
 {
-    char *memory = malloc(65536);
+    char *volatile memory = malloc(65536);
     memset(memory, bytes[0], 65536);
     (void)n;
     if (s->sick)

@@ -70,9 +70,10 @@ static void add(struct facts_look *l, enum facts_counter c, struct wr_span text)
 void net_softnet_line(struct facts_look *l, struct wr_span line)
 {
     struct wr_span w;
-    if (!proc_word(&line, &w) || !proc_word(&line, &w))
-        return;
-    add(l, FACTS_SOFTNET_DROPPED, w);
+    if (proc_word(&line, &w))
+        add(l, FACTS_SOFTNET_PACKETS, w);
+    if (proc_word(&line, &w))
+        add(l, FACTS_SOFTNET_DROPPED, w);
     if (proc_word(&line, &w))
         add(l, FACTS_SOFTNET_SQUEEZED, w);
 }

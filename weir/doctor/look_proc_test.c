@@ -125,7 +125,8 @@ static void test_net(void)
        "pressure");
     net_softnet_line(&l, WR_LIT("0ce886df 00000002 0000000a 00000000"));
     net_softnet_line(&l, WR_LIT("0ce886df 00000001 00000001 00000000"));
-    ok(l.counter[FACTS_SOFTNET_DROPPED] == 3 && l.counter[FACTS_SOFTNET_SQUEEZED] == 11,
+    ok(l.counter[FACTS_SOFTNET_DROPPED] == 3 && l.counter[FACTS_SOFTNET_SQUEEZED] == 11 &&
+           l.counter[FACTS_SOFTNET_PACKETS] == 2 * 0x0ce886dfULL,
        "softnet, all processors");
     net_sysctl(&l, FACTS_SYS_PORT_RANGE, WR_LIT("32768\t60999"));
     ok(l.sysctl[FACTS_SYS_PORT_RANGE][1] == 60999 &&

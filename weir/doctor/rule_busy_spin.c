@@ -23,9 +23,24 @@ static bool stands(const struct judge *j, uint32_t place)
     return s->proto == FACTS_TCP && (hung_up || (s->rqueue > 0 && was->rqueue > 0));
 }
 
+/* A connection that was reset leaves the dumps and stays readable for ever. */
+static uint64_t reset_ones(const struct judge *j, uint32_t pid)
+{
+    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < b->peeks.n; i++) {
+        const struct facts_peek *k = &b->peeks.v[i];
+        const struct facts_peek *was =
+            k->pid == pid && !k->shown ? facts_peek(a, pid, k->fd) : NULL;
+        n += was && !was->shown && was->inode == k->inode && k->state == FACTS_CLOSE;
+    }
+    return n;
+}
+
 static struct network look_at(const struct judge *j, uint32_t process)
 {
-    struct network net = {.known = true};
+    uint32_t pid = j->facts->b.processes.v[process].pid;
+    struct network net = {.known = true, .unhandled = reset_ones(j, pid)};
     uint32_t n, age;
     const uint32_t *place = judge_map_of(j->map, process, &n);
     for (uint32_t i = 0; i < n; i++) {

@@ -204,14 +204,14 @@ static void test_zombies(void)
     is_int(tap_leader(), RULE_COUNT, "not counted: not said");
 }
 
-static void throttled(uint64_t us, unsigned processes)
+static void throttled(uint64_t us, unsigned processes, unsigned times)
 {
     tap_fresh();
     for (int w = 0; w < 2; w++) {
         struct facts_cgroup g = {.pid = TAP_PID,
                                  .version = 2,
                                  .periods = 100 + 20 * w,
-                                 .throttled = 50 + 18 * w,
+                                 .throttled = 50 + times * w,
                                  .throttled_us = us == FACTS_UNKNOWN ? us : 1000000 + w * us,
                                  .quota_us = 10000,
                                  .period_us = 100000,
@@ -229,16 +229,18 @@ static void throttled(uint64_t us, unsigned processes)
 
 static void test_throttled(void)
 {
-    throttled(896000, 3);
+    throttled(896000, 3, 18);
     is_int(tap_leader(), RULE_CPU_THROTTLED, "stopped by the quota");
     is_int(found.leading, 1, "three processes of one cgroup: one finding");
     is_int(tap_found(RULE_CPU_THROTTLED)->certainty, CERTAINTY_PROOF, "proof");
     is_int(tap_value(RULE_CPU_THROTTLED, EVIDENCE_THROTTLED_MS), 896, "so long");
     is_int(tap_value(RULE_CPU_THROTTLED, EVIDENCE_THROTTLES), 18, "in so many periods");
     is_int(tap_value(RULE_CPU_THROTTLED, EVIDENCE_QUOTA), 10, "a tenth of a processor");
-    throttled(20000, 1);
+    throttled(20000, 1, 1);
     is_int(tap_leader(), RULE_COUNT, "a moment is nothing");
-    throttled(FACTS_UNKNOWN, 1);
+    throttled(20000, 1, 6);
+    is_int(tap_leader(), RULE_CPU_THROTTLED, "a moment in every third period is not");
+    throttled(FACTS_UNKNOWN, 1, 18);
     is_int(tap_leader(), RULE_COUNT, "unknown: not said");
 }
 

@@ -7,6 +7,21 @@
 
 #include <string.h>
 
+/* For long, or in many of its periods: on a machine that is short of processors it does not get far. */
+static bool throttled(const struct judge *j, const struct facts_cgroup *was,
+                      const struct facts_cgroup *g)
+{
+    if (g->throttled_us == FACTS_UNKNOWN || was->throttled_us == FACTS_UNKNOWN ||
+        g->throttled_us <= was->throttled_us)
+        return false;
+    if ((g->throttled_us - was->throttled_us) / 1000 >= judge_limit(j, THRESHOLD_throttled_ms))
+        return true;
+    return g->throttled != FACTS_UNKNOWN && was->throttled != FACTS_UNKNOWN &&
+           g->throttled >= was->throttled + 3 &&
+           judge_percent(g->throttled - was->throttled, g->periods - was->periods) >=
+               judge_limit(j, THRESHOLD_throttled_percent);
+}
+
 static bool said_already(const struct judge *j, uint32_t upto)
 {
     const struct facts_look *b = &j->facts->b;
@@ -47,12 +62,7 @@ void rule_cpu_throttled(const struct judge *j)
     for (uint32_t i = 0; i < b->cgroups.n; i++) {
         const struct facts_cgroup *g = &b->cgroups.v[i];
         const struct facts_cgroup *was = facts_cgroup(&j->facts->a, g->pid);
-        if (!judge_is_target(j, g->pid) || !was || g->throttled_us == FACTS_UNKNOWN ||
-            was->throttled_us == FACTS_UNKNOWN || g->throttled_us < was->throttled_us ||
-            (g->throttled_us - was->throttled_us) / 1000 <
-                judge_limit(j, THRESHOLD_throttled_ms) ||
-            said_already(j, i))
-            continue;
-        add(j, was, g);
+        if (was && judge_is_target(j, g->pid) && throttled(j, was, g) && !said_already(j, i))
+            add(j, was, g);
     }
 }

@@ -31,17 +31,29 @@ static uint64_t rings(const struct judge *j)
     return n;
 }
 
+static uint64_t permille(uint64_t drops, uint64_t packets)
+{
+    return drops * 1000 / (packets + drops + 1);
+}
+
 void rule_rx_drop(const struct judge *j)
 {
     uint64_t softnet = rise(j, FACTS_SOFTNET_DROPPED), backlog = rise(j, FACTS_BACKLOG_DROP);
     uint64_t udp = rise(j, FACTS_UDP_RCVBUF_ERRORS), ring = rings(j);
-    uint64_t all = softnet + backlog + udp + ring, segments = rise(j, FACTS_IN_SEGS);
-    uint64_t permille = all * 1000 / (segments + all + 1);
-    if (all < judge_limit(j, THRESHOLD_rx_drops_min) || permille == 0)
+    uint64_t machine = softnet + ring, sockets = backlog + udp;
+    /* The machine's queues carry the packets of all its namespaces, the sockets only those of this one. */
+    uint64_t share = permille(machine, rise(j, FACTS_SOFTNET_PACKETS));
+    uint64_t own = permille(sockets, rise(j, FACTS_IN_SEGS));
+    share = own > share ? own : share;
+    if (machine + sockets < judge_limit(j, THRESHOLD_rx_drops_min) || share == 0)
         return;
     struct finding *f = finding_add(j->out, RULE_RX_DROP);
-    finding_value(f, EVIDENCE_DROPS, all, all);
+    if (share < judge_limit(j, THRESHOLD_rx_drops_permille))
+        f->severity = SEVERITY_INFO;
+    finding_value(f, EVIDENCE_DROPS, machine + sockets, machine + sockets);
     finding_over(f, &j->limits, THRESHOLD_rx_drops_min);
+    finding_value(f, EVIDENCE_DROP_SHARE, share, share);
+    finding_over(f, &j->limits, THRESHOLD_rx_drops_permille);
     finding_value(f, EVIDENCE_RING_DROPS, ring, ring);
     finding_value(f, EVIDENCE_SOFTNET_DROPS, softnet, softnet);
     finding_value(f, EVIDENCE_BACKLOG_DROPS, backlog, backlog);

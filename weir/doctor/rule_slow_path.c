@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * slow-path-send-queue: bytes stand in our send queue at both looks and at the rate at which they are acknowledged they
- * would stand there for seconds, while neither the reader's window nor our own buffer is the limit.
+ * would stand there for seconds, while neither the reader's window nor our own buffer is the limit for most of the time.
  */
 #include "weir/doctor/judge.h"
 
@@ -22,7 +22,7 @@ static bool slow(const struct judge *j, uint32_t place, uint64_t *out_drain_ms)
     *out_drain_ms = s->wqueue * (flow.elapsed_us / 1000) / flow.acked;
     return *out_drain_ms >= judge_limit(j, THRESHOLD_slow_path_drain_ms) &&
            judge_percent(flow.busy_us, flow.elapsed_us) >= 90 &&
-           flow.rwnd_us * 10 < flow.busy_us && flow.sndbuf_us * 10 < flow.busy_us;
+           flow.rwnd_us * 2 < flow.busy_us && flow.sndbuf_us * 2 < flow.busy_us;
 }
 
 static struct tally tally(const struct judge *j, const struct judge_peer *p)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * stale-pooled-conn: connections that we opened, that the other side has closed, and whose end nobody has read: they
- * lie in a pool and fail on their next use. Both looks show the same ones, and nothing moved on them.
+ * lie in a pool and fail on their next use. They were so at the first look, or their end came, as the last
+ * acknowledgement tells, a while ago; nothing else moved on them.
  */
 #include "weir/doctor/judge.h"
 
@@ -13,8 +14,13 @@ struct tally {
 static bool stale(const struct judge *j, uint32_t place)
 {
     const struct facts_socket *s = &j->facts->b.sockets.v[place];
-    return s->state == FACTS_CLOSE_WAIT && s->rqueue > 0 && s->wqueue == 0 &&
-           judge_was(j, place) == FACTS_CLOSE_WAIT && judge_still(j, place);
+    const struct facts_tcp *t = facts_tcp(&j->facts->b, s);
+    if (!t || s->state != FACTS_CLOSE_WAIT || s->rqueue == 0 || s->wqueue > 0)
+        return false;
+    if (judge_was(j, place) == FACTS_CLOSE_WAIT)
+        return judge_still(j, place);
+    return t->last_ack_recv_ms != FACTS_NONE &&
+           t->last_ack_recv_ms >= judge_limit(j, THRESHOLD_stale_age_ms);
 }
 
 static struct tally tally(const struct judge *j, const struct judge_peer *p)

@@ -89,13 +89,17 @@ static void dropped(enum facts_counter c, uint64_t n, uint64_t segments)
     fresh();
     counted(c, 7, 7 + n);
     counted(FACTS_IN_SEGS, 0, segments);
+    counted(FACTS_SOFTNET_PACKETS, 0, segments);
     tap_judge();
 }
 
 static void test_drops(void)
 {
     dropped(FACTS_SOFTNET_DROPPED, 50, 10000);
-    is_int(tap_leader(), RULE_RX_DROP, "fifty of ten thousand");
+    is_int(tap_found(RULE_RX_DROP)->severity, SEVERITY_INFO, "fifty of ten thousand: a note");
+    dropped(FACTS_SOFTNET_DROPPED, 50, 2000);
+    is_int(tap_leader(), RULE_RX_DROP, "fifty of two thousand");
+    is_int(tap_found(RULE_RX_DROP)->severity, SEVERITY_WARN, "a warning");
     is_int(tap_found(RULE_RX_DROP)->certainty, CERTAINTY_PROOF, "proof");
     is_int(tap_value(RULE_RX_DROP, EVIDENCE_SOFTNET_DROPS), 50, "and where");
     dropped(FACTS_BACKLOG_DROP, 50, 10000);
