@@ -346,21 +346,25 @@ struct ssl_st *wr_http_conn_ssl(const struct wr_http_conn *c)
     return wr_link_is_open(&c->link) ? wr_tls_ssl(&c->link.stream) : NULL;
 }
 
+void wr_http_front_keep_peer_(struct wr_http_conn *c, const struct wr_addr *peer)
+{
+    c->peer_port = peer->port;
+    if (peer->kind == WR_ADDR_V4) {
+        memcpy(c->peer_ip, peer->v4, 4);
+        c->peer_kind = WR_ADDR_V4;
+    } else if (peer->kind == WR_ADDR_V6) {
+        memcpy(c->peer_ip, peer->v6, 16);
+        c->peer_scope = peer->scope;
+        c->peer_kind = WR_ADDR_V6;
+    }
+}
+
 static int ask_peer(struct wr_http_conn *c, struct wr_addr *out_addr)
 {
     int err = wr_addr_of_peer(wr_link_fd(&c->link), out_addr);
-    if (err)
-        return err;
-    c->peer_port = out_addr->port;
-    if (out_addr->kind == WR_ADDR_V4) {
-        memcpy(c->peer_ip, out_addr->v4, 4);
-        c->peer_kind = WR_ADDR_V4;
-    } else if (out_addr->kind == WR_ADDR_V6) {
-        memcpy(c->peer_ip, out_addr->v6, 16);
-        c->peer_scope = out_addr->scope;
-        c->peer_kind = WR_ADDR_V6;
-    }
-    return 0;
+    if (!err)
+        wr_http_front_keep_peer_(c, out_addr);
+    return err;
 }
 
 int wr_http_conn_peer(const struct wr_http_conn *c, struct wr_addr *out_addr)

@@ -159,6 +159,7 @@ void wr_http_conn_wake_(struct wr_http_conn *c);
 /* http_front.c: what lies between accept and the first byte of HTTP */
 /* PROXY header and handshake, as the server wants them. The connection may be closed behind it. */
 void wr_http_front_begin_(struct wr_http_conn *c);
+void wr_http_front_keep_peer_(struct wr_http_conn *c, const struct wr_addr *peer);
 /* Eats a PROXY header. False: it is not there yet, or the connection is closed. */
 bool wr_http_front_proxy_(struct wr_http_conn *c);
 /* The handshakes that this turn has time for are done: come back in the next one. */

@@ -100,12 +100,14 @@ static void tell_full(struct wr_http_server *s, bool full)
         s->options.on_full(s, full, s->options.owner_arg);
 }
 
-static int take(struct wr_http_server *s, int fd)
+static int take(struct wr_http_server *s, int fd, const struct wr_addr *peer)
 {
     struct wr_http_conn *c = s->closing ? NULL : wr_pool_get(&s->conns);
     int err = c ? 0 : s->closing ? WR_E_STOPPED : WR_E_BUDGET;
     if (!err) {
         wr_http_conn_init_(c, s);
+        if (peer)
+            wr_http_front_keep_peer_(c, peer);
         err = wr_link_open(&s->group, &c->link, fd);
     }
     if (err) {
@@ -129,13 +131,12 @@ static int take(struct wr_http_server *s, int fd)
 static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer, void *arg)
 {
     (void)l;
-    (void)peer;
-    (void)take(arg, fd);
+    (void)take(arg, fd, peer);
 }
 
 int wr_http_server_adopt(struct wr_http_server *s, int fd)
 {
-    return take(s, fd);
+    return take(s, fd, NULL);
 }
 
 void wr_http_server_conn_gone_(struct wr_http_server *s, struct wr_http_conn *c)
@@ -242,7 +243,7 @@ static int open_listener(struct wr_http_server *s)
     }
     if (listen.addr.kind == WR_ADDR_NONE)
         return 0;
-    listen.peer_unwanted = true;
+    listen.peer_unwanted = !s->options.peer_wanted;
     if (s->options.on_notice)
         listen.on_notice = on_notice;
     return wr_listener_open(s->loop, &listen, on_accept, s, &s->listener);

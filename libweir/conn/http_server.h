@@ -166,6 +166,8 @@ struct wr_http_options {
     uint64_t output_hard;         /* the connection is closed above it; 0: 8 MiB */
     bool
         done_when_sent; /* a request ends (on_done) when its answer is in the kernel, not when it is given */
+    bool
+        peer_wanted; /* most requests ask for wr_http_conn_peer: accept tells, for less than a call of its own */
     bool serve_half_closed; /* a FIN before the answer does not mean that the client left */
     struct wr_scope *scope; /* the server is closed when it ends; may be NULL */
     /* For connections that come by wr_http_server_adopt: max_conns is reached; there is room again. */

@@ -72,6 +72,7 @@ static int open_door(struct web_door *door, int fd)
         .serve_half_closed = true,
         .on_notice = on_notice,
         .owner_arg = door,
+        .peer_wanted = true,
     };
     door->limits = core_of(s->outer)->limits;
     door->limits.max_body = UINT64_MAX;
