@@ -3,7 +3,6 @@
 
 #include "libweir/os/os.h"
 #include "weir/doctor/look.h"
-#include "weir/doctor/plain.h"
 #include "weir/doctor/say.h"
 
 #include <errno.h>
@@ -203,12 +202,9 @@ static int check_idle(const struct cases *c)
         if (*c->rooms.v[i].listener || c->rooms.v[i].blind || d->findings->n > 0 ||
             d->connections > 0)
             continue;
-        struct stats_text who = {.heap = c->heap};
-        plain_put(&who, wr_span_str(d->name));
         say_error("doctor",
-                  "pid %d %.*s neither listens nor has a connection: nothing to examine",
-                  (int)d->pid, (int)who.n, who.p ? who.p : "");
-        stats_text_free(&who);
+                  "pid %d %s neither listens nor has a connection: nothing to examine",
+                  (int)d->pid, d->name);
         return DOCTOR_NO_TARGET;
     }
     return 0;
@@ -288,10 +284,7 @@ int doctor_command(int argc, char **argv)
     struct doctor_options o;
     char error[256];
     if (doctor_options(argc, argv, locale(), &o, error, sizeof error)) {
-        struct stats_text t = {.heap = wr_os_heap()};
-        plain_put(&t, wr_span_str(error));
-        say_error("doctor", "%.*s", (int)t.n, t.p ? t.p : "");
-        stats_text_free(&t);
+        say_error("doctor", "%s", error);
         return DOCTOR_USAGE;
     }
     const struct run r = {

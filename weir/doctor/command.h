@@ -40,7 +40,8 @@ struct doctor_options {
     bool help, rules, json, quiet, verbose, watch, upstream;
     const char *explain, *record, *from; /* NULL: not asked */
     char **command;                      /* behind --while --; ends with NULL */
-    uint32_t wait_ms, watch_ms;
+    uint32_t wait_ms;                    /* 0: not asked */
+    uint32_t watch_ms;
     enum severity fail_on;
     enum doctor_lang lang;
     struct thresholds limits;

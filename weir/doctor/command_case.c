@@ -159,6 +159,7 @@ static void note_gaps(struct cases *c, struct doctor_case *d, struct case_room *
             return;
         (void)snprintf(u->what, sizeof u->what, "%.90s", facts_text(l, g->what));
         (void)snprintf(u->why, sizeof u->why, "%s", wr_err_text(g->error));
+        u->minor = g->error != -EACCES && g->error != -EPERM;
     }
 }
 

@@ -2,7 +2,6 @@
 #include "weir/doctor/command.h"
 
 #include "libweir/base/num.h"
-#include "weir/doctor/examine.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -270,7 +269,7 @@ int doctor_options(int argc, char **argv, const char *locale, struct doctor_opti
                    char *error, size_t n)
 {
     struct parse p = {.o = out, .error = error, .room = n};
-    *out = (struct doctor_options){.wait_ms = EXAMINE_WAIT_MS, .fail_on = SEVERITY_WARN};
+    *out = (struct doctor_options){.fail_on = SEVERITY_WARN};
     out->lang = strncmp(locale, "zh", 2) == 0 ? LANG_ZH : LANG_EN;
     thresholds_init(&out->limits);
     char **next = argv + (argc > 0);

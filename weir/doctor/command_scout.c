@@ -4,7 +4,6 @@
  */
 #include "weir/doctor/command_private.h"
 #include "weir/doctor/look.h"
-#include "weir/doctor/plain.h"
 #include "weir/doctor/say.h"
 
 #include "libweir/os/os.h"
@@ -68,8 +67,7 @@ static void put_near(const struct facts_look *l, struct stats_text *t)
         stats_printf(t, "%s:%u", n++ ? ", " : "; listening here: ", s->local_port);
         if (!p)
             continue;
-        stats_put(t, WR_LIT(" "));
-        plain_put(t, wr_span(p->comm, strnlen(p->comm, sizeof p->comm)));
+        stats_printf(t, " %.15s", p->comm);
     }
     if (n == 0)
         stats_put(t, WR_LIT("; nobody listens here"));
@@ -84,19 +82,18 @@ static int nobody(const struct run *r, const struct facts_look *l, const struct 
         stats_printf(&text, "there is no process %u", t->pid);
         break;
     case TARGET_PORT:
-        stats_put(&text, WR_LIT("nobody listens on "));
-        plain_put(&text, wr_span_str(word));
+        stats_printf(&text, "nobody listens on %.60s", word);
         put_near(l, &text);
         break;
     case TARGET_NAME:
-        stats_put(&text, WR_LIT("there is no process of the name \""));
-        plain_put(&text, wr_span_str(word));
-        stats_put(&text, WR_LIT("\"; a port has a colon before it, :8080"));
+        stats_printf(
+            &text,
+            "there is no process of the name \"%.60s\"; a port has a colon before it, :8080",
+            word);
         break;
     case TARGET_CGROUP:
     case TARGET_UNIT:
-        stats_put(&text, WR_LIT("no process belongs to "));
-        plain_put(&text, wr_span_str(word));
+        stats_printf(&text, "no process belongs to %.200s", word);
         break;
     case TARGET_HOST:
         stats_put(&text, WR_LIT("no program on this host listens on TCP"));

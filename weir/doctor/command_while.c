@@ -21,7 +21,7 @@
 #include <sys/signalfd.h>
 
 #define SHARE      20
-#define INTERVAL   1000 /* ms between looks, unless -t says more */
+#define INTERVAL   1000 /* ms between looks, unless -t says something else */
 #define MS         1000000ULL
 #define PATH_ROOM  4096
 #define WORDS_ROOM 256
@@ -189,7 +189,7 @@ static int whole_look(struct bystander *b)
     note_look(b);
     int err = judge(b);
     cpu = (wr_os_now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / MS;
-    uint64_t wait = b->r->o->wait_ms > INTERVAL ? b->r->o->wait_ms : INTERVAL;
+    uint64_t wait = b->r->o->wait_ms ? b->r->o->wait_ms : INTERVAL;
     b->e.what.wait_ms = (uint32_t)(cpu * SHARE > wait ? cpu * SHARE : wait);
     return err;
 }
@@ -259,8 +259,7 @@ static int first_look(struct bystander *b)
         return status;
     (void)run_ports(&b->groups, ports);
     struct examine what = run_question(b->r, &b->groups, ports);
-    if (what.wait_ms < INTERVAL)
-        what.wait_ms = INTERVAL;
+    what.wait_ms = what.wait_ms ? what.wait_ms : INTERVAL;
     status = run_result(examine_begin(&b->e, &what, &b->facts));
     b->looking = !status;
     memcpy(b->first, b->facts.a.counter, sizeof b->first);

@@ -25,8 +25,8 @@ static bool is_fatal(int err)
     return err == -ENOMEM || err == -E2BIG;
 }
 
-/* The first line of a small file. 0 or -errno; an empty file is an empty line. */
-static int first_line(const char *path, char *buf, size_t room, struct wr_span *out)
+/* A small file, as much as fits. 0 or -errno. */
+static int small_file(const char *path, char *buf, size_t room, struct wr_span *out)
 {
     int fd = wr_os_open(path, 0, 0);
     if (fd < 0)
@@ -36,10 +36,17 @@ static int first_line(const char *path, char *buf, size_t room, struct wr_span *
     if (n < 0)
         return (int)n;
     *out = wr_span(buf, (size_t)n);
-    ptrdiff_t end = wr_span_find_char(*out, '\n');
+    return 0;
+}
+
+/* Its first line; an empty file is an empty line. Not for stat: the name in it may hold the end of a line. */
+static int first_line(const char *path, char *buf, size_t room, struct wr_span *out)
+{
+    int err = small_file(path, buf, room, out);
+    ptrdiff_t end = err ? -1 : wr_span_find_char(*out, '\n');
     if (end >= 0)
         out->n = (size_t)end;
-    return 0;
+    return err;
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------- */
@@ -63,7 +70,7 @@ static int look_thread(uint32_t pid, uint32_t tid, struct facts_thread *out,
                                  .waited_ns = FACTS_UNKNOWN,
                                  .syscall = FACTS_SYSCALL_UNKNOWN};
     (void)snprintf(path, sizeof path, "/proc/%u/task/%u/stat", pid, tid);
-    int err = first_line(path, buf, sizeof buf, &line);
+    int err = small_file(path, buf, sizeof buf, &line);
     if (!err)
         err = proc_stat(line, &s);
     if (err)
@@ -203,7 +210,7 @@ int look_process(struct facts_look *l, uint32_t pid, unsigned what,
                               .uid = FACTS_NONE,
                               .zombies = FACTS_NONE};
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    int err = first_line(path, buf, sizeof buf, &line);
+    int err = small_file(path, buf, sizeof buf, &line);
     if (!err)
         err = proc_stat(line, &s);
     if (err) {
@@ -256,7 +263,7 @@ static int on_maybe_zombie(void *arg, int dir, uint32_t pid)
     struct proc_stat s;
     (void)dir;
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    if (first_line(path, buf, sizeof buf, &line) || proc_stat(line, &s) || s.state != 'Z' ||
+    if (small_file(path, buf, sizeof buf, &line) || proc_stat(line, &s) || s.state != 'Z' ||
         !look_has32(o->parents, o->n, s.parent))
         return 0;
     for (uint32_t i = 0; i < o->look->processes.n; i++)

@@ -17,38 +17,38 @@ struct words {
     const char *looked;    /* looks, seconds, tenths */
     const char *host;      /* programs, sockets */
     const char *untouched; /* nothing was changed */
-    const char *hidden;
+    const char *hidden, *undecided;
 };
 
 static const struct words words[LANG_COUNT] = {
     [LANG_EN] = {{"INFO", "WARNING", "CRITICAL"},
                  {"hint", "likely", "certain"},
-                 "Evidence", "Why",
-                 "Now",    "Fix",
-                 "Not it", "also follows from it",
-                 "at both looks",      "of",
-                 "found from", "no finding",
-                 "Not checked, as uid %u (root sees more):",                   "and %u more",
-                 "more findings than fit: %u not shown", "to note: %u; -v shows them",
-                 "process",   "processes",
-                 "thread",    "threads",
-                 "behind",        "looked %u times in %u.%u s",
-                 "%u listening program%s, %u sockets",   "nothing changed, nothing stopped",
-                 "its process cannot be seen"},
+                 "Evidence",                        "Why",
+                 "Now",              "Fix",
+                 "Not it",           "also follows from it",
+                 "at both looks",                   "of",
+                 "found from",              "no finding",
+                 "Not checked, as uid %u:",      "and %u more",
+                 "more findings than fit: %u not shown",                  "to note: %u; -v shows them",
+                 "process",                                                        "processes",
+                 "thread",                 "threads",
+                 "behind",                 "looked %u times in %u.%u s",
+                 "%u listening program%s, %u sockets",             "nothing changed, nothing stopped",
+                 "its process cannot be seen",                                 "nothing found in what could be seen"},
     [LANG_ZH] = {{"提示", "警告", "严重"},
                  {"线索", "很可能", "确定"},
-                 "证据",   "原因",
+                 "证据", "原因",
                  "现在", "根治",
                  "并非", "由此引起的还有",
                  "两次观察相同", "/",
-                 "阈值",     "没有发现问题",
-                 "以 uid %u 未能检查以下内容(root 能看到更多):", "另有 %u 项",
-                 "结果太多,未显示 %u 条",        "提示 %u 条,-v 可以看到",
+                 "阈值", "没有发现问题",
+                 "以 uid %u 未能检查以下内容:", "另有 %u 项",
+                 "结果太多,未显示 %u 条", "提示 %u 条,-v 可以看到",
                  "个进程", "个进程",
                  "个线程", "个线程",
                  "上游,来自", "%u 次观察,历时 %u.%u 秒",
                  "%u 个监听程序%s,%u 个套接字", "未作任何改动",
-                 "看不到它的进程"     },
+                 "看不到它的进程"},
 };
 
 /* ---- one finding ---- */
@@ -86,16 +86,27 @@ static void put_line(struct stats_text *t, const struct evidence *e,
         stats_printf(t, " [%s]", row->src);
 }
 
+/* None of something, at both looks. */
+static bool says_nothing(const struct evidence *e)
+{
+    return evidence_row(e->name)->unit == UNIT_COUNT && e->a == 0 && e->b == 0 &&
+           !e->has_limit && e->over == THRESHOLD_NONE;
+}
+
 static void tell_evidence(struct stats_text *out, const struct finding *f,
                           const struct doctor_style *s)
 {
+    bool first = true;
     for (unsigned i = 0; i < f->n_evidence; i++) {
         struct stats_text line = {.heap = out->heap};
+        if (says_nothing(&f->evidence[i]) && !s->verbose)
+            continue;
         put_line(&line, &f->evidence[i], s);
-        if (i == 0)
+        if (first)
             report_label(out, s, words[s->lang].evidence);
         else
             report_spaces(out, REPORT_BODY);
+        first = false;
         report_wrap_text(out, s, REPORT_BODY, &line);
     }
 }
@@ -128,10 +139,16 @@ static void tell_title(struct stats_text *out, const struct finding *f,
     report_colour(out, s, "0");
     unsigned used = report_columns(wr_span_str(severity));
     report_spaces(out, used < REPORT_LABEL ? REPORT_LABEL - used : 1);
-    stats_put(out, wr_span_str(t->title));
     used = REPORT_LABEL + report_columns(wr_span_str(t->title)) +
            report_columns(wr_span_str(certainty));
-    report_spaces(out, used + 2 <= s->width ? s->width - used : 2);
+    if (used + 2 > s->width) {
+        report_wrap(out, s, REPORT_LABEL, wr_span_str(t->title));
+        report_spaces(out, REPORT_LABEL);
+        stats_printf(out, "(%s)\n", certainty);
+        return;
+    }
+    stats_put(out, wr_span_str(t->title));
+    report_spaces(out, s->width - used);
     stats_printf(out, "%s\n", certainty);
 }
 
@@ -230,6 +247,17 @@ static void tell_head(struct stats_text *out, const struct doctor_report *r,
 }
 
 /* ---- what could not be read --------------------------------------------------------------------------- */
+static void tell_one_unreadable(struct stats_text *out, const struct unreadable *u,
+                                const struct doctor_style *s)
+{
+    struct stats_text line = {.heap = out->heap};
+    plain_put(&line, wr_span_str(u->what));
+    stats_put(&line, WR_LIT(": "));
+    plain_put(&line, wr_span_str(u->why));
+    report_spaces(out, 2);
+    report_wrap_text(out, s, 4, &line);
+}
+
 static void tell_unreadable(struct stats_text *out, const struct doctor_report *r,
                             const struct doctor_style *s)
 {
@@ -237,20 +265,15 @@ static void tell_unreadable(struct stats_text *out, const struct doctor_report *
     for (unsigned k = 0; k < r->n_cases; k++) {
         const struct doctor_case *c = &r->cases[k];
         for (unsigned i = 0; i < c->n_unreadable; i++) {
-            struct stats_text line = {.heap = out->heap};
-            if (n++ == 0)
-                stats_printf(&line, words[s->lang].unreadable, r->uid);
-            if (n == 1) {
-                stats_put(out, WR_LIT("\n"));
-                report_wrap_text(out, s, 0, &line);
-            }
-            if (n > UNREADABLE_SHOWN && !s->verbose)
+            if (c->unreadable[i].minor && !s->verbose)
                 continue;
-            plain_put(&line, wr_span_str(c->unreadable[i].what));
-            stats_put(&line, WR_LIT(": "));
-            plain_put(&line, wr_span_str(c->unreadable[i].why));
-            report_spaces(out, 2);
-            report_wrap_text(out, s, 2, &line);
+            if (n++ == 0) {
+                stats_put(out, WR_LIT("\n"));
+                stats_printf(out, words[s->lang].unreadable, r->uid);
+                stats_put(out, WR_LIT("\n"));
+            }
+            if (n <= UNREADABLE_SHOWN || s->verbose)
+                tell_one_unreadable(out, &c->unreadable[i], s);
         }
     }
     if (n > UNREADABLE_SHOWN && !s->verbose) {
@@ -285,6 +308,17 @@ static void put_ok(struct stats_text *out, const struct doctor_style *s)
     report_spaces(out, REPORT_LABEL - 2);
 }
 
+static void tell_nothing(struct stats_text *out, const struct doctor_report *r,
+                         const struct doctor_style *s)
+{
+    const struct words *w = &words[s->lang];
+    if (r->exit != 4)
+        put_ok(out, s);
+    else
+        stats_put(out, WR_LIT("\nUNDECIDED "));
+    report_wrap(out, s, REPORT_LABEL, wr_span_str(r->exit == 4 ? w->undecided : w->nothing));
+}
+
 static void tell_case(struct stats_text *out, const struct doctor_report *r,
                       const struct doctor_case *c, const struct doctor_style *s)
 {
@@ -310,10 +344,8 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
         stats_printf(out, words[s->lang].lost, f->lost);
         stats_put(out, WR_LIT("\n"));
     }
-    if (!r->host && f->leading == 0 && r->exit != 4) {
-        put_ok(out, s);
-        stats_printf(out, "%s\n", words[s->lang].nothing);
-    }
+    if (!r->host && f->leading == 0)
+        tell_nothing(out, r, s);
     if (c->books && (!r->host || count_shown(c, r, s) > 0))
         report_weir(out, c, s);
 }

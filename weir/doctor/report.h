@@ -22,6 +22,7 @@ struct stats_text;
 struct unreadable {
     char what[96]; /* "/proc/3301/fd" */
     char why[48];  /* "permission denied" */
+    bool minor;    /* this kernel has no such thing: told with -v only */
 };
 
 struct doctor_case {

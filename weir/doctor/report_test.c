@@ -125,7 +125,7 @@ static void test_width(void)
 static void test_nothing(void)
 {
     struct unreadable no[] = {
-        {"/proc/3301/fd", "permission denied"}
+        {"/proc/3301/fd", "permission denied", false}
     };
     struct doctor_case c = stuck("quiet");
     findings_init(&f);

@@ -3,6 +3,8 @@
 
 #include "libweir/base/num.h"
 #include "libweir/os/os.h"
+#include "weir/doctor/plain.h"
+#include "weir/stats/text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -32,16 +34,17 @@ int say(int fd, struct wr_span text)
 void say_error(const char *command, const char *fmt, ...)
 {
     char text[ERROR_TEXT];
+    struct stats_text line = {.heap = wr_os_heap()};
     va_list ap;
-    int n = snprintf(text, sizeof text, "weir %s: ", command);
     va_start(ap, fmt);
-    int m = vsnprintf(text + n, sizeof text - (size_t)n - 1, fmt, ap);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    size_t all = (size_t)n + (m > 0 ? (size_t)m : 0);
-    if (all > sizeof text - 2)
-        all = sizeof text - 2;
-    text[all] = '\n';
-    (void)say(2, wr_span(text, all + 1));
+    stats_printf(&line, "weir %s: ", command);
+    plain_put(&line, wr_span_str(n < 0 ? "" : text));
+    stats_put(&line, WR_LIT("\n"));
+    if (!line.failed)
+        (void)say(2, wr_span(line.p, line.n));
+    stats_text_free(&line);
 }
 
 const char *say_environment(const char *name)

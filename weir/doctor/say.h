@@ -14,7 +14,7 @@
 
 /* All of it; a reader that is slow is waited for. Negative: the reader has gone. */
 int say(int fd, struct wr_span text);
-/* "weir COMMAND: text" and a newline, on standard error. What is hostile was escaped before. */
+/* "weir COMMAND: text" and a newline, on standard error; what is hostile in it is escaped. */
 WR_PRINTF(2, 3) void say_error(const char *command, const char *fmt, ...);
 
 /* Of the environment; "" where it is not set. */
