@@ -253,6 +253,19 @@ static uint64_t age_ms(const struct facts_look *l, const struct facts_socket *s)
     return t && t->last_data_recv_ms != FACTS_NONE ? t->last_data_recv_ms : 0;
 }
 
+static uint64_t left(const struct judge *j, const struct facts_socket *listener)
+{
+    const struct facts_look *a = &j->facts->a;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < a->sockets.n; i++) {
+        const struct facts_socket *s = &a->sockets.v[i];
+        const struct facts_socket *now =
+            belongs(listener, s) ? facts_socket(&j->facts->b, s->cookie) : s;
+        n += !now || now->inode != s->inode;
+    }
+    return n;
+}
+
 struct judge_queue judge_queue(const struct judge *j, const struct facts_socket *listener)
 {
     struct judge_queue q = {0};
@@ -269,5 +282,6 @@ struct judge_queue judge_queue(const struct judge *j, const struct facts_socket 
         uint64_t age = age_ms(b, s);
         q.oldest_ms = age > q.oldest_ms ? age : q.oldest_ms;
     }
+    q.left = left(j, listener);
     return q;
 }

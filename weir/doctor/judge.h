@@ -86,6 +86,7 @@ void judge_name(const struct judge *j, struct finding *f, uint32_t process);
 
 struct judge_queue { /* what waits at a listener, the same sockets at both looks */
     uint64_t waiting, gave_up, oldest_ms;
+    uint64_t left; /* stood there at the first look and do no more */
 };
 struct judge_queue judge_queue(const struct judge *j, const struct facts_socket *listener);
 

@@ -103,6 +103,44 @@ static void test_edge(void)
     is_int(leader(), RULE_COUNT, "level-triggered: not this disease");
 }
 
+/* Six stood in the queue; one is gone from it and another came, as one new client wakes the loop. */
+static void moving_queue(uint64_t woken)
+{
+    fresh();
+    for (int w = 0; w < 2; w++) {
+        process_at(w, (struct facts_process){.state = 'S', .fds = 9, .nofile_soft = 1024});
+        socket_at(
+            w,
+            (struct facts_socket){
+                .cookie = 1, .inode = 38174, .state = FACTS_LISTEN, .rqueue = 6, .wqueue = 5});
+        for (unsigned i = 0; i < 6; i++)
+            socket_at(w,
+                      (struct facts_socket){.cookie = 10 + i + w, .state = FACTS_ESTABLISHED});
+        struct facts_watch watch = {
+            .inode = 38174, .pid = 7, .epoll = 4, .fd = 3, .events = 0x80000019};
+        struct facts_thread t = {.pid = 7,
+                                 .tid = 7,
+                                 .start = 1,
+                                 .syscall = SYS_epoll_pwait,
+                                 .arg = {4},
+                                 .voluntary = 100 + w * woken,
+                                 .state = 'S'};
+        if (FACTS_ADD(&look(w)->watches, wr_heap_libc(), &watch) ||
+            FACTS_ADD(&look(w)->threads, wr_heap_libc(), &t))
+            abort();
+    }
+    judge();
+}
+
+static void test_moving(void)
+{
+    moving_queue(1);
+    is_int(leader(), RULE_ET_LISTENER, "one wake-up, one taken, five stay");
+    is_int(found.row[found.order[0]].certainty, CERTAINTY_LIKELY, "is likely, no proof");
+    moving_queue(40);
+    is_int(leader(), RULE_COUNT, "a loop that does other work is at its limit");
+}
+
 static void one_process(struct facts_process a, struct facts_process b)
 {
     fresh();
@@ -218,6 +256,7 @@ static void test_unaccepted(void)
 int main(void)
 {
     test_edge();
+    test_moving();
     test_process();
     test_overflow();
     test_close_wait();

@@ -2,7 +2,9 @@
 /*
  * et-listener-not-drained. Many healthy servers watch their listener edge-triggered and drain it: the bit alone means
  * nothing. What proves it is the same unaccepted sockets at both looks while the loop that watches sleeps in
- * epoll_wait on that very set and was not woken in between.
+ * epoll_wait on that very set and was not woken in between. While clients still come, each new one wakes the loop and it
+ * takes one, an older one: then it sleeps again before a queue that stands. Few wake-ups for those that left tell that
+ * from a server at its own limit, whose loop has other work; this is likely, no proof.
  */
 #include "weir/doctor/judge.h"
 
@@ -20,9 +22,13 @@ static bool waits_on(const struct facts_thread *t, int epoll)
     return waits && t->arg[0] == (uint64_t)epoll;
 }
 
-/* The thread of the watch's process that slept on its set from look to look; NULL: none did. */
-static const struct facts_thread *sleeper(const struct judge *j, const struct facts_watch *w)
+#define WAKEUPS_EACH 2 /* at most, for a connection that was taken */
+
+/* The thread of the watch's process that sleeps on its set at both looks, the one that woke least; NULL: none. */
+static const struct facts_thread *sleeper(const struct judge *j, const struct facts_watch *w,
+                                          uint64_t *out_woke)
 {
+    const struct facts_thread *best = NULL;
     const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
     for (uint32_t i = 0; i < b->threads.n; i++) {
         const struct facts_thread *t = &b->threads.v[i];
@@ -30,14 +36,19 @@ static const struct facts_thread *sleeper(const struct judge *j, const struct fa
             continue;
         const struct facts_thread *before =
             facts_thread(a->threads.v, a->threads.n, t->tid, t->start);
-        if (before && waits_on(before, w->epoll) && before->voluntary == t->voluntary)
-            return t;
+        if (!before || !waits_on(before, w->epoll) || before->voluntary == FACTS_UNKNOWN)
+            continue;
+        uint64_t woke = t->voluntary - before->voluntary;
+        if (best && woke >= *out_woke)
+            continue;
+        best = t;
+        *out_woke = woke;
     }
-    return NULL;
+    return best;
 }
 
 static void add(const struct judge *j, const struct facts_socket *listener,
-                const struct facts_watch *w, const struct facts_thread *t,
+                const struct facts_watch *w, const struct facts_thread *t, uint64_t woke,
                 const struct judge_queue *q)
 {
     char addr[64];
@@ -58,7 +69,9 @@ static void add(const struct judge *j, const struct facts_socket *listener,
     finding_value(f, EVIDENCE_EPOLL_FD, (uint64_t)w->epoll, (uint64_t)w->epoll);
     finding_value(f, EVIDENCE_EPOLL_MASK, w->events, w->events);
     finding_text(f, EVIDENCE_SYSCALL, WR_LIT("epoll_wait"));
-    finding_value(f, EVIDENCE_WAKEUPS, 0, 0);
+    finding_value(f, EVIDENCE_WAKEUPS, woke, woke);
+    if (woke > 0)
+        finding_weaken(f, CERTAINTY_LIKELY);
     if (before && before->drops != FACTS_NONE && listener->drops != FACTS_NONE)
         finding_value(f, EVIDENCE_LISTENER_DROPS, before->drops, listener->drops);
 }
@@ -70,10 +83,12 @@ static void judge_listener(const struct judge *j, const struct facts_socket *lis
     for (uint32_t i = 0; i < n; i++) {
         if (!(w[i].events & FACTS_WATCH_EDGE) || !judge_is_target(j, w[i].pid))
             continue;
-        const struct facts_thread *t = sleeper(j, &w[i]);
+        uint64_t woke = 0;
+        const struct facts_thread *t = sleeper(j, &w[i], &woke);
         struct judge_queue q = t ? judge_queue(j, listener) : (struct judge_queue){0};
-        if (t && q.waiting >= judge_limit(j, THRESHOLD_unaccepted_min)) {
-            add(j, listener, &w[i], t, &q);
+        if (t && q.waiting >= judge_limit(j, THRESHOLD_unaccepted_min) &&
+            woke <= q.left * WAKEUPS_EACH) {
+            add(j, listener, &w[i], t, woke, &q);
             return; /* once for a listener, however many sets */
         }
     }
