@@ -29,6 +29,9 @@ patients: test-deps all         ## weir doctor before misbehaving servers and th
 patients-healthy: test-deps all ## weir doctor before real servers at rest and under load: it must stay silent
 	@WEIR_BUILD=$(abspath $(BUILD)) tests/patients/healthy.py
 
+nights: test-deps all           ## the nights of the five notebooks, replayed with the doctor beside them; writes docs/nights.md
+	@WEIR_BUILD=$(abspath $(BUILD)) tests/nights/nights.py --write docs/nights.md
+
 bench: test-deps all            ## the figures of docs/benchmarks.md, against the peers, side by side
 	@perf/run
 
@@ -68,4 +71,4 @@ deps:
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all run test sim patients patients-healthy bench bench-doctor bench-peers fuzz valgrind install format clean help deps test-deps
+.PHONY: all run test sim patients patients-healthy nights bench bench-doctor bench-peers fuzz valgrind install format clean help deps test-deps

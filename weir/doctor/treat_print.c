@@ -109,8 +109,12 @@ static void put_row(struct stats_text *out, const struct treat *t, const struct 
     plain_put(out, wr_span_str(h->name));
     if (h->fd >= 0)
         stats_printf(out, " (fd %d)", (int)h->fd);
+    const char *comma = " ";
     for (unsigned i = 0; i < 2 && k->label[i][0]; i++) {
-        stats_printf(out, "%s %s ", i ? "," : " ", k->label[i]);
+        if (h->before[i] == FACTS_UNKNOWN)
+            continue;
+        stats_printf(out, "%s %s ", comma, k->label[i]);
+        comma = ",";
         put_value(out, k->unit[i], h->before[i]);
         if (both) {
             stats_put(out, WR_LIT(" -> "));
