@@ -106,8 +106,10 @@ static const struct facts_fd *row_before(struct fds *d, int fd)
 {
     while (d->at_before < d->n_before && d->before[d->at_before].fd < fd)
         d->at_before++;
+    if (d->at_before == d->n_before)
+        return NULL;
     const struct facts_fd *f = &d->before[d->at_before];
-    return d->at_before < d->n_before && f->fd == fd ? f : NULL;
+    return f->fd == fd ? f : NULL;
 }
 
 /* Every set that watches this number means the inode, and one does. */

@@ -26,6 +26,17 @@ static void number(struct top_pen *p, const char *label, uint64_t n)
 }
 
 /* ---- who ------------------------------------------------------------------------------------------- */
+static void processes(struct top_pen *p, const struct top_model *m)
+{
+    struct top_text t;
+    if (m->processes > 1)
+        top_printf(p, m->host ? "  %" PRIu32 " processes" : " + %" PRIu32,
+                   m->host ? m->processes : m->processes - 1);
+    top_printf(p, "  %" PRIu32 " thread%s", m->threads, m->threads == 1 ? "" : "s");
+    if (!m->host)
+        top_printf(p, "  up %s", top_age(&t, m->up_ms));
+}
+
 static void title(struct top_screen *s, const struct top_model *m, const struct top_ui *ui)
 {
     struct top_text t;
@@ -40,16 +51,14 @@ static void title(struct top_screen *s, const struct top_model *m, const struct 
     unsigned end = s->columns > width ? s->columns - width : 0;
     struct top_pen p = top_pen(s, 0, 0, end);
     top_say(&p, "weir top  ");
-    if (m->host)
+    if (m->programs.n == 0)
+        top_say(&p, "takes its first look");
+    else if (m->host)
         top_printf(&p, "%u programs that listen", m->programs.n);
     else
         top_printf(&p, "%.16s %s  pid %" PRIu32, m->name, m->listen, m->pid);
-    if (m->processes > 1)
-        top_printf(&p, m->host ? "  %" PRIu32 " processes" : " + %" PRIu32,
-                   m->host ? m->processes : m->processes - 1);
-    top_printf(&p, "  %" PRIu32 " thread%s", m->threads, m->threads == 1 ? "" : "s");
-    if (!m->host)
-        top_printf(&p, "  up %s", top_age(&t, m->up_ms));
+    if (m->programs.n)
+        processes(&p, m);
     top_to(&p, end);
     p = top_pen(s, 0, end, s->columns);
     top_say(&p, right);
