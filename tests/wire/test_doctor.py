@@ -151,6 +151,17 @@ equal(bad, [], "--explain knows each")
 equal(columns(doctor("--rules", "-v", env={"COLUMNS": "80"}).out) <= 80, True, "--rules -v keeps within 80 columns")
 ok("close_wait_min 50" in doctor("--explain", "close-wait-leak").out, "--explain prints the limits")
 ok("close_wait_min 7" in doctor("--explain", "close-wait-leak", "--set", "close_wait_min=7").out, "as they were set")
+source = os.path.join(TOP, "weir", "doctor")
+ids = dict(re.findall(r'^X\((\w+), "([a-z-]+)"', open(os.path.join(source, "rules.def")).read(), re.M))
+missing = []
+for name in sorted(os.listdir(source)):
+    if re.fullmatch(r"rule_\w+\.c", name) and not name.endswith("_test.c"):
+        code = open(os.path.join(source, name)).read()
+        of = set(re.findall(r"\bRULE_([A-Z_]+)\b", code)) - {"COUNT"}
+        if len(of) == 1:
+            told = doctor("--explain", ids[of.pop()]).out
+            missing += [(name, limit) for limit in sorted(set(re.findall(r"THRESHOLD_([a-z_]+)", code))) if limit + " " not in told]
+equal(missing, [], "all limits that a rule's file asks")
 ok("usage: weir doctor" in doctor("--help").out, "--help")
 
 end_children()

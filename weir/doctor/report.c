@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #define UNREADABLE_SHOWN 8
+#define BRIEF_EVIDENCE   3
 
 struct words {
     const char *severity[3], *certainty[3];
@@ -27,7 +28,7 @@ static const struct words words[LANG_COUNT] = {
                  "Now",              "Fix",
                  "Not it",           "also follows from it",
                  "at both looks",                   "of",
-                 "found from",              "no finding",
+                 "limit",                   "no finding",
                  "Not checked, as uid %u:",      "and %u more",
                  "more findings than fit: %u not shown",                  "to note: %u; -v shows them",
                  "process",                                                        "processes",
@@ -99,7 +100,7 @@ static void tell_evidence(struct stats_text *out, const struct finding *f,
     bool first = true;
     for (unsigned i = 0; i < f->n_evidence; i++) {
         struct stats_text line = {.heap = out->heap};
-        if (says_nothing(&f->evidence[i]) && !s->verbose)
+        if ((says_nothing(&f->evidence[i]) && !s->verbose) || (s->brief && i >= BRIEF_EVIDENCE))
             continue;
         put_line(&line, &f->evidence[i], s);
         if (first)
@@ -173,10 +174,12 @@ void report_finding(struct stats_text *out, const struct doctor_case *c,
     tell_title(out, f, s);
     tell_text(out, f, s, NULL, t->sentence);
     tell_evidence(out, f, s);
-    tell_text(out, f, s, w->why, t->why);
+    if (!s->brief)
+        tell_text(out, f, s, w->why, t->why);
     tell_text(out, f, s, w->now, t->now);
     tell_text(out, f, s, w->fix, t->fix);
-    tell_text(out, f, s, w->not_it, t->not_it);
+    if (!s->brief)
+        tell_text(out, f, s, w->not_it, t->not_it);
     tell_follows(out, c, s, (int)which);
 }
 
@@ -323,6 +326,8 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
                       const struct doctor_case *c, const struct doctor_style *s)
 {
     const struct findings *f = c->findings;
+    struct doctor_style style = *s;
+    style.brief = r->host && !s->verbose;
     if (r->host && count_shown(c, r, s) > 0) {
         struct stats_text who = {.heap = out->heap};
         put_who(&who, c);
@@ -338,7 +343,7 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
     }
     for (unsigned i = 0; i < f->leading; i++)
         if (shown(&f->row[f->order[i]], r, s))
-            report_finding(out, c, s, f->order[i]);
+            report_finding(out, c, &style, f->order[i]);
     if (f->lost > 0) {
         stats_put(out, WR_LIT("\n"));
         stats_printf(out, words[s->lang].lost, f->lost);

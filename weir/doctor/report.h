@@ -76,6 +76,7 @@ struct doctor_style {
     unsigned width; /* columns; 40 is the least that is obeyed */
     bool colour,
         verbose; /* verbose: also what only follows, where values were read, thresholds */
+    bool brief;  /* the first lines of evidence, and what to do */
 };
 
 void report_tell(struct stats_text *out, const struct doctor_report *r,
