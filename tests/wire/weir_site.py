@@ -16,7 +16,7 @@ def pids_of_family(master):
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                with open("/proc/%s/stat" % entry) as f:
+                with open("/proc/%s/stat" % entry, errors="replace") as f:
                     fields = f.read().rsplit(")", 1)[1].split()
                 if int(fields[1]) == master:
                     out.append(int(entry))
@@ -27,7 +27,7 @@ def pids_of_family(master):
 
 def alive(pid):
     try:
-        with open("/proc/%d/stat" % pid) as f:
+        with open("/proc/%d/stat" % pid, errors="replace") as f:
             return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False

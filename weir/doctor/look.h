@@ -135,7 +135,9 @@ struct proc_stat {
     uint32_t parent, threads;
     uint64_t utime, stime, start, rss_pages;
 };
-/* The line of stat. -EPROTO: it is none. */
+/* A stat file of a process or thread. 0 or -errno. */
+WR_MUST int look_stat(const char *path, struct proc_stat *out);
+/* What it holds: a line, but for newlines in the name. -EPROTO: it is none. */
 WR_MUST int proc_stat(struct wr_span line, struct proc_stat *out);
 /* One line of status, and of limits: what it tells goes into *io. */
 void proc_status_line(struct wr_span line, struct facts_process *io);

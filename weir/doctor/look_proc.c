@@ -25,8 +25,8 @@ static bool is_fatal(int err)
     return err == -ENOMEM || err == -E2BIG;
 }
 
-/* A small file, as much as fits. 0 or -errno. */
-static int small_file(const char *path, char *buf, size_t room, struct wr_span *out)
+/* A small file. 0 or -errno. */
+static int whole(const char *path, char *buf, size_t room, struct wr_span *out)
 {
     int fd = wr_os_open(path, 0, 0);
     if (fd < 0)
@@ -39,14 +39,22 @@ static int small_file(const char *path, char *buf, size_t room, struct wr_span *
     return 0;
 }
 
-/* Its first line; an empty file is an empty line. Not for stat: the name in it may hold the end of a line. */
+/* Its first line; an empty file is an empty line. */
 static int first_line(const char *path, char *buf, size_t room, struct wr_span *out)
 {
-    int err = small_file(path, buf, room, out);
+    int err = whole(path, buf, room, out);
     ptrdiff_t end = err ? -1 : wr_span_find_char(*out, '\n');
     if (end >= 0)
         out->n = (size_t)end;
     return err;
+}
+
+int look_stat(const char *path, struct proc_stat *out)
+{
+    char buf[1024];
+    struct wr_span text; /* not the first line: a name may hold a newline */
+    int err = whole(path, buf, sizeof buf, &text);
+    return err ? err : proc_stat(text, out);
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------- */
@@ -70,9 +78,7 @@ static int look_thread(uint32_t pid, uint32_t tid, struct facts_thread *out,
                                  .waited_ns = FACTS_UNKNOWN,
                                  .syscall = FACTS_SYSCALL_UNKNOWN};
     (void)snprintf(path, sizeof path, "/proc/%u/task/%u/stat", pid, tid);
-    int err = small_file(path, buf, sizeof buf, &line);
-    if (!err)
-        err = proc_stat(line, &s);
+    int err = look_stat(path, &s);
     if (err)
         return err;
     out->start = s.start, out->utime = s.utime, out->stime = s.stime, out->state = s.state;
@@ -200,8 +206,7 @@ static int look_lists(struct facts_look *l, struct facts_process *p, unsigned wh
 int look_process(struct facts_look *l, uint32_t pid, unsigned what,
                  const struct facts_look *before)
 {
-    char path[PATH], buf[1024];
-    struct wr_span line;
+    char path[PATH];
     struct proc_stat s;
     struct facts_process p = {.pid = pid,
                               .fds = FACTS_UNKNOWN,
@@ -210,9 +215,7 @@ int look_process(struct facts_look *l, uint32_t pid, unsigned what,
                               .uid = FACTS_NONE,
                               .zombies = FACTS_NONE};
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    int err = small_file(path, buf, sizeof buf, &line);
-    if (!err)
-        err = proc_stat(line, &s);
+    int err = look_stat(path, &s);
     if (err) {
         if (!is_gone(err))
             facts_gap(l, path, pid, err);
@@ -258,13 +261,11 @@ struct orphanage {
 static int on_maybe_zombie(void *arg, int dir, uint32_t pid)
 {
     const struct orphanage *o = arg;
-    char path[PATH], buf[1024];
-    struct wr_span line;
+    char path[PATH];
     struct proc_stat s;
     (void)dir;
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    if (small_file(path, buf, sizeof buf, &line) || proc_stat(line, &s) || s.state != 'Z' ||
-        !look_has32(o->parents, o->n, s.parent))
+    if (look_stat(path, &s) || s.state != 'Z' || !look_has32(o->parents, o->n, s.parent))
         return 0;
     for (uint32_t i = 0; i < o->look->processes.n; i++)
         if (o->look->processes.v[i].pid == s.parent)

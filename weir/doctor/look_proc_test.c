@@ -4,7 +4,11 @@
 #include "tests/tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -182,6 +186,44 @@ static void test_self(void)
     (void)close(ep);
 }
 
+/* Names and paths that would be read wrongly by who trusts them. */
+static void test_hostile(void)
+{
+    static const char name[] = ") R (\x1b[2J\n7 8";
+    char path[64], folder[] = "/tmp/look_proc.XXXXXX";
+    struct facts_look l;
+    int ready[2];
+    bool made = mkdtemp(folder) != NULL && pipe(ready) == 0;
+    (void)snprintf(path, sizeof path, "%s/\x1b]0;gone\a\n socket:[1]", folder);
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)prctl(PR_SET_NAME, name);
+        (void)!write(ready[1], "", 1);
+        for (;;)
+            (void)pause();
+    }
+    char c;
+    ok(made && fd >= 0 && read(ready[0], &c, 1) == 1, "a process with a hostile name and file");
+    facts_look_init(&l, wr_heap_libc());
+    is_int(look_process(&l, (uint32_t)child, LOOK_FDS | LOOK_THREADS, NULL), 0, "is looked at");
+    ok(facts_seal(&l) == 0 && l.processes.n == 1 && l.threads.n == 1, "and seen");
+    const struct facts_process *p = facts_process(&l, (uint32_t)child);
+    ok(p && strncmp(p->comm, name, 15) == 0 && p->parent == (uint32_t)getpid() &&
+           p->threads == 1,
+       "with its name and what stands behind it");
+    ok(l.threads.n && strncmp(l.threads.v[0].comm, name, 15) == 0 &&
+           l.threads.v[0].pid == (uint32_t)child,
+       "its thread too");
+    const struct facts_fd *f = facts_fd(&l, (uint32_t)child, fd);
+    ok(f && f->kind == FACTS_FD_FILE, "a path that looks like a socket is a file");
+    is_str(f ? facts_text(&l, f->path) : "", path, "by its name");
+    facts_look_deinit(&l);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+    (void)unlink(path), (void)rmdir(folder), (void)close(fd);
+}
+
 static void test_small_lines(void)
 {
     uint32_t flags = FACTS_NONE;
@@ -252,6 +294,7 @@ int main(void)
     test_sets();
     test_net();
     test_self();
+    test_hostile();
     test_small_lines();
     test_nic();
     test_zombies();

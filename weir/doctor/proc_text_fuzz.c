@@ -4,6 +4,8 @@
 
 #include "libweir/base/assert.h"
 
+#include <sys/socket.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void one(struct facts_look *l, struct wr_span line, struct wr_span before)
@@ -35,6 +37,11 @@ static void one(struct facts_look *l, struct wr_span line, struct wr_span before
     if (proc_cgroup_line(line, WR_LIT("cpu"), &path) ||
         proc_cgroup_line(line, WR_LIT(""), &path))
         WR_ASSERT(path.n > 0 && path.p + path.n == line.p + line.n);
+    struct look_ask all = {.proto = FACTS_TCP, .states = LOOK_ALL_STATES};
+    (void)!look_inet_line(l, &all, AF_INET, line);
+    (void)!look_inet_line(l, &all, AF_INET6, line);
+    if (l->sockets.n)
+        WR_ASSERT(l->sockets.v[l->sockets.n - 1].state < 32);
     (void)!net_nic_line(l, line);
     net_pair(l, before, line);
     net_sockstat_line(l, line);

@@ -86,20 +86,14 @@ const struct treat_kind treat_kind_limit = {
 };
 
 /* ---- stopped ------------------------------------------------------------------------------------------ */
-static void on_stat(void *arg, struct wr_span line)
-{
-    struct proc_stat st;
-    if (proc_stat(line, &st) == 0)
-        *(char *)arg = st.state;
-}
-
 int treat_state(uint32_t pid, char *out)
 {
     char path[32];
-    *out = 0;
+    struct proc_stat st = {0};
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    int err = look_lines(path, on_stat, out);
-    return err ? err : *out ? 0 : -ESRCH;
+    int err = look_stat(path, &st);
+    *out = st.state;
+    return err == -EPROTO ? -ESRCH : err;
 }
 
 static int resume_gather(struct treat *t, const struct finding *f)
