@@ -263,9 +263,10 @@ SERVERS = {
     "redis": (redis, idle_redis, REDIS_LOAD, set()),
     "postgres": (postgres, idle_postgres, PG_LOAD, set()),
     "mariadb": (mariadb, idle_mariadb, SLAP_LOAD, set()),
-    "python": (python, idle_http, HTTP_LOAD, set()),
+    # Both write head and body apart without TCP_NODELAY: 160 answers a second instead of 9,800 over 8 connections.
+    "python": (python, idle_http, HTTP_LOAD, {"nagle-delayed-ack"}),
     "node": (node, idle_http, HTTP_LOAD, set()),
-    "java": (java, idle_http, HTTP_LOAD, set()),
+    "java": (java, idle_http, HTTP_LOAD, {"nagle-delayed-ack"}),
     "go": (go, idle_http, HTTP_LOAD, set()),
     "weir": (weir, idle_http, HTTP_LOAD, set()),
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cpu-starved: a thread was ready to run and had to wait for a processor for a good part of the time. Where the process
+ * cpu-starved: a thread was ready to run and had to wait for a processor for a good part of the time. Where the target
  * itself keeps a whole processor busy, or gets about what it waits for, that is its own load: saturation, said as
- * a note. It is a warning where others take the processors: it waits for much longer than it runs.
+ * a note. It is a warning where others take the processors: it waits for much longer than it runs. All processes of
+ * the target are one finding, about the thread that waits most.
  */
 #include "weir/doctor/judge.h"
 
 struct tally {
     uint64_t waited, ran;             /* all threads, ns */
     uint64_t worst_waited, worst_ran; /* the thread that waited longest */
-    uint32_t tid;
+    uint32_t pid, tid;
 };
 
 static void count(const struct judge *j, const struct facts_thread *t, struct tally *io)
@@ -25,15 +26,17 @@ static void count(const struct judge *j, const struct facts_thread *t, struct ta
     if (waited > io->worst_waited) {
         io->worst_waited = waited;
         io->worst_ran = ran;
+        io->pid = t->pid;
         io->tid = t->tid;
     }
 }
 
-static void add(const struct judge *j, const struct facts_process *p, const struct tally *t)
+static void add(const struct judge *j, const struct tally *t)
 {
+    const struct facts_process *p = facts_process(&j->facts->b, t->pid);
     uint64_t span = judge_span_ns(j);
     struct finding *f = finding_add(j->out, RULE_CPU_STARVED);
-    finding_subject(f, (int32_t)p->pid, (int32_t)t->tid, judge_comm(p->comm));
+    finding_subject(f, (int32_t)t->pid, (int32_t)t->tid, p ? judge_comm(p->comm) : WR_LIT(""));
     if (t->ran >= span || t->waited < judge_limit(j, THRESHOLD_starved_factor) * t->ran)
         f->severity = SEVERITY_INFO;
     uint64_t waited = judge_percent(t->worst_waited, span);
@@ -53,16 +56,12 @@ static void add(const struct judge *j, const struct facts_process *p, const stru
 void rule_cpu_starved(const struct judge *j)
 {
     const struct facts_look *b = &j->facts->b;
-    for (uint32_t i = 0; i < b->processes.n; i++) {
-        struct tally t = {0};
-        if (!judge_is_target(j, b->processes.v[i].pid))
-            continue;
-        for (uint32_t k = 0; k < b->threads.n; k++) {
-            if (b->threads.v[k].pid == b->processes.v[i].pid)
-                count(j, &b->threads.v[k], &t);
-        }
-        if (t.worst_waited > 0 && judge_percent(t.worst_waited, judge_span_ns(j)) >=
-                                      judge_limit(j, THRESHOLD_starved_percent))
-            add(j, &b->processes.v[i], &t);
+    struct tally t = {0};
+    for (uint32_t k = 0; k < b->threads.n; k++) {
+        if (judge_is_target(j, b->threads.v[k].pid))
+            count(j, &b->threads.v[k], &t);
     }
+    if (t.worst_waited > 0 && judge_percent(t.worst_waited, judge_span_ns(j)) >=
+                                  judge_limit(j, THRESHOLD_starved_percent))
+        add(j, &t);
 }
