@@ -103,6 +103,14 @@ static void match_looks(struct judge_map *m, const struct facts *f)
     }
 }
 
+static bool is_silent(const struct facts *f, const struct facts_socket *s)
+{
+    const struct facts_tcp *t = facts_tcp(&f->b, s);
+    uint64_t span_ms = f->b.at_ns > f->a.at_ns ? (f->b.at_ns - f->a.at_ns) / 1000000 : 0;
+    return !t || (t->last_data_sent_ms != FACTS_NONE &&
+                  t->last_data_sent_ms > span_ms + 50); /* the kernel's clock is coarse */
+}
+
 /* ---- peers ------------------------------------------------------------------------------------------ */
 static uint64_t hash(uint64_t h, uint64_t v)
 {
@@ -285,6 +293,7 @@ int judge_map_init(struct judge_map *m, const struct facts *f, const struct judg
     struct owning o = {.m = m, .look = &f->b, .target = t, .process = FACTS_NONE};
     facts_owners(&f->b, on_owner, &o);
     for (uint32_t i = 0; i < m->conns; i++) {
+        m->conn[i].silent = is_silent(f, &f->b.sockets.v[i]);
         m->owned += m->conn[i].process != FACTS_NONE;
         if (m->conn[i].process == FACTS_NONE)
             m->conn[i].mine = judge_target_port(t, &f->b.sockets.v[i]);

@@ -36,6 +36,8 @@ struct judge_conn {
     uint32_t peer;    /* in judge_map.peer */
     uint8_t role;     /* enum judge_role */
     bool mine;        /* a process of the target has it */
+    bool
+        silent; /* it sent nothing since the first look: so it is with most of a large server */
 };
 
 struct judge_peer {

@@ -124,7 +124,7 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* A hundred thousand sockets of all sorts are judged by all rules at once. */
+/* A hundred thousand sockets of all sorts, a tenth of them at work, are judged by all rules at once. */
 static void test_many(void)
 {
     tap_fresh();
@@ -132,8 +132,12 @@ static void test_many(void)
     for (int w = 0; w < 2; w++) {
         tap_process(w, (struct facts_process){0});
         for (unsigned i = 0; i < 100000; i++) {
-            const struct facts_tcp t = {
-                .bytes_sent = i, .bytes_received = i, .min_rtt_us = 50, .snd_mss = 1448};
+            const struct facts_tcp t = {.bytes_sent = i,
+                                        .bytes_received = i,
+                                        .min_rtt_us = 50,
+                                        .snd_mss = 1448,
+                                        .last_data_sent_ms = i % 10 ? 60000 : 10,
+                                        .last_data_recv_ms = i % 10 ? 60000 : 20};
             struct facts_socket s = {
                 .cookie = 1000 + i, .local_port = 80, .remote_port = 40000};
             tap_ip(s.remote, 10, 1, i >> 8 & 255, i & 255);

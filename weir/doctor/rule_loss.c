@@ -19,7 +19,7 @@ static void count(const struct judge *j, const struct judge_peer *p, struct tall
         uint32_t place = j->map->by_peer[p->first + i];
         const struct judge_conn *c = &j->map->conn[place];
         struct judge_flow flow;
-        if (!c->mine || !judge_flow(j, place, &flow))
+        if (!c->mine || c->silent || !judge_flow(j, place, &flow))
             continue;
         const struct facts_tcp *t = facts_tcp(&j->facts->b, &j->facts->b.sockets.v[place]);
         uint64_t twice = flow.dsacks * (t->snd_mss == FACTS_NONE ? 0 : t->snd_mss);

@@ -70,7 +70,7 @@ static struct tally tally(const struct judge *j, const struct judge_peer *p)
     for (uint32_t i = 0; i < p->n; i++) {
         uint32_t place = j->map->by_peer[p->first + i];
         struct judge_flow flow;
-        if (!j->map->conn[place].mine || !waits(j, place, &flow))
+        if (!j->map->conn[place].mine || j->map->conn[place].silent || !waits(j, place, &flow))
             continue;
         const struct facts_tcp *tcp = facts_tcp(&j->facts->b, &j->facts->b.sockets.v[place]);
         t.conns++;

@@ -16,11 +16,12 @@ static bool waits(const struct judge *j, uint32_t place, uint32_t *out_age_ms)
     const struct facts_socket *s = &b->sockets.v[place];
     const struct facts_tcp *t = facts_tcp(b, s);
     if (!t || j->map->conn[place].role != JUDGE_IN || s->state != FACTS_ESTABLISHED ||
-        !judge_still(j, place))
+        t->bytes_received == 0 || t->bytes_sent > 0)
         return false;
     *out_age_ms = t->last_data_recv_ms;
-    return t->bytes_received > 0 && t->bytes_sent == 0 && t->last_data_recv_ms != FACTS_NONE &&
-           t->last_data_recv_ms >= judge_limit(j, THRESHOLD_no_timeout_ms);
+    return t->last_data_recv_ms != FACTS_NONE &&
+           t->last_data_recv_ms >= judge_limit(j, THRESHOLD_no_timeout_ms) &&
+           judge_still(j, place);
 }
 
 void rule_no_timeouts(const struct judge *j)

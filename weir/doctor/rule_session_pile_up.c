@@ -61,9 +61,13 @@ static void judge_process(const struct judge *j, uint32_t process)
     struct tally now = {0}, before = {0};
     uint32_t n;
     const uint32_t *place = judge_map_of(j->map, process, &n);
+    for (uint32_t i = 0; i < n; i++)
+        count(&f->b, &f->b.sockets.v[place[i]], (enum judge_role)j->map->conn[place[i]].role,
+              &now);
+    if (sessions(&now) < judge_limit(j, THRESHOLD_sessions_grow))
+        return;
     for (uint32_t i = 0; i < n; i++) {
         const struct judge_conn *c = &j->map->conn[place[i]];
-        count(&f->b, &f->b.sockets.v[place[i]], (enum judge_role)c->role, &now);
         if (c->before != FACTS_NONE)
             count(&f->a, &f->a.sockets.v[c->before], (enum judge_role)c->role, &before);
     }

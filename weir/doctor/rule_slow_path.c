@@ -31,7 +31,8 @@ static struct tally tally(const struct judge *j, const struct judge_peer *p)
     for (uint32_t i = 0; i < p->n; i++) {
         uint32_t place = j->map->by_peer[p->first + i];
         uint64_t drain_ms;
-        if (!j->map->conn[place].mine || !slow(j, place, &drain_ms))
+        if (!j->map->conn[place].mine || j->map->conn[place].silent ||
+            !slow(j, place, &drain_ms))
             continue;
         const struct facts_socket *s = &j->facts->b.sockets.v[place];
         t.conns++;

@@ -18,8 +18,8 @@ static struct tally tally(const struct judge *j, const struct judge_peer *p)
         uint32_t place = j->map->by_peer[p->first + i];
         const struct facts_socket *s = &j->facts->b.sockets.v[place];
         struct judge_flow flow;
-        if (!j->map->conn[place].mine || s->state != FACTS_ESTABLISHED ||
-            !judge_flow(j, place, &flow) ||
+        if (!j->map->conn[place].mine || j->map->conn[place].silent ||
+            s->state != FACTS_ESTABLISHED || !judge_flow(j, place, &flow) ||
             judge_percent(flow.busy_us, flow.elapsed_us) < least)
             continue;
         t.conns++;
