@@ -90,6 +90,7 @@
 #include "libweir/conn/client.h"
 #include "libweir/conn/codec.h"
 #include "libweir/conn/conn.h"
+#include "libweir/conn/http_crowd.h"
 #include "libweir/conn/http_server.h"
 #include "libweir/conn/link.h"
 #include "libweir/conn/pool.h"

@@ -127,6 +127,7 @@ struct wr_http_server {
     struct wr_date_cache date;
     struct wr_http_stats stats;
     struct wr_op op; /* in options.scope */
+    struct wr_list in_crowd;
     struct wr_timer grace;
     struct wr_free_later later;
     void (*stopped)(struct wr_http_server *s, void *arg);
@@ -186,7 +187,15 @@ void wr_http_req_forget_head_(struct wr_http_req *req);
 /* Pieces of the body to whoever wants them; false when it cannot go on now. */
 bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in);
 
+/* http_crowd.c: the limit that several servers share; nothing without one */
+void wr_http_crowd_join_(struct wr_http_server *s);
+void wr_http_crowd_part_(struct wr_http_server *s);
+void wr_http_crowd_came_(struct wr_http_server *s);
+void wr_http_crowd_left_(struct wr_http_server *s);
+
 /* http_server.c */
+/* Is there room, by its own limit and by the crowd's? Accepting follows. */
+void wr_http_server_settle_full_(struct wr_http_server *s);
 void wr_http_server_conn_gone_(struct wr_http_server *s, struct wr_http_conn *c);
 int64_t wr_http_server_now_s_(struct wr_http_server *s);
 

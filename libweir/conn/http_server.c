@@ -4,6 +4,7 @@
 #include "libweir/base/assert.h"
 #include "libweir/base/block.h"
 #include "libweir/base/err.h"
+#include "libweir/conn/http_crowd.h"
 #include "libweir/conn/http_private.h"
 #include "libweir/os/os.h"
 
@@ -86,7 +87,8 @@ static struct wr_http_conn_limits conn_limits(const struct wr_http_options *o)
 
 static bool is_full(const struct wr_http_server *s)
 {
-    return wr_link_group_count(&s->group) >= s->options.max_conns;
+    const struct wr_http_crowd *crowd = s->options.crowd;
+    return wr_link_group_count(&s->group) >= s->options.max_conns || (crowd && crowd->full);
 }
 
 static void tell_full(struct wr_http_server *s, bool full)
@@ -98,6 +100,13 @@ static void tell_full(struct wr_http_server *s, bool full)
         wr_listener_resume(s->listener, WR_PAUSE_CONNS);
     if (s->options.on_full)
         s->options.on_full(s, full, s->options.owner_arg);
+}
+
+void wr_http_server_settle_full_(struct wr_http_server *s)
+{
+    bool full = is_full(s);
+    if (!s->closing && full != s->told_full)
+        tell_full(s, full);
 }
 
 static int take(struct wr_http_server *s, int fd, const struct wr_addr *peer)
@@ -116,8 +125,8 @@ static int take(struct wr_http_server *s, int fd, const struct wr_addr *peer)
         (void)wr_os_close(fd);
         return err;
     }
-    if (!s->told_full && is_full(s))
-        tell_full(s, true);
+    wr_http_crowd_came_(s);
+    wr_http_server_settle_full_(s);
     wr_http_front_begin_(c);
     if (!wr_link_is_open(&c->link))
         return 0;
@@ -142,8 +151,8 @@ int wr_http_server_adopt(struct wr_http_server *s, int fd)
 void wr_http_server_conn_gone_(struct wr_http_server *s, struct wr_http_conn *c)
 {
     wr_pool_put(&s->conns, c);
-    if (s->told_full && !s->closing && !is_full(s))
-        tell_full(s, false);
+    wr_http_crowd_left_(s);
+    wr_http_server_settle_full_(s);
     if (s->listener)
         wr_listener_resume(s->listener, WR_PAUSE_SHORTAGE);
     maybe_free(s);
@@ -172,6 +181,7 @@ static void deinit_memory(struct wr_http_server *s)
 static void free_now(struct wr_free_later *f)
 {
     struct wr_http_server *s = wr_container_of(f, struct wr_http_server, later);
+    wr_http_crowd_part_(s);
     wr_link_group_deinit(&s->group);
     deinit_memory(s);
     wr_heap_free(wr_loop_heap(s->loop), s, sizeof *s);
@@ -230,7 +240,10 @@ static void on_notice(struct wr_listener *l, const struct wr_listen_notice *n, v
 {
     struct wr_http_server *s = arg;
     (void)l;
-    s->options.on_notice(s, n, s->options.owner_arg);
+    if (s->options.crowd && n->kind == WR_LISTEN_SHORTAGE)
+        s->options.crowd->short_of_fds = true;
+    if (s->options.on_notice)
+        s->options.on_notice(s, n, s->options.owner_arg);
 }
 
 static int open_listener(struct wr_http_server *s)
@@ -244,7 +257,7 @@ static int open_listener(struct wr_http_server *s)
     if (listen.addr.kind == WR_ADDR_NONE)
         return 0;
     listen.peer_unwanted = !s->options.peer_wanted;
-    if (s->options.on_notice)
+    if (s->options.on_notice || s->options.crowd)
         listen.on_notice = on_notice;
     return wr_listener_open(s->loop, &listen, on_accept, s, &s->listener);
 }
@@ -280,6 +293,7 @@ int wr_http_server_open(struct wr_loop *loop, const struct wr_http_options *opti
         wr_link_group_deinit(&s->group);
         goto fail;
     }
+    wr_http_crowd_join_(s);
     *out_server = s;
     return 0;
 fail:

@@ -154,6 +154,7 @@ struct wr_http_options {
     struct wr_http_limits limits; /* all zero: the defaults of http/message.h */
     uint64_t max_body;            /* 0: 1 MiB; a longer one is answered 413 */
     uint32_t max_conns;           /* 0: 100,000 */
+    struct wr_http_crowd *crowd;  /* a further limit, shared (http_crowd.h); may be NULL */
     uint32_t max_requests;        /* per connection; 0: 10,000 */
     uint32_t first_timeout_ms;    /* accept to first byte; 0: 10 s */
     uint32_t head_timeout_ms;     /* first byte to blank line; 0: 10 s */

@@ -15,7 +15,7 @@
 #define BURST          64
 #define READD_EVERY    256
 #define BACKOFF_MIN_MS 10
-#define BACKOFF_MAX_MS 640
+#define BACKOFF_MAX_MS 160
 #define CALM_MS        1000 /* a shortage is over when it did not come back for so long */
 
 /*
@@ -517,6 +517,11 @@ void wr_listener_close(struct wr_listener **lp)
 unsigned wr_listener_paused(const struct wr_listener *l)
 {
     return l->paused;
+}
+
+bool wr_listener_in_shortage(const struct wr_listener *l)
+{
+    return l->in_shortage;
 }
 
 int wr_listener_fd(const struct wr_listener *l)

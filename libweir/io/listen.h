@@ -113,7 +113,8 @@ void wr_listener_pause(struct wr_listener *l, enum wr_pause_reason why);
  * nothing is paused. */
 void wr_listener_resume(struct wr_listener *l, enum wr_pause_reason why);
 
-unsigned wr_listener_paused(const struct wr_listener *l); /* the reasons that are on */
+unsigned wr_listener_paused(const struct wr_listener *l);  /* the reasons that are on */
+bool wr_listener_in_shortage(const struct wr_listener *l); /* until it has been calm */
 int wr_listener_fd(const struct wr_listener *l);
 const struct wr_addr *wr_listener_addr(const struct wr_listener *l); /* with the port it got */
 const struct wr_listen_stats *wr_listener_stats(const struct wr_listener *l);

@@ -124,7 +124,7 @@ pid_t wr_os_getpid(void);
 int wr_os_hostname(char *out, size_t n) WR_MUST; /* terminated */
 /* Seconds since 1970 as a calendar has them: in the machine's time zone, or in UTC. */
 void wr_os_calendar(int64_t s, bool utc, struct tm *out);
-/* Addresses of a host by the system's resolver: waits for the network. How many, 0 to max, or -errno. At start
+/* Addresses of a host by the system's resolver, of families that this machine has: waits for the network. How many, 0 to max, or -errno. At start
  * only; a loop asks io/resolve. */
 int wr_os_resolve(const char *host, struct sockaddr_storage *out, unsigned max) WR_MUST;
 int wr_os_realpath(const char *path, char out[static 4096]) WR_MUST;

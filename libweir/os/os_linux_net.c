@@ -173,7 +173,8 @@ int wr_os_pipe(int fds[2], int size_hint)
 
 int wr_os_resolve(const char *host, struct sockaddr_storage *out, unsigned max)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM},
+                    *list = NULL;
     int rc = getaddrinfo(host, NULL, &hints, &list), n = 0;
     if (rc == EAI_SYSTEM)
         return -errno;

@@ -54,6 +54,8 @@ BAD = {
     "no block": "events { }\nhttp;\n",
     "needless block": "events { }\nworker_processes 1 { }\n",
     "missing semicolon before block": "events { }\nworker_processes 1\nhttp { }\n",
+    "listen on a host that is none": "events { }\nhttp { server { listen no-such.invalid:8099; } }\n",
+    "syslog to a host that is none": "events { }\nhttp { access_log syslog:server=no-such.invalid; }\n",
     "no argument": "events { }\nhttp { server { listen; } }\n",
     "too many arguments": "events { }\nhttp { sendfile on off; }\n",
     "flag": "events { }\nhttp { sendfile maybe; }\n",

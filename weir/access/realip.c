@@ -9,8 +9,8 @@
  * stays in $realip_remote_addr.
  */
 #include "libweir/base/err.h"
-#include "libweir/os/os.h"
 #include "weir/access/trusted.h"
+#include "weir/web/host.h"
 #include "weir/web/vars.h"
 
 #include <errno.h>
@@ -126,21 +126,15 @@ static int get_port(struct web_req *r, const struct web_var *v, struct wr_span r
 /* Asked once, while the configuration is loaded. */
 static int add_host(struct conf_load *load, const struct conf_node *node, struct trusted *from)
 {
-    struct sockaddr_storage found[ADDRS_MAX];
-    int n = wr_os_resolve(conf_str(node, 1), found, ADDRS_MAX);
-    if (n <= 0)
+    struct wr_addr found[ADDRS_MAX];
+    uint32_t n = web_host_addrs(conf_arg(node, 1), found, ADDRS_MAX);
+    if (n == 0)
         return conf_fail(load, node, 1, "host not found in set_real_ip_from \"%s\"",
                          conf_str(node, 1));
-    for (int i = 0; i < n; i++) {
-        struct wr_addr addr;
-        int err =
-            wr_addr_from_sockaddr((const struct sockaddr *)&found[i], sizeof(found[i]), &addr);
-        if (!err)
-            err = trusted_add_addr(from, load->arena, &addr);
-        if (err)
-            return err;
-    }
-    return 0;
+    int err = 0;
+    for (uint32_t i = 0; i < n && !err; i++)
+        err = trusted_add_addr(from, load->arena, &found[i]);
+    return err;
 }
 
 static int set_from(struct conf_load *load, const struct conf_node *node,

@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "libweir/base/num.h"
+#include "weir/web/host.h"
 
 #include <errno.h>
 
@@ -13,11 +14,13 @@
  */
 
 #define RANGE_MAX 1024 /* ports in one directive */
+#define ADDRS_MAX 32   /* of one name */
 
 /* What one directive says, before it is entered for each of its addresses. */
 struct spec {
     struct web_listen l;
-    struct wr_addr addr[2];
+    struct wr_addr addr[ADDRS_MAX];
+    uint32_t naddrs;
     uint16_t first_port, last_port;
     bool is_default;
 };
@@ -50,13 +53,10 @@ static bool only(struct wr_span text, const char *set)
 
 static const char *read_host(struct wr_span host, struct spec *s)
 {
-    static const uint8_t any[4], home[4] = {127, 0, 0, 1};
+    static const uint8_t any[4];
+    s->naddrs = 1;
     if (wr_span_eq(host, WR_LIT("*"))) {
         s->addr[0] = wr_addr_v4(any, 80);
-        return NULL;
-    }
-    if (wr_span_ieq(host, WR_LIT("localhost"))) {
-        s->addr[0] = wr_addr_v4(home, 80);
         return NULL;
     }
     if (host.n > 1 && host.p[0] == '[' && host.p[host.n - 1] == ']')
@@ -65,7 +65,10 @@ static const char *read_host(struct wr_span host, struct spec *s)
         return "invalid host in";
     else if (wr_span_find_char(host, ':') >= 0)
         return "invalid parameter";
-    return wr_addr_parse_ip(host, &s->addr[0]) ? "host not found in" : NULL;
+    if (wr_addr_parse_ip(host, &s->addr[0]) == 0)
+        return NULL;
+    s->naddrs = web_host_addrs(host, s->addr, ADDRS_MAX);
+    return s->naddrs ? NULL : "host not found in";
 }
 
 /* "80", "8000-8010", "*:80", "1.2.3.4", "1.2.3.4:80", "[::1]:80", "unix:/x". NULL, or what is wrong. */
@@ -75,6 +78,7 @@ static const char *read_address(struct wr_span text, struct spec *s)
     if (wr_span_has_prefix(text, WR_LIT("unix:"))) {
         if (text.n == 5)
             return "no path in";
+        s->naddrs = 1;
         return wr_addr_parse(text, &s->addr[0]) ? "too long path in" : NULL;
     }
     if (only(text, "0123456789-"))
@@ -309,6 +313,18 @@ static int enter(struct conf_load *load, const struct conf_node *node, const str
                      server);
 }
 
+static int enter_ports(struct conf_load *load, const struct conf_node *node,
+                       const struct spec *s, struct wr_addr *addr, struct web_server *server)
+{
+    int err = 0;
+    for (uint32_t port = s->first_port; port <= s->last_port && !err; port++) {
+        if (addr->kind != WR_ADDR_UNIX)
+            addr->port = (uint16_t)port;
+        err = enter(load, node, s, addr, server);
+    }
+    return err;
+}
+
 static void spec_init(struct spec *s, const struct conf_node *node)
 {
     *s = (struct spec){.l = {.node = node}};
@@ -338,14 +354,10 @@ int site_set_listen(struct conf_load *load, const struct conf_node *node,
         s.first_port = s.last_port = 0;
     }
     ((struct site_server *)server->private)->listens = true;
-    for (uint32_t port = s.first_port; port <= s.last_port; port++) {
-        if (s.addr[0].kind != WR_ADDR_UNIX)
-            s.addr[0].port = (uint16_t)port;
-        int err = enter(load, node, &s, &s.addr[0], server);
-        if (err)
-            return err;
-    }
-    return 0;
+    int err = 0;
+    for (uint32_t a = 0; a < s.naddrs && !err; a++)
+        err = enter_ports(load, node, &s, &s.addr[a], server);
+    return err;
 }
 
 int site_listen_default(struct conf_load *load, struct web_server *server,

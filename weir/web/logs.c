@@ -7,6 +7,7 @@
 #include "libweir/base/err.h"
 #include "libweir/base/num.h"
 #include "libweir/os/os.h"
+#include "weir/web/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,8 +72,8 @@ static int syslog_server(struct wr_span text, struct wr_addr *out)
     int r = wr_target_parse(text, 514, &target);
     if (r < 0)
         return r;
-    if (target.addr.kind == WR_ADDR_NONE && wr_span_eq(target.name, WR_LIT("localhost")))
-        target.addr = wr_addr_v4((const uint8_t[4]){127, 0, 0, 1}, target.port);
+    if (target.addr.kind == WR_ADDR_NONE && web_host_addrs(target.name, &target.addr, 1))
+        target.addr.port = target.port;
     *out = target.addr;
     return target.addr.kind == WR_ADDR_NONE ? WR_E_NOT_FOUND : 0;
 }
@@ -96,8 +97,7 @@ static int syslog_parameter(struct conf_load *load, const struct conf_node *node
     if (wr_span_eq(name, WR_LIT("server"))) {
         int r = syslog_server(value, &def->server);
         if (r == WR_E_NOT_FOUND)
-            return conf_fail(load, node, word,
-                             "syslog server \"%.*s\" is a name: an address is needed",
+            return conf_fail(load, node, word, "host not found in syslog server \"%.*s\"",
                              WR_SPANF(value));
         return r < 0 ? conf_fail(load, node, word, "invalid syslog server \"%.*s\"",
                                  WR_SPANF(value))

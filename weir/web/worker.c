@@ -9,9 +9,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/signalfd.h>
 
 /* ---- connections ------------------------------------------------------------------------------------------------------ */
+
+#define FULL_SAID_MS 10000U
 
 static void on_conn_open(struct wr_http_conn *conn, void *arg)
 {
@@ -45,6 +48,29 @@ static void on_notice(struct wr_http_server *http, const struct wr_listen_notice
                (unsigned long long)n->lasted_ms);
 }
 
+/* Said once in a while: a crowd at its limit comes and goes all the time. */
+static bool time_to_say(struct web_worker *w, uint64_t *said_ms)
+{
+    uint64_t now = wr_loop_now_ms(w->loop);
+    if (*said_ms && now < *said_ms + FULL_SAID_MS)
+        return false;
+    *said_ms = now;
+    return true;
+}
+
+static void on_full(struct wr_http_crowd *crowd, uint32_t reused)
+{
+    struct web_worker *w = wr_container_of(crowd, struct web_worker, crowd);
+    char max[16];
+    (void)snprintf(max, sizeof max, "%u", crowd->max);
+    if (reused && time_to_say(w, &w->reuse_said_ms))
+        WR_LOG(w->log, WARN, max, "worker_connections",
+               "are not enough, reusing connections: %u idle ones closed", reused);
+    else if (!reused && time_to_say(w, &w->full_said_ms))
+        WR_LOG(w->log, CRIT, max, "worker_connections",
+               "are not enough: accepting pauses, new connections wait in the kernel's queue");
+}
+
 /* ---- doors ------------------------------------------------------------------------------------------------------------ */
 
 #define OUTPUT_HIGH (1u << 20) /* a producer waits above it */
@@ -55,7 +81,6 @@ static int open_door(struct web_door *door, int fd)
     struct web_worker *w = door->worker;
     const struct web_server *s = l->default_server;
     const struct core_server *c = s->conf[WEB_core];
-    const struct core_main *main = w->generation->core[WEB_core];
     struct wr_http_options o = {
         .listen = l->options,
         .on_request = request_on_request,
@@ -65,7 +90,8 @@ static int open_door(struct web_door *door, int fd)
         .proxy_protocol = l->proxy_protocol,
         .head_limits = &c->head_limits,
         .conn_limits = &door->limits,
-        .max_conns = (uint32_t)main->worker_connections,
+        .max_conns = UINT32_MAX,
+        .crowd = &w->crowd,
         .output_high = OUTPUT_HIGH,
         .output_hard = UINT64_MAX / 2, /* files count, and producers heed the high mark */
         .done_when_sent = true,        /* the log tells what the client got, and when */
@@ -124,6 +150,10 @@ static int open_doors(struct web_worker *w, const struct web_worker_fd *fds, uin
     struct web_generation *g = w->generation;
     int err = 0;
     w->door_room = g->nlistens + nfds + 1;
+    const struct core_main *main = g->core[WEB_core];
+    wr_http_crowd_init(&w->crowd, (uint32_t)main->worker_connections);
+    w->crowd.on_full = on_full;
+    w->full_said_ms = w->reuse_said_ms = 0;
     w->doors = wr_heap_array(wr_loop_heap(w->loop), w->door_room, sizeof(*w->doors));
     if (!w->doors)
         return -ENOMEM;

@@ -17,6 +17,7 @@
  * The caller owns the struct and what the public fields point to.
  */
 
+#include "libweir/conn/http_crowd.h"
 #include "libweir/conn/http_server.h"
 #include "weir/web/web.h"
 
@@ -57,6 +58,8 @@ struct web_worker {
     struct web_generation *generation;
     struct web_door *doors;
     uint32_t ndoors, open, door_room;
+    struct wr_http_crowd crowd; /* of all doors: worker_connections */
+    uint64_t full_said_ms, reuse_said_ms;
     struct wr_pool requests;
     struct wr_arena_source arenas;
     struct wr_date_cache date;
