@@ -181,6 +181,12 @@ bool judge_flow(const struct judge *j, uint32_t place, struct judge_flow *out)
     return true;
 }
 
+/* Logs, measurements, streams: many pieces went one way and never one came back. Nobody waits for an answer. */
+static bool is_one_way(uint64_t answered, uint32_t pieces)
+{
+    return answered == 0 && pieces != FACTS_NONE && pieces >= 8;
+}
+
 enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket *s,
                            enum judge_role role, uint32_t *out_age_ms)
 {
@@ -189,11 +195,15 @@ enum judge_debt judge_debt(const struct facts_look *l, const struct facts_socket
         t->bytes_received == FACTS_UNKNOWN || t->bytes_sent == FACTS_UNKNOWN)
         return JUDGE_QUIET;
     uint32_t sent = t->last_data_sent_ms, received = t->last_data_recv_ms;
-    if (role == JUDGE_IN && t->bytes_received > 0 && (t->bytes_sent == 0 || received < sent)) {
+    if (role == JUDGE_IN && t->bytes_received > 0 &&
+        !is_one_way(t->bytes_sent, t->data_segs_in) &&
+        (t->bytes_sent == 0 || received < sent)) {
         *out_age_ms = received;
         return JUDGE_WE_OWE;
     }
-    if (role == JUDGE_OUT && t->bytes_sent > 0 && (t->bytes_received == 0 || sent < received)) {
+    if (role == JUDGE_OUT && t->bytes_sent > 0 &&
+        !is_one_way(t->bytes_received, t->data_segs_out) &&
+        (t->bytes_received == 0 || sent < received)) {
         *out_age_ms = sent;
         return JUDGE_THEY_OWE;
     }

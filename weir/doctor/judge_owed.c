@@ -29,10 +29,23 @@ static struct owed_peer *peer_of(struct owed *o, const struct facts_socket *s)
     return &o->peer[o->peers++];
 }
 
+static bool was_answered(const struct judge *j, uint32_t i)
+{
+    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
+    uint32_t before = j->map->conn[i].before;
+    const struct facts_tcp *now = facts_tcp(b, &b->sockets.v[i]);
+    const struct facts_tcp *was =
+        before == FACTS_NONE ? NULL : facts_tcp(a, &a->sockets.v[before]);
+    if (!now || now->bytes_sent == FACTS_UNKNOWN)
+        return false;
+    return now->bytes_sent > (was && was->bytes_sent != FACTS_UNKNOWN ? was->bytes_sent : 0);
+}
+
 static void count_in(const struct judge *j, uint32_t i, struct owed *o)
 {
     uint32_t age = 0;
     uint64_t limit = judge_limit(j, THRESHOLD_owed_age_ms);
+    o->answered += was_answered(j, i);
     if (!judge_we_owe(j, i, &age) || age < limit)
         return;
     o->ours++;
@@ -60,6 +73,19 @@ static void count_out(const struct judge *j, uint32_t i, struct owed *o)
     p->oldest_ms = owes && age > p->oldest_ms ? age : p->oldest_ms;
 }
 
+/* Connections that came and went between the looks: they are in none, and got what they came for. The counter is the
+ * machine's; whose they were does not matter where it only speaks for the target. */
+static uint64_t passed_by(const struct judge *j)
+{
+    const struct facts_look *b = &j->facts->b;
+    uint64_t opened = facts_rise(j->facts, FACTS_PASSIVE_OPENS), here = 0;
+    for (uint32_t i = 0; i < b->sockets.n; i++)
+        here += j->map->conn[i].role == JUDGE_IN && j->map->conn[i].before == FACTS_NONE &&
+                (b->sockets.v[i].state == FACTS_ESTABLISHED ||
+                 b->sockets.v[i].state == FACTS_CLOSE_WAIT);
+    return opened != FACTS_UNKNOWN && opened > here ? opened - here : 0;
+}
+
 void judge_owed(const struct judge *j, struct owed *out)
 {
     const struct facts_look *b = &j->facts->b;
@@ -73,6 +99,7 @@ void judge_owed(const struct judge *j, struct owed *out)
         else if (c->role == JUDGE_OUT)
             count_out(j, i, out);
     }
+    out->answered += passed_by(j);
 }
 
 const struct owed_peer *judge_debtor(const struct owed *o)

@@ -28,6 +28,8 @@ struct owed { /* of one program */
     uint64_t theirs,
         idle;        /* of all upstreams: answers they owe, connections on which nobody owes */
     uint64_t moving; /* upstream connections with bytes on the way */
+    uint64_t
+        answered; /* connections to which bytes went between the looks, or that came and ended */
     struct owed_peer peer[OWED_PEERS];
     unsigned peers;
 };

@@ -89,10 +89,19 @@ static void test_stuck_inside(void)
     is_int(finding_of_rule(RULE_STUCK_INSIDE)->severity, SEVERITY_INFO,
            "without threads it may be long polls: information");
     server();
-    clients(7, 70000, false);
+    clients(6, 70000, false);
     upstream(3, 0, 90000);
+    connection((struct a_conn){.pid = 7,
+                               .inode = 500,
+                               .fd = 99,
+                               .local_port = 80,
+                               .remote_port = 9,
+                               .in_bytes = 8,
+                               .received_ms = 2900,
+                               .sent_ms = 3000});
     judge();
-    is_int(finding_of_rule(RULE_STUCK_INSIDE)->severity, SEVERITY_WARN, "not for a minute");
+    is_int(finding_of_rule(RULE_STUCK_INSIDE)->severity, SEVERITY_WARN,
+           "new ones join, none is answered");
     server();
     clients(7, 8000, false);
     judge();
@@ -140,6 +149,16 @@ static void test_pool(void)
     silent("an idle pool");
 }
 
+static void test_one_way(void)
+{
+    server();
+    clients(10, 8000, false);
+    upstream(10, 10, 8000);
+    for (uint32_t i = 0; i < 10; i++)
+        facts.a.tcps.v[i].data_segs_in = facts.b.tcps.v[i].data_segs_in = 40;
+    silent("a log that is collected waits for no answer");
+}
+
 static void test_unknown(void)
 {
     server();
@@ -170,6 +189,7 @@ int main(void)
     test_slow_upstream();
     test_stuck_inside();
     test_pool();
+    test_one_way();
     test_unknown();
     return tap_done();
 }

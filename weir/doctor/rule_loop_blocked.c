@@ -9,6 +9,8 @@
 #include "weir/doctor/judge_owed.h"
 #include "weir/doctor/judge_thread.h"
 
+#include "libweir/base/compiler.h"
+
 #include <string.h>
 
 struct work { /* what waits for the loop */
@@ -137,6 +139,37 @@ static bool holds_alone(const struct judge *j, const struct facts_socket *listen
     return true;
 }
 
+/* Another holder of the listener is awake: it may just be slow to accept. */
+static bool others_work(const struct judge *j, const struct facts_socket *listener,
+                        uint32_t pid)
+{
+    const struct facts_fd *fd;
+    const struct facts_thread *t;
+    for (uint32_t i = 0; (fd = facts_owner(&j->facts->b, listener->inode, i)); i++) {
+        if (fd->pid == pid)
+            continue;
+        if (!judge_threads_known(j, fd->pid))
+            return true;
+        for (uint32_t at = 0; (t = judge_next_thread(&j->facts->b, fd->pid, &at));)
+            if (!judge_slept(j, t) && judge_call(t)->kind != CALL_CHILD &&
+                judge_call(t)->kind != CALL_SIGNAL)
+                return true;
+    }
+    return false;
+}
+
+/* Of workers that share a listener and are all blocked one is enough. */
+static bool is_said(const struct judge *j, const struct facts_socket *listener)
+{
+    char addr[64];
+    judge_addr(listener, false, addr);
+    for (unsigned i = 0; i < j->out->n; i++)
+        if (j->out->row[i].rule == RULE_LOOP_BLOCKED &&
+            strcmp(j->out->row[i].subject.listener, addr) == 0)
+            return true;
+    return false;
+}
+
 /* The sockets of a set wake whoever waits for them, also through poll() on the set itself: work that stands proves
  * that this poll() is about something else. Debts prove nothing there: a proxy's poll() waits for its upstream. */
 static bool stands_still(const struct judge *j, uint32_t pid, enum call_kind kind,
@@ -144,7 +177,7 @@ static bool stands_still(const struct judge *j, uint32_t pid, enum call_kind kin
 {
     if (loop)
         return kind == CALL_POLL ? w->unread + w->unaccepted > 0 : total(w) > 0;
-    if (w->unaccepted == 0)
+    if (w->unaccepted == 0 || is_said(j, w->listener) || others_work(j, w->listener, pid))
         return false;
     /* A master does that, or one whose accepting thread has ended. */
     if (kind == CALL_POLL || kind == CALL_SLEEP || kind == CALL_CHILD || kind == CALL_LOCK)
@@ -183,12 +216,31 @@ static bool is_loop_family(const struct judge *j, const struct facts_thread *t)
     return false;
 }
 
+/* The name says it. */
+static bool is_loop_name(const char *comm)
+{
+    static const char *const words[] = {"ispatch", "vent",    "oop",   "nio",
+                                        "oller",   "elector", "eactor"};
+    char name[17];
+    judge_family(comm, name);
+    for (size_t i = 0; i < WR_ARRAY_LEN(words); i++)
+        if (strstr(name, words[i]))
+            return true;
+    return false;
+}
+
+/* The first thread of a Java machine only waits for the end. */
+static bool is_idle_main(const struct facts_thread *t)
+{
+    return t->tid == t->pid && strncmp(t->comm, "java", 5) == 0;
+}
+
 /* How likely this blocked thread is the loop; 0: it is not. */
 static int loop_score(const struct judge *j, const struct facts_thread *t)
 {
     enum call_kind kind = judge_call(t)->kind;
-    bool main = t->tid == t->pid, sibling = is_loop_family(j, t);
-    if (!judge_blocked(j, t) || judge_is_runtime(t->comm))
+    bool main = t->tid == t->pid, sibling = is_loop_family(j, t) || is_loop_name(t->comm);
+    if (!judge_blocked(j, t) || judge_is_runtime(t->comm) || is_idle_main(t))
         return 0;
     if (kind == CALL_LOCK || kind == CALL_SLEEP || kind == CALL_CHILD)
         return sibling ? 3 : main ? 2 : 0;

@@ -2,9 +2,9 @@
 /*
  * slow-upstream and stuck-inside: requests were read and not answered. Where an upstream owes about as many answers it
  * is the upstream; where it owes none, and its connections are idle or threads sleep at locks, they wait inside:
- * for a pool, a lock, a worker. A server that makes its clients wait on purpose (long polls) looks the same but for
- * the threads; so without them, and without a request that is a minute old or new ones that come, it is only
- * information.
+ * for a pool, a lock, a worker. A server that makes its clients wait on purpose (long polls) looks the same. So it is
+ * only information while most others get their answers, and inside a process without threads at locks also while no
+ * new requests join those that wait.
  */
 #include "weir/doctor/judge_owed.h"
 #include "weir/doctor/judge_thread.h"
@@ -33,6 +33,13 @@ static struct finding *add(const struct judge *j, enum rule_name rule, const str
     return f;
 }
 
+/* Most connections get on: those that wait may be meant to. */
+static bool gets_on(const struct judge *j, const struct owed *o)
+{
+    return judge_percent(o->ours, o->ours + o->answered) <
+           judge_limit(j, THRESHOLD_owed_share_percent);
+}
+
 void rule_slow_upstream(const struct judge *j)
 {
     char addr[64];
@@ -47,6 +54,10 @@ void rule_slow_upstream(const struct judge *j)
     finding_peer(f, wr_span_str(addr));
     if (o.idle)
         finding_value(f, EVIDENCE_UPSTREAM_IDLE, o.idle, o.idle);
+    finding_value(f, EVIDENCE_ANSWERED, o.answered, o.answered);
+    finding_over(f, &j->limits, THRESHOLD_owed_share_percent);
+    if (gets_on(j, &o))
+        f->severity = SEVERITY_INFO;
 }
 
 /* Threads that slept at a lock from look to look and are not a runtime's own. */
@@ -75,7 +86,10 @@ void rule_stuck_inside(const struct judge *j)
     struct finding *f = add(j, RULE_STUCK_INSIDE, &o);
     finding_value(f, EVIDENCE_UPSTREAM_IDLE, o.idle, o.idle);
     finding_value(f, EVIDENCE_FUTEX, locked, locked);
-    bool grows = o.came_new > 0 || o.oldest_ms >= judge_limit(j, THRESHOLD_stuck_old_ms);
-    if (locked < o.ours && !(quiet_upstream && grows))
+    finding_value(f, EVIDENCE_ANSWERED, o.answered, o.answered);
+    finding_over(f, &j->limits, THRESHOLD_owed_share_percent);
+    bool stuck = locked >= o.ours ||
+                 (quiet_upstream && o.answered == 0 && o.came_new > 0 && o.came_new < o.ours);
+    if (!stuck || gets_on(j, &o))
         f->severity = SEVERITY_INFO;
 }
