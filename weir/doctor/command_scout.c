@@ -48,7 +48,7 @@ static int take_look(struct facts_look *l, bool owners)
     return err ? err : facts_seal(l);
 }
 
-/* Descriptors of the whole host are the dearest part: only for who needs to know who listens. */
+/* Descriptors are the dearest part: only for who needs to know who listens. */
 static bool needs_owners(enum target_kind k)
 {
     return k == TARGET_HOST || k == TARGET_PORT;
