@@ -2,7 +2,7 @@
 
 Everything here runs inside the namespaces, once for each examination, and ends with them.
 """
-import fcntl, json, os, select, shutil, socket, struct, subprocess, sys, tempfile, time
+import fcntl, json, os, select, shlex, shutil, socket, struct, subprocess, sys, tempfile, time
 
 PORT = 8080
 
@@ -66,23 +66,32 @@ def wire(bed):
 
 
 def lossy(bed):
-    """One packet in ten is dropped, by chance."""
+    """One packet in ten is dropped, by chance, where it arrives: what is dropped on leaving does not count as sent."""
     wire(bed)
     if bed.sick:
         drop = "4,32 0 0 4294963256,53 0 1 3865470566,6 0 0 2,6 0 0 4294967295"  # random > 90 %: TC_ACT_SHOT
-        # Where they arrive: of what is dropped on leaving, the sender's own TCP is told.
-        bed.env["PATIENT_FAR"] = "tc qdisc add dev v1 clsact && tc filter add dev v1 ingress bpf da bytecode '%s'" % drop
+        far_away(bed, ["qdisc", "add", "dev", "v1", "clsact"], ["filter", "add", "dev", "v1", "ingress", "bpf", "da", "bytecode", drop])
 
 
 def narrow_path(bed):
     wire(bed)
     if bed.sick:
-        run("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "2mbit", "burst", "20k", "latency", "300ms")
+        run("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "2mbit", "burst", "20k", "limit", "8mb")
 
 
-def narrow_both(bed):
+def slow_acks(bed):
+    """Every acknowledgement takes five milliseconds: a round trip, where there is no other way to make one."""
     wire(bed)
-    run("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "100mbit", "burst", "20k", "latency", "100ms")
+    sysctl("net/ipv4/tcp_autocorking", "0")
+    far_away(bed, ["qdisc", "add", "dev", "v1", "root", "tbf", "rate", "100kbit", "burst", "1600", "limit", "1mb"])
+
+
+def far_away(bed, *tc):
+    """Will be run at the other end; tried at this one, so that what the kernel lacks is known now."""
+    for args in tc:
+        run("tc", *args)
+    subprocess.run(["tc", "qdisc", "del", "dev", "v1", tc[0][4]], stderr=subprocess.DEVNULL, check=False)
+    bed.env["PATIENT_FAR"] = " && ".join(shlex.join(["tc"] + args) for args in tc)
 
 
 def frozen(bed):

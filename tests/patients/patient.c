@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,6 +117,43 @@ int listen_shared(unsigned port, int backlog)
     return listen_as(port, backlog, SO_REUSEPORT);
 }
 
+static const char *server_address = "127.0.0.1";
+
+int listen_anywhere(int backlog)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(bind(fd, (struct sockaddr *)&a, sizeof a) == 0, "bind");
+    check(listen(fd, backlog) == 0, "listen");
+    return fd;
+}
+
+void at_the_far_end(const char *command)
+{
+    if (command && *command)
+        check(system(command) == 0, command);
+}
+
+void go_far_away(void)
+{
+    int ends[2], status;
+    char to[16], byte;
+    check(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+    snprintf(to, sizeof to, "%d", (int)getpid());
+    pid_t helper = fork_child();
+    if (helper == 0) {
+        (void)!read(ends[0], &byte, 1); /* until its parent has left this namespace */
+        execlp("ip", "ip", "link", "set", "v1", "netns", to, (char *)NULL);
+        _exit(1);
+    }
+    check(unshare(CLONE_NEWNET) == 0, "unshare");
+    check(write(ends[1], "", 1) == 1 && waitpid(helper, &status, 0) == helper && status == 0,
+          "ip link set netns");
+    at_the_far_end("ip addr add 10.8.0.2/24 dev v1 && ip link set v1 up");
+    at_the_far_end(getenv("PATIENT_FAR"));
+    server_address = "10.8.0.1";
+}
+
 int connect_to(const char *addr, unsigned port, int flags)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
@@ -124,6 +163,14 @@ int connect_to(const char *addr, unsigned port, int flags)
     check(err == 0 || errno == EINPROGRESS || errno == ECONNREFUSED || errno == EADDRNOTAVAIL,
           "connect");
     return fd;
+}
+
+void say_when_connected(int fd, const char *text)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    if (strcmp(server_address, "127.0.0.1") != 0) /* over loopback it is, or never will be */
+        poll(&p, 1, 5000);
+    say(fd, text);
 }
 
 void say(int fd, const char *text)
@@ -140,9 +187,9 @@ void nonblocking(int fd)
 void crowd(int fds[], int n, const char *request)
 {
     for (int i = 0; i < n; i++) {
-        fds[i] = connect_to("127.0.0.1", PORT, SOCK_NONBLOCK);
+        fds[i] = connect_to(server_address, PORT, SOCK_NONBLOCK);
         if (*request)
-            say(fds[i], request);
+            say_when_connected(fds[i], request);
     }
 }
 

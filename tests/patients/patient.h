@@ -51,9 +51,16 @@ uint64_t now_ms(void);
 /* ---- sockets ------------------------------------------------------------------------------------- */
 int listen_on(unsigned port, int backlog);
 int listen_shared(unsigned port, int backlog);              /* with SO_REUSEPORT */
+int listen_anywhere(int backlog);                           /* at PORT */
 int connect_to(const char *addr, unsigned port, int flags); /* flags: SOCK_NONBLOCK */
 void say(int fd, const char *text);
+void say_when_connected(int fd, const char *text);
 void nonblocking(int fd);
+
+/* The clients go to the other end of the wire that the harness laid: v0 (10.8.0.1) here, v1 there. From then on crowd
+ * connects to 10.8.0.1; what PATIENT_FAR says is run there. */
+void go_far_away(void);
+void at_the_far_end(const char *command);
 
 /* ---- clients ---------------------------------------------------------------------------------------- */
 /* n connections to PORT, without waiting for their handshake, each with the request sent; "": none. */

@@ -59,7 +59,9 @@ static void slow_accept(int backlog, unsigned each_ms)
     int listener = listen_on(PORT, backlog);
     up();
     for (;;) {
+        char bytes[256];
         int fd = accept(listener, NULL, NULL);
+        (void)!recv(fd, bytes, sizeof bytes, 0);
         nap_ms(each_ms);
         say(fd, "ok\n");
         close(fd);
@@ -391,20 +393,20 @@ static void ask_twice(bool sick)
 }
 
 const struct patient accept_patients[] = {
-    {"et-once",            et_once, burst_of_6, NULL},
-    {"et-worker-cap",          et_worker_cap, burst_of_120, NULL},
-    {"backlog5",                    backlog5, bursts, NULL},
-    {"backlog-clipped",backlog_clipped, ten_waiting, NULL},
-    {"accept-thread-died",                accept_thread_died, one_bad_client, NULL},
-    {"limit-dropped",           limit_dropped, over_the_limit, NULL},
-    {"stopped",              stopped, four_clients, NULL},
-    {"emfile-lt",                    emfile_lt, twenty_clients, NULL},
-    {"emfile-et",        emfile_et, twenty_clients, NULL},
-    {"reuseport-dead",                reuseport_dead, sixty_clients, NULL},
-    {"inherited", inherited, four_clients, NULL},
-    {"herd",      herd, one_after_the_other, NULL},
-    {"imbalance",                    imbalance, two_hundred_stay, NULL},
-    {"computes",computes, eight_give_up, NULL},
-    {"oneshot",                oneshot, ask_twice, NULL},
-    {.name = NULL           },
+    {"et-once",            et_once,            burst_of_6,          NULL},
+    {"et-worker-cap",      et_worker_cap,      burst_of_120,        NULL},
+    {"backlog5",           backlog5,           bursts,              NULL},
+    {"backlog-clipped",    backlog_clipped,    ten_waiting,         NULL},
+    {"accept-thread-died", accept_thread_died, one_bad_client,      NULL},
+    {"limit-dropped",      limit_dropped,      over_the_limit,      NULL},
+    {"stopped",            stopped,            four_clients,        NULL},
+    {"emfile-lt",          emfile_lt,          twenty_clients,      NULL},
+    {"emfile-et",          emfile_et,          twenty_clients,      NULL},
+    {"reuseport-dead",     reuseport_dead,     sixty_clients,       NULL},
+    {"inherited",          inherited,          four_clients,        NULL},
+    {"herd",               herd,               one_after_the_other, NULL},
+    {"imbalance",          imbalance,          two_hundred_stay,    NULL},
+    {"computes",           computes,           eight_give_up,       NULL},
+    {"oneshot",            oneshot,            ask_twice,           NULL},
+    {NULL,                 NULL,               NULL,                NULL},
 };

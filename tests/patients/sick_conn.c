@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -152,7 +153,6 @@ static void impatient(bool sick)
         (void)!recv(fds[i], bytes, sizeof bytes, 0);
         say(fds[i], "row\n");
     }
-    nap_ms(100);
     for (int i = 0; i < 3 && sick; i++)
         close(fds[i]); /* the bug is this line: its idle limit is below the pool's */
 }
@@ -270,7 +270,7 @@ static void half_a_request(bool sick)
 /* ---- idle-crowd: connections without keep-alive probes; the harness makes them old --------------------------------------- */
 static void idle_crowd(bool sick)
 {
-    struct server s = {.listener = listen_on(PORT, 511)};
+    struct server s = {.listener = listen_anywhere(511)};
     int one = 1;
     if (!sick)
         setsockopt(s.listener, SOL_SOCKET, SO_KEEPALIVE, &one,
@@ -283,22 +283,56 @@ static void thirty_answered(bool sick)
 {
     static int fds[30];
     (void)sick;
+    go_far_away();
     crowd(fds, 30, REQUEST);
     settle(fds, 30);
 }
 
+/* ---- half-open: the clients have vanished, and nothing ends what is sent to them ------------------------- */
+static void half_open(bool sick)
+{
+    int listener = listen_anywhere(64), fds[5], patience = 600;
+    up();
+    for (int i = 0; i < 5; i++) {
+        fds[i] = accept(listener, NULL, NULL);
+        if (!sick)
+            setsockopt(fds[i], IPPROTO_TCP, TCP_USER_TIMEOUT, &patience,
+                       sizeof patience); /* the bug: missing */
+    }
+    for (int beats = 0; beats < 300; beats++) {
+        for (int i = 0; i < 5; i++) {
+            if (fds[i] >= 0 && send(fds[i], "beat\n", 5, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+                close(fds[i]);
+                fds[i] = -1;
+            }
+        }
+        nap_ms(200);
+    }
+}
+
+static void five_vanish(bool sick)
+{
+    int fds[5];
+    go_far_away();
+    crowd(fds, 5, REQUEST);
+    settle(fds, 5);
+    at_the_far_end("ip addr del 10.8.0.2/24 dev v1");
+    nap_ms(sick ? 4500 : 2500); /* until it has been sent again four times */
+}
+
 const struct patient conn_patients[] = {
-    {"closewait-0",   closewait_0, sixty_hang_up, NULL},
-    {"closewait-1",  closewait_1, sixty_hang_up, NULL},
-    {"closewait-n",               closewait_n, sixty_hang_up, NULL},
-    {"noproto-new",   noproto_new, ten_clients, NULL},
-    {"noproto-reset",           noproto_reset, ten_clients, resetting},
-    {"noproto-bound",   noproto_bound, ten_clients, NULL},
-    {"stale-pool",  stale_pool, ten_clients, impatient},
-    {"time-wait",               reconnects, ask_150, backend},
-    {"ephemeral",  reconnects, ask_on_and_on, backend},
-    {"synsent",           synsent, twenty_then_wait, NULL},
-    {"no-timeouts", wait_for_the_rest, half_a_request, NULL},
-    {"idle-crowd",    idle_crowd, thirty_answered, NULL},
-    {.name = NULL              },
+    {"closewait-0",   closewait_0,       sixty_hang_up,    NULL     },
+    {"closewait-1",   closewait_1,       sixty_hang_up,    NULL     },
+    {"closewait-n",   closewait_n,       sixty_hang_up,    NULL     },
+    {"noproto-new",   noproto_new,       ten_clients,      NULL     },
+    {"noproto-reset", noproto_reset,     ten_clients,      resetting},
+    {"noproto-bound", noproto_bound,     ten_clients,      NULL     },
+    {"stale-pool",    stale_pool,        ten_clients,      impatient},
+    {"time-wait",     reconnects,        ask_150,          backend  },
+    {"ephemeral",     reconnects,        ask_on_and_on,    backend  },
+    {"synsent",       synsent,           twenty_then_wait, NULL     },
+    {"no-timeouts",   wait_for_the_rest, half_a_request,   NULL     },
+    {"idle-crowd",    idle_crowd,        thirty_answered,  NULL     },
+    {"half-open",     half_open,         five_vanish,      NULL     },
+    {NULL,            NULL,              NULL,             NULL     },
 };

@@ -18,37 +18,7 @@
 
 /* ---- a server that sends as much as it can ------------------------------------------------------------- */
 static int send_buffer;
-
-static int listen_anywhere(int backlog)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check(bind(fd, (struct sockaddr *)&a, sizeof a) == 0, "bind");
-    check(listen(fd, backlog) == 0, "listen");
-    return fd;
-}
-
-/* This process goes to the other end of the wire that the harness laid: v0 (10.8.0.1) here, v1 there. */
-static void go_far_away(void)
-{
-    int ends[2];
-    char to[16];
-    check(pipe2(ends, O_CLOEXEC) == 0, "pipe");
-    snprintf(to, sizeof to, "%d", (int)getpid());
-    if (fork_child() == 0) {
-        (void)!read(ends[0], to + 15, 1); /* until we are in the other namespace */
-        to[15] = 0;
-        execlp("ip", "ip", "link", "set", "v1", "netns", to, (char *)NULL);
-        _exit(1);
-    }
-    int status = unshare(CLONE_NEWNET);
-    check(status == 0, "unshare");
-    check(write(ends[1], "", 1) == 1 && wait(&status) > 0 && status == 0, "ip link set netns");
-    check(system("ip addr add 10.8.0.2/24 dev v1 && ip link set v1 up") == 0, "ip addr");
-    const char *ills =
-        getenv("PATIENT_FAR"); /* what the harness wants to be wrong at this end */
-    check(!ills || system(ills) == 0, "the path");
-}
+static size_t piece = 65536;
 
 static void *stream(void *arg)
 {
@@ -58,9 +28,10 @@ static void *stream(void *arg)
     if (recv(fd, request, sizeof request, 0) <= 0)
         return NULL;
     for (uint64_t end = now_ms() + 60000; now_ms() < end;) {
-        if (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) <= 0)
+        if (send(fd, bytes, piece, MSG_NOSIGNAL) <= 0)
             break;
-        nap_ms(2); /* at most 32 MB a second */
+        if (piece == sizeof bytes)
+            nap_ms(2); /* at most 32 MB a second */
     }
     close(fd);
     return NULL;
@@ -76,6 +47,8 @@ static void streamer(bool sick)
         intptr_t fd = accept(listener, NULL, NULL);
         if (send_buffer)
             setsockopt((int)fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+        setsockopt((int)fd, IPPROTO_TCP, TCP_CONGESTION, "reno",
+                   4); /* the same on every machine */
         check(pthread_create(&t, NULL, stream, (void *)fd) == 0, "thread");
     }
 }
@@ -104,8 +77,11 @@ static void far_reader(bool sick)
 {
     (void)sick;
     go_far_away();
-    int fd = connect_to("10.8.0.1", PORT, 0);
-    say(fd, REQUEST);
+    int fd;
+    crowd(&fd, 1, "");
+    int large = 4 << 20; /* its window shall not be the limit */
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large);
+    say_when_connected(fd, REQUEST);
     nap_ms(500);
     ready();
     read_all(fd);
@@ -114,7 +90,8 @@ static void far_reader(bool sick)
 /* ---- small-buffers ------------------------------------------------------------------------------------------- */
 static void small_buffers(bool sick)
 {
-    send_buffer = sick ? 4096 : 0; /* the bug is this line */
+    send_buffer = sick ? 16384 : 0; /* the bug is this line */
+    piece = 16384;
     streamer(sick);
 }
 
@@ -280,13 +257,13 @@ static void datagrams(bool sick)
 }
 
 const struct patient path_patients[] = {
-    {"zero-window",  streamer, reader, NULL},
-    {"loss",        streamer, far_reader, NULL}, /* the harness makes the path sick */
-    {"slow-path",              streamer, far_reader, NULL},
-    {"small-buffers",small_buffers, far_reader, NULL},
-    {"nagle",          nagle, small_questions, NULL},
-    {"synflood",    synflood, flood, NULL},
-    {"reset-storm",    read_a_bit, two_hundred_a_second, NULL},
-    {"udp-drop",              udp_drop, datagrams, NULL},
-    {.name = NULL  },
+    {"zero-window",   streamer,      reader,               NULL},
+    {"loss",          streamer,      far_reader,           NULL}, /* the harness makes the path sick */
+    {"slow-path",     streamer,      far_reader,           NULL},
+    {"small-buffers", small_buffers, far_reader,           NULL},
+    {"nagle",         nagle,         small_questions,      NULL},
+    {"synflood",      synflood,      flood,                NULL},
+    {"reset-storm",   read_a_bit,    two_hundred_a_second, NULL},
+    {"udp-drop",      udp_drop,      datagrams,            NULL},
+    {NULL,            NULL,          NULL,                 NULL},
 };

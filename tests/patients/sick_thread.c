@@ -600,12 +600,15 @@ static void steady(bool sick)
 /* ---- session-pile-up: sessions begin, and none ends ---------------------------------------------------------------------------------------------- */
 static void session(struct server *s, int fd, const char *bytes, size_t n)
 {
-    char *volatile memory = malloc(65536);
+    static char *volatile memories[1000];
+    static int sessions;
+    char *memory = memories[sessions++ % 1000] = malloc(65536);
     memset(memory, bytes[0], 65536);
     (void)n;
     if (s->sick)
         return; /* the bug is this line: the session stays, with all its memory */
     free(memory);
+    sessions--;
     say(fd, "ok\n");
 }
 
@@ -626,23 +629,23 @@ static void more_and_more(bool sick)
 }
 
 const struct patient thread_patients[] = {
-    {"blocked-recv",   blocked_recv, eight_clients, silent},
-    {"blocked-connect",   blocked_connect, eight_clients, full},
-    {"blocked-dns",                blocked_dns, eight_clients, mute_resolver},
-    {"socketpair-full",socketpair_full, many_jobs, NULL},
-    {"log-pipe-full",            log_pipe_full, thirty_clients, NULL},
-    {"d-state",    d_state, freeze, NULL},
-    {"fork-mutex",   fork_mutex, eight_clients, NULL},
-    {"mutex-cycle",                mutex_cycle, eight_clients, NULL},
-    {"slow-upstream",   slow_upstream, ten_clients_wait, database},
-    {"pool-leak",            pool_leak, ten_clients_wait, healthy_database},
-    {"worker-pool",  worker_pool, eight_clients, NULL},
-    {"threads",  threads, fifty_a_second, NULL},
-    {"zombies",                zombies, fifty_a_second, NULL},
-    {"busy-spin",      busy_spin, one_hangs_up, NULL},
-    {"busy-spin-reset",            busy_spin, one_resets, NULL},
-    {"starved",     starved, steady, NULL},
-    {"throttled",   throttled, steady, NULL},
-    {"session-pile-up",                session_pile_up, more_and_more, NULL},
-    {.name = NULL},
+    {"blocked-recv",    blocked_recv,    eight_clients,    silent          },
+    {"blocked-connect", blocked_connect, eight_clients,    full            },
+    {"blocked-dns",     blocked_dns,     eight_clients,    mute_resolver   },
+    {"socketpair-full", socketpair_full, many_jobs,        NULL            },
+    {"log-pipe-full",   log_pipe_full,   thirty_clients,   NULL            },
+    {"d-state",         d_state,         freeze,           NULL            },
+    {"fork-mutex",      fork_mutex,      eight_clients,    NULL            },
+    {"mutex-cycle",     mutex_cycle,     eight_clients,    NULL            },
+    {"slow-upstream",   slow_upstream,   ten_clients_wait, database        },
+    {"pool-leak",       pool_leak,       ten_clients_wait, healthy_database},
+    {"worker-pool",     worker_pool,     eight_clients,    NULL            },
+    {"threads",         threads,         fifty_a_second,   NULL            },
+    {"zombies",         zombies,         fifty_a_second,   NULL            },
+    {"busy-spin",       busy_spin,       one_hangs_up,     NULL            },
+    {"busy-spin-reset", busy_spin,       one_resets,       NULL            },
+    {"starved",         starved,         steady,           NULL            },
+    {"throttled",       throttled,       steady,           NULL            },
+    {"session-pile-up", session_pile_up, more_and_more,    NULL            },
+    {NULL,              NULL,            NULL,             NULL            },
 };
