@@ -231,14 +231,26 @@ class Bed:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def pressure_us():
+    """For how long somebody waited for a processor, since the machine started; None where the kernel does not tell."""
+    try:
+        with open("/proc/pressure/cpu", encoding="ascii") as f:
+            return int(f.readline().split("total=")[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def doctor(weir, *args):
-    """{"exit", "report"}, or {"error"}."""
+    """{"exit", "report", "crowded": whether processors were short meanwhile}, or {"error"}."""
+    before, began = pressure_us(), time.monotonic()
     p = subprocess.run([weir, "doctor", "--json"] + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     try:
-        return {"exit": p.returncode, "report": json.loads(p.stdout)}
+        report = json.loads(p.stdout)
     except ValueError:
         return {"error": "exit %d: %s" % (p.returncode, (p.stderr or p.stdout)[-400:])}
+    waited = 1.0 if before is None or "--from" in args else (pressure_us() - before) / 1e6 / (time.monotonic() - began)
+    return {"exit": p.returncode, "report": report, "crowded": waited >= 0.2}
 
 
 def make_older(path, ms):
