@@ -209,6 +209,52 @@ static void test_host(void)
     is_int(p->conns, 3, "and its connections");
 }
 
+static void doing(struct facts_thread t, const char *what, enum top_wait wait)
+{
+    kit_later(&k, 2000);
+    KIT_LOOKS(w)
+    {
+        t.pid = 812;
+        t.tid = 3000;
+        kit_thread(&k, w, t, "t");
+        KIT_ADD(&k, w, fds,
+                {.pid = 812,
+                 .fd = 20,
+                 .kind = FACTS_FD_FILE,
+                 .path = kit_text(&k, w, "/var/log/x")});
+        KIT_ADD(&k, w, futexes,
+                {.pid = 812, .tid = 3000, .addr = 64, .owner = t.arg[1] ? 7 : 0});
+    }
+    make("nginx");
+    is_str(worker(3000)->doing, what, "it does: %s", what);
+    is_int(worker(3000)->wait, wait, "which is");
+}
+
+static void test_doing(void)
+{
+    doing((struct facts_thread){.syscall = SYS_recvfrom, .arg = {11}}, "recvfrom 10.0.0.7:443",
+          TOP_WAIT_BLOCKED);
+    doing((struct facts_thread){.syscall = SYS_recvfrom, .arg = {10}},
+          "recvfrom 10.0.0.21:5001", TOP_WAIT_IDLE);
+    doing((struct facts_thread){.syscall = SYS_accept4, .arg = {3}}, "accept4 10.0.0.1:8080",
+          TOP_WAIT_IDLE);
+    doing((struct facts_thread){.syscall = SYS_fsync, .arg = {20}}, "fsync /var/log/x",
+          TOP_WAIT_BLOCKED);
+    doing((struct facts_thread){.syscall = SYS_futex}, "futex", TOP_WAIT_PARKED);
+    doing(
+        (struct facts_thread){
+            .syscall = SYS_futex, .arg = {0, 1}
+    },
+        "futex", TOP_WAIT_BLOCKED);
+    doing((struct facts_thread){.syscall = FACTS_SYSCALL_RUNNING, .state = 'R'}, "running",
+          TOP_WAIT_RUNNING);
+    doing((struct facts_thread){.syscall = FACTS_SYSCALL_UNKNOWN, .wchan = "ep_poll"},
+          "in ep_poll", TOP_WAIT_UNKNOWN);
+    doing((struct facts_thread){.syscall = SYS_read, .state = 'T'}, "stopped",
+          TOP_WAIT_BLOCKED);
+    doing((struct facts_thread){.syscall = 9999}, "system call 9999", TOP_WAIT_UNKNOWN);
+}
+
 /* Every refusal of memory ends in an error, never in a crash. */
 static void test_memory(void)
 {
@@ -243,6 +289,7 @@ int main(void)
     test_past();
     test_changes();
     test_pulse();
+    test_doing();
     test_host();
     test_memory();
     kit_free(&k);

@@ -37,19 +37,12 @@ static bool same(const struct painter *p, unsigned row, unsigned column)
     return b->n == n->n && b->style == n->style && memcmp(b->text, n->text, n->n) == 0;
 }
 
-/* Does the half left of this column belong to it, now or before? */
-static bool is_right_half(const struct painter *p, unsigned row, unsigned column)
-{
-    return cell(p->now, row, column)->n == 0 ||
-           (p->before && cell(p->before, row, column)->n == 0);
-}
-
 /* Behind the run of columns that are written together, from the first that differs. */
 static unsigned run_end(const struct painter *p, unsigned row, unsigned from)
 {
     unsigned end = from + 1, equal = 0;
     for (unsigned c = from + 1; c < p->now->columns && equal < GAP; c++) {
-        bool differs = !same(p, row, c) || is_right_half(p, row, c);
+        bool differs = !same(p, row, c);
         equal = differs ? 0 : equal + 1;
         end = differs ? c + 1 : end;
     }
@@ -69,6 +62,7 @@ static void write_run(struct painter *p, unsigned row, unsigned from, unsigned e
     }
 }
 
+/* A run never begins with a right half: where it differs, its left half does. */
 static void paint_row(struct painter *p, unsigned row)
 {
     for (unsigned c = 0; c < p->now->columns;) {
@@ -76,11 +70,8 @@ static void paint_row(struct painter *p, unsigned row)
             c++;
             continue;
         }
-        unsigned from = c;
-        while (from > 0 && is_right_half(p, row, from))
-            from--;
         unsigned end = run_end(p, row, c);
-        write_run(p, row, from, end);
+        write_run(p, row, c, end);
         c = end;
     }
 }

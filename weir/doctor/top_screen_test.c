@@ -2,6 +2,7 @@
 #include "weir/doctor/top_screen.h"
 
 #include "libweir/base/heap.h"
+#include "libweir/base/rand.h"
 #include "tests/tap.h"
 #include "weir/stats/text.h"
 
@@ -135,11 +136,91 @@ static void test_paint(void)
     top_screen_free(&before);
 }
 
+/* ---- a terminal that knows what the painter may send --------------------------------------------- */
+static void cursor(const char **p, unsigned *row, unsigned *column)
+{
+    unsigned n[2] = {1, 1}, i = 0;
+    *p += 2;
+    for (bool first = true; **p == ';' || (**p >= '0' && **p <= '9'); (*p)++) {
+        if (**p == ';')
+            i = 1, first = true;
+        else
+            n[i] = first ? (unsigned)(**p - '0') : n[i] * 10 + (unsigned)(**p - '0'),
+            first = false;
+    }
+    if (**p == 'H')
+        *row = n[0] - 1, *column = n[1] - 1;
+    (*p)++;
+}
+
+/* Writes the bytes into the cells as a terminal would: half a wide character takes the other half along. */
+static void emulate(struct top_screen *s, const char *p)
+{
+    unsigned row = 0, column = 0;
+    while (*p) {
+        if (*p == 033) {
+            if (strncmp(p, "\033[2J", 4) == 0)
+                for (unsigned i = 0; i < s->rows * s->columns; i++)
+                    s->cell[i] = (struct top_cell){.text = " ", .n = 1};
+            cursor(&p, &row, &column);
+            continue;
+        }
+        unsigned n = (unsigned char)*p < 0x80 ? 1 : 3; /* the test knows ASCII and Chinese */
+        struct top_cell *c = &s->cell[row * s->columns + column];
+        if (c->n == 0)
+            c[-1] = (struct top_cell){.text = " ", .n = 1};
+        if (column + n / 2 + 1 < s->columns && c[n / 2 + 1].n == 0)
+            c[n / 2 + 1] = (struct top_cell){.text = " ", .n = 1};
+        c->n = (uint8_t)n;
+        memcpy(c->text, p, n);
+        if (n == 3)
+            c[1].n = 0;
+        column += n == 3 ? 2 : 1;
+        p += n;
+    }
+}
+
+static void random_screen(struct top_screen *s, struct wr_rand *r)
+{
+    if (top_screen_reset(s, wr_heap_libc(), 3, 30, true))
+        abort();
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned at = (unsigned)wr_rand_below(r, 30);
+        struct top_pen p = top_pen(s, (unsigned)wr_rand_below(r, 3), at & ~1U, 30);
+        p.style = (enum top_style)wr_rand_below(r, TOP_STYLES);
+        top_say(&p, wr_rand_below(r, 2) ? "中" : "xy");
+    }
+}
+
+static void test_random(void)
+{
+    struct top_screen terminal = {0}, before = {0};
+    struct wr_rand r;
+    wr_rand_init(&r, 7);
+    random_screen(&before, &r);
+    random_screen(&terminal, &r);
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        random_screen(&screen, &r);
+        emulate(&terminal, painted(i ? &before : NULL, true));
+        for (unsigned c = 0; c < 90; c++)
+            wrong += terminal.cell[c].n != screen.cell[c].n ||
+                     memcmp(terminal.cell[c].text, screen.cell[c].text, screen.cell[c].n) != 0;
+        struct top_screen drawn = screen;
+        screen = before;
+        before = drawn;
+    }
+    is_int((int)wrong, 0, "two thousand screens, each painted over the one before");
+    top_screen_free(&before);
+    top_screen_free(&terminal);
+}
+
 int main(void)
 {
     test_pen();
     test_place();
     test_paint();
+    test_random();
     stats_text_free(&text);
     top_screen_free(&screen);
     top_screen_free(&screen);

@@ -172,6 +172,10 @@ static void test_pages(void)
         top_ui_key(&ui, 'j');
     draw(24, 80, true);
     is_int(ui.page_scroll + ui.fit, ui.lines, "and not passed");
+    for (int i = 0; i < 50; i++)
+        top_ui_key(&ui, 'j');
+    top_ui_key(&ui, 'k');
+    is_int(ui.page_scroll + ui.fit, ui.lines - 1, "also not by many keys at once");
     top_ui_key(&ui, '2');
     is_int(ui.page, TOP_PAGE_NONE, "a table closes the page");
     top_ui_key(&ui, '1');
