@@ -249,6 +249,7 @@ void wr_http_conn_use_(struct wr_http_conn *c, const struct wr_http_conn_limits 
     c->limits = limits;
     wr_link_set_stall(l, limits->send_timeout_ms);
     wr_link_set_linger(l, limits->linger_ms, limits->linger_idle_ms);
+    wr_link_set_turn_bytes(l, limits->turn_bytes);
     if (limits->delay != c->delay) {
         c->delay = limits->delay;
         (void)wr_sock_set(wr_link_fd(l), WR_LIT("nodelay"), !c->delay);

@@ -82,8 +82,10 @@ struct wr_http_conn_limits {
     enum wr_http_linger linger;
     uint32_t linger_ms;      /* at most, in all */
     uint32_t linger_idle_ms; /* and at most so long without a byte */
-    bool reset_on_timeout;   /* a client that was too slow gets a RST, not a FIN */
-    bool delay;              /* Nagle's algorithm (tcp_nodelay off) */
+    uint32_t
+        turn_bytes; /* of output in a turn of the loop; 0, or more than WR_IO_TURN_BYTES: that */
+    bool reset_on_timeout;  /* a client that was too slow gets a RST, not a FIN */
+    bool delay;             /* Nagle's algorithm (tcp_nodelay off) */
     uint32_t notsent_lowat; /* bytes the kernel queues unsent (TCP_NOTSENT_LOWAT); 0: its own */
 };
 extern const struct wr_http_conn_limits wr_http_conn_limits_default;

@@ -196,6 +196,12 @@ void wr_link_set_stall(struct wr_link *l, uint32_t stall_ms)
         wr_link_wake_by(l, limit_at(l->sent_ms, stall_ms));
 }
 
+void wr_link_set_turn_bytes(struct wr_link *l, uint32_t bytes)
+{
+    bool less = bytes > 0 && bytes < WR_IO_TURN_BYTES;
+    l->turn_pages = less ? (uint8_t)((bytes + 4095) / 4096) : 0;
+}
+
 void wr_link_set_linger(struct wr_link *l, uint32_t linger_ms, uint32_t idle_ms)
 {
     l->linger_ms = linger_ms;
@@ -442,13 +448,18 @@ void wr_link_ready(struct wr_link *l)
         wr_loop_at_turn_end(g->loop, &l->task);
 }
 
+static size_t turn_bytes(const struct wr_link *l)
+{
+    return l->turn_pages ? 4096U * l->turn_pages : WR_IO_TURN_BYTES;
+}
+
 /* What the stream holds goes first, then the queue. A state of wr_outq_flush, or the error. */
 static int flush_some(struct wr_link *l, uint64_t *out_sent)
 {
     uint32_t held = l->stream.held;
     int rc = wr_stream_flush(&l->stream);
     if (!rc && l->out)
-        rc = wr_outq_flush(l->out, &l->stream, WR_IO_TURN_BYTES, out_sent);
+        rc = wr_outq_flush(l->out, &l->stream, turn_bytes(l), out_sent);
     if (held > l->stream.held)
         *out_sent += held - l->stream.held;
     if (rc == -EAGAIN || (rc == WR_OUTQ_DONE && l->stream.held))

@@ -121,6 +121,7 @@ struct wr_link {
     uint32_t linger_ms, linger_idle_ms;
     int err;
     uint8_t state, why;
+    uint8_t turn_pages; /* of 4 KiB that go out in a turn; 0: WR_IO_TURN_BYTES */
     bool paused : 1, again : 1, again_out : 1, waiting : 1, registered : 1;
 };
 
@@ -147,6 +148,8 @@ WR_MUST int wr_link_start_tls(struct wr_link *l, struct ssl_ctx_st *ctx,
 /* For this link alone, at any time: stall_ms; how long it lingers at most, and without a byte (0: no bound
  * but the first). */
 void wr_link_set_stall(struct wr_link *l, uint32_t stall_ms);
+/* The most that goes out before other links have their turn; 0, or more than WR_IO_TURN_BYTES: that. */
+void wr_link_set_turn_bytes(struct wr_link *l, uint32_t bytes);
 void wr_link_set_linger(struct wr_link *l, uint32_t linger_ms, uint32_t idle_ms);
 
 /* Calls on_ready now, as an event would. Not from inside a call of this link's owner. */

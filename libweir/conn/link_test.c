@@ -154,6 +154,23 @@ static void test_gather(void)
 
 static char big[40000];
 
+/* A link that wants little of each turn leaves the rest for the next ones. */
+static void test_turns(void)
+{
+    struct rig r;
+    ok(rig_up(&r, wr_heap_libc(), 0) == 0, "a link");
+    wr_link_set_turn_bytes(&r.o.link, 8000);
+    is_int(wr_link_put_copy(&r.o.link, big, sizeof big), 0, "40,000 bytes are put");
+    kit_turns(&r.k, 1);
+    is_int(wr_link_queued(&r.o.link), sizeof big - 8192, "two pages go out in a turn");
+    kit_turns(&r.k, 1);
+    is_int(wr_link_queued(&r.o.link), sizeof big - 2 * 8192, "and two in the next");
+    wr_link_set_turn_bytes(&r.o.link, UINT32_MAX);
+    kit_turns(&r.k, 1);
+    is_int(wr_link_queued(&r.o.link), 0, "without such a limit the rest at once");
+    rig_down(&r);
+}
+
 /* Gathered, by reference, gathered: the queue takes over what was gathered before. */
 static void put_mixed(struct owner *o, const char *p, size_t n)
 {
@@ -317,6 +334,7 @@ static int scenario(const struct wr_heap *heap, void *arg)
 int main(void)
 {
     test_gather();
+    test_turns();
     test_overflow();
     test_full();
     test_ends();

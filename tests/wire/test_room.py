@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Room in a worker: worker_connections over all its listeners, and descriptors that end."""
-import re, resource, socket, time
+import os, re, resource, socket, time
 
 from weir_site import Site, wait_for
 from wire import done, equal, free_port, ok
@@ -50,6 +50,30 @@ equal(ask(last, 5), 200, "an idle connection makes room for who comes")
 ok(site.logged("reusing connections"), "which is said too")
 equal(len(re.findall("not enough: accepting pauses", site.log())), 1, "the pause was said once")
 for s in crowd + [late, last]:
+    s.close()
+equal(site.stop(), 0, "it ends")
+
+# ---- thread_pool: as many threads as it says, in the worker that opens files by it
+site = Site(main="worker_processes 1; thread_pool few threads=3; thread_pool idle threads=9;", start=False, http="hot_file_cache off;",
+            server="location = /x { return 200 'hi'; } location / { aio threads=few; }")
+with open(site.path("weir.conf")) as f:
+    text = f.read().replace("worker_processes 2;", "", 1)
+site.write(raw=text)
+for i in range(20):
+    with open(site.path("html", str(i)), "w") as f:
+        f.write("file %d" % i)
+site.start()
+crowd = [connect(site.port) for i in range(20)]
+for i, s in enumerate(crowd):
+    s.sendall(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % i)
+for s in crowd:
+    s.settimeout(5)
+got = [s.recv(4096).rpartition(b"\n")[2].decode() for s in crowd]
+equal(got, ["file %d" % i for i in range(20)], "twenty files, opened by threads")
+worker = site.workers()[0]
+threads = len(os.listdir("/proc/%d/task" % worker)) - 1
+ok(1 <= threads <= 3, "at most three threads of that pool: %d" % threads)
+for s in crowd:
     s.close()
 equal(site.stop(), 0, "it ends")
 

@@ -27,7 +27,6 @@
 struct file_cache;
 struct hot_cache;
 struct hot_options;
-struct wr_work_pool;
 
 /* Of the static module, level location. */
 struct file_conf {
@@ -41,7 +40,6 @@ struct file_main_conf {
     struct hot_options *hot;   /* NULL: off */
     struct file_cache *caches; /* all of them */
     struct hot_cache *hot_cache;
-    struct wr_work_pool *pool;
 };
 
 static inline const struct file_conf *file_conf(const struct web_req *r)

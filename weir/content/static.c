@@ -138,9 +138,14 @@ static int answer_by_thread(struct web_req *r, struct wr_work_pool *pool, struct
     return 503;
 }
 
+static struct wr_work_pool *pool_of(const struct web_req *r)
+{
+    const struct core_location *c = core_of(r->location);
+    return c->aio == CORE_AIO_THREADS ? c->thread_pool->pool : NULL;
+}
+
 static int static_handler(struct web_req *r)
 {
-    const struct file_main_conf *conf = web_main_conf(r, static);
     struct file_info info;
     struct wr_span path;
     size_t root_n;
@@ -155,10 +160,10 @@ static int static_handler(struct web_req *r)
         return rc;
     if (!web_map_path(r, 0, &path, &root_n))
         return 500;
-    if (conf->pool && core_of(r->location)->aio == CORE_AIO_THREADS &&
-        !file_known(r, path, 0, &info, &err))
-        return answer_by_thread(r, conf->pool, path);
-    if (!conf->pool || core_of(r->location)->aio != CORE_AIO_THREADS)
+    struct wr_work_pool *pool = pool_of(r);
+    if (pool && !file_known(r, path, 0, &info, &err))
+        return answer_by_thread(r, pool, path);
+    if (!pool)
         err = file_find(r, path, 0, &info);
     return answer(r, path, err, &info);
 }
@@ -216,25 +221,33 @@ static int static_settle(struct conf_load *load, struct conf_scope *scope)
     return conf->cache ? 0 : -ENOMEM;
 }
 
-static bool any_wants_threads(const struct web_generation *g)
+static int open_pools(struct web_worker *w, struct web_generation *g)
 {
-    const struct web_location *l;
-    uint32_t cursor = 0;
-    while ((l = web_location_next(g, &cursor)))
-        if (core_of(l)->aio == CORE_AIO_THREADS)
-            return true;
-    return false;
+    struct core_main *m = web_generation_core(g, WEB_core);
+    int err = 0;
+    for (struct core_thread_pool *p = m->thread_pools; p && !err; p = p->next)
+        if (p->used)
+            err =
+                wr_work_pool_new(w->loop,
+                                 &(struct wr_work_options){.threads = (uint32_t)p->threads,
+                                                           .max_jobs = (uint32_t)p->max_queue},
+                                 &p->pool);
+    return err;
+}
+
+static void close_pools(struct web_generation *g)
+{
+    struct core_main *m = web_generation_core(g, WEB_core);
+    for (struct core_thread_pool *p = m->thread_pools; p; p = p->next)
+        wr_work_pool_free(&p->pool);
 }
 
 static int static_start(struct web_worker *w, struct web_generation *g)
 {
     struct file_main_conf *conf = web_generation_main(g, WEB_static);
-    int err = 0;
     if (!conf)
         return 0;
-    if (any_wants_threads(g))
-        err = wr_work_pool_new(
-            w->loop, &(struct wr_work_options){.threads = 8, .max_jobs = 4096}, &conf->pool);
+    int err = open_pools(w, g);
     if (!err && conf->hot)
         err = hot_new(w->loop, conf->hot, &conf->hot_cache);
     return err || !conf->hot_cache ? err : hot_answers_start(w, g);
@@ -246,8 +259,7 @@ static void static_stop(struct web_worker *w, struct web_generation *g)
     (void)w;
     if (!conf)
         return;
-    if (conf->pool)
-        wr_work_pool_free(&conf->pool);
+    close_pools(g);
     hot_free(&conf->hot_cache);
     hot_answers_stop(g);
     file_cache_stop(conf->caches);

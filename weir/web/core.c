@@ -11,6 +11,8 @@
 #include <stdio.h>
 
 #define SERVER_NAME "weir"
+#define THREADS_MAX 64    /* of a pool */
+#define QUEUE_MAX   65536 /* and jobs that wait */
 
 const struct wr_span core_server_token = WR_LIT(SERVER_NAME "/" WR_VERSION);
 
@@ -189,6 +191,66 @@ int core_set_file_cache(struct conf_load *load, const struct conf_node *node,
                              "\"open_file_cache\" must have the \"max\" parameter");
 }
 
+static struct core_thread_pool *thread_pool(struct conf_load *load,
+                                            const struct conf_node *node, struct wr_span name)
+{
+    struct core_main *m = load->scope->at[CONF_AT_CORE][WEB_core];
+    for (struct core_thread_pool *p = m->thread_pools; p; p = p->next)
+        if (wr_span_eq(p->name, name))
+            return p;
+    struct core_thread_pool *p = wr_arena_zalloc(load->arena, sizeof *p);
+    if (!p)
+        return NULL;
+    bool known = wr_span_eq(name, WR_LIT("default"));
+    *p = (struct core_thread_pool){.next = m->thread_pools,
+                                   .name = name,
+                                   .node = node,
+                                   .threads = known ? 8 : 0,
+                                   .max_queue = 4096};
+    m->thread_pools = p;
+    return p;
+}
+
+int core_set_thread_pool(struct conf_load *load, const struct conf_node *node,
+                         const struct conf_row *row, void *field)
+{
+    (void)row;
+    (void)field;
+    struct core_thread_pool *p = thread_pool(load, node, conf_arg(node, 1));
+    int64_t threads = 0, queue = 65536;
+    if (!p)
+        return -ENOMEM;
+    if (p->node != node && p->threads)
+        return conf_fail(load, node, 1, "duplicate thread pool \"%s\"", conf_str(node, 1));
+    for (uint32_t i = 2; i < node->nwords; i++) {
+        struct wr_span word = conf_arg(node, i);
+        if (wr_span_has_prefix(word, WR_LIT("threads="))) {
+            if (conf_read_num(wr_span_sub(word, 8, word.n), &threads) || threads < 1)
+                return conf_fail(load, node, i, "invalid threads value \"%s\"", word.p);
+        } else if (wr_span_has_prefix(word, WR_LIT("max_queue="))) {
+            if (conf_read_num(wr_span_sub(word, 10, word.n), &queue) || queue < 0)
+                return conf_fail(load, node, i, "invalid max_queue value \"%s\"", word.p);
+        }
+    }
+    if (!threads)
+        return conf_fail(load, node, 0, "\"thread_pool\" must have \"threads\" parameter");
+    if (threads > THREADS_MAX)
+        conf_warn(load, node, 2, "a pool has at most %d threads", THREADS_MAX);
+    p->threads = threads < THREADS_MAX ? threads : THREADS_MAX;
+    p->max_queue = queue < 1 ? 1 : queue < QUEUE_MAX ? queue : QUEUE_MAX;
+    return 0;
+}
+
+/* A pool may be defined behind the place that names it. */
+static int settle_pools(struct conf_load *load, const struct core_main *m)
+{
+    for (const struct core_thread_pool *p = m->thread_pools; p; p = p->next)
+        if (!p->threads)
+            return conf_fail(load, p->node, 1, "unknown thread pool \"%.*s\"",
+                             WR_SPANF(p->name));
+    return 0;
+}
+
 int core_set_aio(struct conf_load *load, const struct conf_node *node,
                  const struct conf_row *row, void *field)
 {
@@ -203,6 +265,15 @@ int core_set_aio(struct conf_load *load, const struct conf_node *node,
         c->aio = CORE_AIO_THREADS;
     else
         return conf_fail(load, node, 1, "invalid value \"%s\"", v.p);
+    if (c->aio != CORE_AIO_THREADS)
+        return 0;
+    struct wr_span name = v.n > 8 ? wr_span_sub(v, 8, v.n) : WR_LIT("default");
+    if (wr_span_find_char(name, '$') >= 0)
+        return conf_fail(load, node, 1, "variables in \"%s\" are not supported", v.p);
+    c->thread_pool = thread_pool(load, node, name);
+    if (!c->thread_pool)
+        return -ENOMEM;
+    c->thread_pool->used = true;
     return 0;
 }
 
@@ -316,6 +387,7 @@ static void settle_limits(struct core_location *c)
         .linger_idle_ms = ms(c->lingering_timeout_ms),
         .reset_on_timeout = c->reset_timedout_connection,
         .delay = !c->tcp_nodelay,
+        .turn_bytes = c->sendfile_max_chunk < UINT32_MAX ? (uint32_t)c->sendfile_max_chunk : 0,
     };
 }
 
@@ -384,7 +456,7 @@ static int core_settle(struct conf_load *load, struct conf_scope *scope)
         struct core_main *m = scope->at[CONF_AT_CORE][WEB_core];
         if (!m->has_events)
             return conf_fail(load, NULL, 0, "no \"events\" section in configuration");
-        return 0;
+        return settle_pools(load, m);
     }
     if (scope->own & 1u << CONF_AT_SERVER)
         settle_server(scope->at[CONF_AT_SERVER][WEB_core]);

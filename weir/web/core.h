@@ -18,6 +18,18 @@ enum {
 
 /* ---- main, events ----------------------------------------------------------------------------------------- */
 
+struct wr_work_pool;
+
+/* Of `thread_pool`, or named by `aio threads=`. */
+struct core_thread_pool {
+    struct core_thread_pool *next;
+    struct wr_span name;
+    const struct conf_node *node; /* that named it first */
+    int64_t threads, max_queue;   /* threads 0: it is not known */
+    bool used;
+    struct wr_work_pool *pool; /* a worker's, while it runs */
+};
+
 struct core_main {
     const char *user, *group; /* NULL: as built */
     int worker_processes;     /* or CORE_AUTO */
@@ -35,6 +47,7 @@ struct core_main {
     bool accept_mutex, multi_accept;
     bool has_events;
     struct wr_span use;
+    struct core_thread_pool *thread_pools;
 };
 
 /* ---- http, server ------------------------------------------------------------------------------------------ */
@@ -160,6 +173,7 @@ struct core_location {
     uint64_t keepalive_time_ms, keepalive_min_timeout_ms, send_timeout_ms, send_lowat;
     int64_t keepalive_requests;
     uint64_t lingering_time_ms, lingering_timeout_ms;
+    struct core_thread_pool *thread_pool; /* aio threads */
     uint64_t sendfile_max_chunk, directio, directio_alignment, read_ahead, postpone_output;
     uint64_t subrequest_output_buffer_size;
     struct conf_bufs output_buffers;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * What a status is answered with: the page that error_page names, a redirect, or a built-in page in the layout that
@@ -131,14 +132,20 @@ static const struct page *page_of(int status)
     return NULL;
 }
 
+/* Internet Explorer, by its word; Opera used to say so too. */
+static bool is_msie(struct wr_span agent)
+{
+    ptrdiff_t at = wr_span_find(agent, WR_LIT("MSIE "));
+    return at >= 0 && (size_t)at + 7 < agent.n && wr_span_find(agent, WR_LIT("Opera")) < 0;
+}
+
 /* Some browsers show a page of their own when the server's is short. */
 static bool padded(const struct web_req *r, int status)
 {
     struct wr_span agent = wr_head_get(r->head, WR_H_USER_AGENT);
     return status >= 400 && core_of(r->location)->msie_padding && agent.n &&
            (request_of(r)->list || status != 400) && /* of a bad head nothing is believed */
-           (wr_span_find(agent, WR_LIT("MSIE ")) >= 0 ||
-            wr_span_find(agent, WR_LIT("Chrome/")) >= 0);
+           (is_msie(agent) || wr_span_find(agent, WR_LIT("Chrome/")) >= 0);
 }
 
 /* The tail of the page; with a server_tokens of variables it is made here. */
@@ -152,6 +159,50 @@ static struct wr_span tail_of(struct web_req *r)
     char *p = wr_arena_printf(r->arena, "<hr><center>%.*s</center>\r\n</body>\r\n</html>\r\n",
                               WR_SPANF(name));
     return p ? wr_span_str(p) : c->error_tail;
+}
+
+/* ---- msie_refresh ------------------------------------------------------------------------------------------ */
+
+/* Where the text stands between double quotes. */
+static bool must_escape(unsigned char c)
+{
+    return c <= ' ' || c >= 127 || strchr("\"'<>\\^`{|~", c);
+}
+
+static bool refreshes(const struct web_req *r, int status)
+{
+    return (status == 301 || status == 302) && core_of(r->location)->msie_refresh &&
+           r->out.location.n && is_msie(wr_head_get(r->head, WR_H_USER_AGENT));
+}
+
+/* In place of a redirect: a page that sends the browser on. */
+static int send_refresh(struct web_req *r)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    struct wr_span to = r->out.location;
+    char *url = wr_arena_alloc(r->arena, 3 * to.n);
+    size_t n = 0;
+    if (!url)
+        return WEB_ERROR;
+    for (size_t i = 0; i < to.n; i++) {
+        unsigned char c = (unsigned char)to.p[i];
+        if (must_escape(c)) {
+            url[n++] = '%';
+            url[n++] = hex[c >> 4];
+            c = (unsigned char)hex[c & 15];
+        }
+        url[n++] = (char)c;
+    }
+    char *body = wr_arena_printf(
+        r->arena,
+        "<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=%.*s\"></head>"
+        "<body></body></html>\r\n",
+        (int)n, url);
+    if (!body)
+        return WEB_ERROR;
+    r->out.location = (struct wr_span){0};
+    r->err_status = 200;
+    return web_reply(r, 200, WR_LIT("text/html"), wr_span_str(body));
 }
 
 static int send_page(struct web_req *r, int status, const struct page *page)
@@ -252,7 +303,7 @@ int error_page(struct request *q, int status)
             status = rc;
         r->err_status = told(status);
     }
-    const struct page *page = page_of(status);
-    int rc = send_page(r, r->err_status, page);
+    int rc =
+        refreshes(r, status) ? send_refresh(r) : send_page(r, r->err_status, page_of(status));
     return rc >= 200 ? WEB_ERROR : rc;
 }
