@@ -23,12 +23,9 @@ static uint64_t total(const struct work *w)
     return w->unread + w->unaccepted + w->owed;
 }
 
-/* Whether this set of the process has the socket; every set where epoll is negative. */
 static bool in_set(const struct judge *j, const struct facts_socket *s, uint32_t pid, int epoll)
 {
     const struct facts_watch *w;
-    if (epoll < 0)
-        return judge_held_as(&j->facts->b, s->inode, pid) >= 0;
     for (uint32_t i = 0; (w = judge_watch(&j->facts->b, s->inode, i)); i++)
         if (w->pid == pid && w->epoll == epoll)
             return true;
@@ -54,14 +51,18 @@ static void add_socket(const struct judge *j, uint32_t i, struct work *io)
     io->oldest_ms = oldest > io->oldest_ms ? oldest : io->oldest_ms;
 }
 
+/* What waits on the sockets of one set of the process, or where epoll is negative on all that it has. */
 static struct work work_of(const struct judge *j, uint32_t pid, int epoll)
 {
     struct work w = {0};
+    uint32_t n;
     const struct facts_look *b = &j->facts->b;
-    for (uint32_t i = 0; i < b->sockets.n; i++) {
-        const struct facts_socket *s = &b->sockets.v[i];
-        if (s->proto == FACTS_TCP && s->inode && in_set(j, s, pid, epoll))
-            add_socket(j, i, &w);
+    const struct facts_fd *v = facts_fds(b, pid, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct facts_socket *s =
+            v[i].kind == FACTS_FD_SOCKET ? facts_socket_of_inode(b, v[i].inode) : NULL;
+        if (s && s->proto == FACTS_TCP && (epoll < 0 || in_set(j, s, pid, epoll)))
+            add_socket(j, (uint32_t)(s - b->sockets.v), &w);
     }
     return w;
 }
@@ -303,26 +304,32 @@ static void judge_serving(const struct judge *j, const struct facts_process *p,
         add(j, p, t, &work, false);
 }
 
+/* A set of the process on which nobody waits although its sockets have work; -1: there is none. */
+static int forsaken(const struct judge *j, uint32_t pid, struct work *out)
+{
+    uint32_t n;
+    const struct facts_fd *v = facts_fds(&j->facts->b, pid, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (v[i].kind != FACTS_FD_EPOLL || judge_set_served(j, pid, v[i].fd))
+            continue;
+        *out = work_of(j, pid, v[i].fd);
+        if (total(out) > 0)
+            return v[i].fd;
+    }
+    return -1;
+}
+
 static void judge_many(const struct judge *j, const struct facts_process *p)
 {
-    const struct facts_look *b = &j->facts->b;
-    const struct facts_thread *t = likely_loop(j, p->pid);
-    int seen = -1;
-    if (!t || any_works(j, p->pid))
+    struct work work;
+    bool sets = watches_any(j, p->pid);
+    if (any_works(j, p->pid) || (sets && forsaken(j, p->pid, &work) < 0))
         return;
-    if (!watches_any(j, p->pid))
+    const struct facts_thread *t = likely_loop(j, p->pid);
+    if (t && sets)
+        add(j, p, t, &work, false);
+    else if (t)
         judge_serving(j, p, t);
-    for (uint32_t i = 0; i < b->watches.n; i++) {
-        const struct facts_watch *w = &b->watches.v[i];
-        if (w->pid != p->pid || w->epoll == seen || judge_set_served(j, p->pid, w->epoll))
-            continue;
-        seen = w->epoll;
-        struct work work = work_of(j, p->pid, w->epoll);
-        if (total(&work) > 0) {
-            add(j, p, t, &work, false);
-            return;
-        }
-    }
 }
 
 void rule_loop_blocked(const struct judge *j)

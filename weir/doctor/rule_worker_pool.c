@@ -66,12 +66,16 @@ static struct family family_of(const struct judge *j, const struct facts_thread 
 /* The largest family of which all sleep; n is 0 where there is none. */
 static struct family pool_of(const struct judge *j, uint32_t pid)
 {
-    struct family best = {.n = 0};
+    struct family best = {.n = 0}, f = {.n = 0};
     const struct facts_thread *t;
+    char name[17];
     for (uint32_t at = 0; (t = judge_next_thread(&j->facts->b, pid, &at));) {
         if (!is_worker(t) || !judge_blocked(j, t))
             continue;
-        struct family f = family_of(j, t);
+        judge_family(t->comm, name);
+        if (f.n > 0 && strcmp(name, f.name) == 0)
+            continue; /* its family was counted: they stand side by side */
+        f = family_of(j, t);
         if (f.asleep == f.n && f.n > best.n)
             best = f;
     }
