@@ -164,6 +164,12 @@ static void lock_text(const struct judge *j, const struct facts_thread *t,
     (void)snprintf(out, EVIDENCE_TEXT, "a lock or a condition");
 }
 
+/* select() tells the highest descriptor, poll() how many. */
+static bool is_select(const struct facts_thread *t)
+{
+    return strstr(judge_call(t)->name, "select") != NULL;
+}
+
 void judge_wait_text(const struct judge *j, const struct facts_thread *t,
                      char out[EVIDENCE_TEXT])
 {
@@ -175,6 +181,10 @@ void judge_wait_text(const struct judge *j, const struct facts_thread *t,
         lock_text(j, t, out);
     else if (c->kind == CALL_SLEEP)
         (void)snprintf(out, EVIDENCE_TEXT, "time to pass");
+    else if (c->kind == CALL_POLL && t->syscall >= 0)
+        (void)snprintf(out, EVIDENCE_TEXT, "events of %s%llu of its descriptors",
+                       is_select(t) ? "up to " : "",
+                       (unsigned long long)(is_select(t) ? t->arg[0] : t->arg[1]));
     else if (c->kind == CALL_CHILD)
         (void)snprintf(out, EVIDENCE_TEXT, "a child process");
 }

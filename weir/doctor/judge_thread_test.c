@@ -106,7 +106,10 @@ static void test_loop_without_epoll(void)
 {
     server(SYS_poll, 0x7000, 0);
     client(400, 77);
+    facts.a.threads.v[0].arg[1] = facts.b.threads.v[0].arg[1] = 1;
     led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF, "poll() that is not about the set");
+    is_str(text_of(RULE_LOOP_BLOCKED, EVIDENCE_BLOCKED_ON), "events of 1 of its descriptors",
+           "how many it asks for");
     server(SYS_poll, 0x7000, 0);
     client(400, 0);
     silent("a proxy that polls the set itself waits for its upstream");
@@ -130,6 +133,33 @@ static void two_threads(int call, const char *name, int helper_call)
     thread(7, 8, name, helper_call, 0, 0);
     client(400, 77);
     watch(7, EPOLL, 400, 400, 0x2019);
+}
+
+/* Two workers that share a listener and both read from mute clients; or the second one is awake. */
+static void two_workers(uint64_t woken)
+{
+    world();
+    listener(7, LISTENER, 100, 80, 3, 64);
+    for (uint32_t i = 0; i < 2; i++) {
+        process(7 + i, "worker", "/usr/bin/patient");
+        thread(7 + i, 7 + i, "worker", SYS_recvfrom, 400, i ? woken : 0);
+        connection((struct a_conn){.pid = 7 + i,
+                                   .inode = 400 + i,
+                                   .fd = 400,
+                                   .local_port = 80,
+                                   .remote_port = (uint16_t)(5000 + i)});
+    }
+    fd(8, LISTENER, FACTS_FD_SOCKET, 100);
+    unaccepted(900, 80, 3);
+}
+
+static void test_workers(void)
+{
+    two_workers(0);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF, "all workers read from mute clients");
+    is_int(findings.leading, 1, "it is said once");
+    two_workers(5);
+    silent("one of them is awake: it is slow, not blocked");
 }
 
 static void test_loop_of_many(void)
@@ -352,6 +382,7 @@ int main(void)
     test_loop_quiet();
     test_loop_unknown();
     test_loop_without_epoll();
+    test_workers();
     test_loop_of_many();
     test_ipc();
     test_log();

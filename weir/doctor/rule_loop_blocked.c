@@ -178,7 +178,7 @@ static bool stands_still(const struct judge *j, uint32_t pid, enum call_kind kin
 {
     if (loop)
         return kind == CALL_POLL ? w->unread + w->unaccepted > 0 : total(w) > 0;
-    if (w->unaccepted == 0 || is_said(j, w->listener) || others_work(j, w->listener, pid))
+    if (w->unaccepted == 0 || others_work(j, w->listener, pid))
         return false;
     /* A master does that, or one whose accepting thread has ended. */
     if (kind == CALL_POLL || kind == CALL_SLEEP || kind == CALL_CHILD || kind == CALL_LOCK)
@@ -194,6 +194,8 @@ static void judge_sole(const struct judge *j, const struct facts_process *p,
     enum call_kind kind = judge_call(t)->kind;
     struct work w = work_of(j, p->pid, -1);
     bool loop = watches_any(j, p->pid);
+    if (w.listener && is_said(j, w.listener))
+        return;
     if (stands_still(j, p->pid, kind, &w, loop)) {
         add(j, p, t, &w, true);
         return;
