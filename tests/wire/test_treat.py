@@ -331,15 +331,80 @@ def test_pool():
         code, o, err = treat("stale-pooled-conn", p)
         equal((code, len(o["changed"])), (0, 6), "stale-pooled-conn: six dead connections are destroyed")
         os.kill(p.pid, signal.SIGUSR1)
-        said = p.p.stdout.readline().split()
+        said = select.select([p.p.stdout], [], [], 10)[0] and p.p.stdout.readline().split()
         equal(said, ["USED"] + ["ConnectionAbortedError"] * 6, "stale-pooled-conn: the next write fails before a request is lost")
     with Patient("pool", False) as p:
         refused("stale-pooled-conn", p, "stale-pooled-conn")
 
 
+def option_of(p, word):
+    out = subprocess.run(["ss", "-Htno", "state", "established", "sport", "=", ":%d" % p.port], capture_output=True, text=True).stdout
+    return sum(word in line for line in out.splitlines())
+
+
+FAR_CLIENT = """
+import socket, sys, time
+c = [socket.create_connection(("10.77.0.1", int(sys.argv[1]))) for _ in range(25)]
+for s in c:
+    s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    s.recv(100)
+print("ASKED", flush=True)
+time.sleep(60)
+"""
+
+
+def far_clients(p):
+    """25 idle clients from another namespace: inside of the machine a peer cannot vanish."""
+    far = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo up; read _; exec %s -c '%s' %d" % (sys.executable, FAR_CLIENT, p.port)],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    far.stdout.readline()
+    for line in ("link add near type veth peer name far netns %d" % far.pid, "address add 10.77.0.1/24 dev near", "link set near up"):
+        subprocess.run(["ip"] + line.split(), check=True)
+    for line in ("address add 10.77.0.2/24 dev far", "link set far up"):
+        subprocess.run(["nsenter", "-t", str(far.pid), "-n", "ip"] + line.split(), check=True)
+    far.stdin.write("go\n")
+    far.stdin.flush()
+    assert far.stdout.readline() == "ASKED\n"
+    return far
+
+
+def test_idle():
+    limits = "--set", "idle_no_timer_ms=500"
+    with Patient("oneshot", False) as p:
+        far = far_clients(p)
+        time.sleep(0.6)
+        code, o, err = treat("no-keepalive", p, *limits)
+        equal((code, len(o["changed"]), value(o, "SO_KEEPALIVE"), value(o, "TCP_USER_TIMEOUT")), (0, 25, 1, 120000), "no-keepalive: probes and a limit")
+        equal(option_of(p, "keepalive"), 25, "no-keepalive: the kernel has a timer for each")
+        code, o, err = treat("no-keepalive", p, *limits)
+        equal((code, o["result"]), (2, "refused"), "no-keepalive: a second time there is nothing to treat")
+        far.kill()
+        far.wait()
+
+
+def ask_slowly(c, seconds):
+    """Requests of two small writes, one after the other: with Nagle each waits for a delayed acknowledgement."""
+    end = time.time() + seconds
+    while time.time() < end:
+        c.sendall(b"g")
+        if len(c.recv(2)) < 2:
+            c.recv(1)
+
+
+def test_nagle():
+    with Patient("writer") as p:
+        p.crowd(1, b"")
+        threading.Thread(target=ask_slowly, args=(p.conns[0], 20), daemon=True).start()
+        time.sleep(0.5)
+        code, o, err = treat("nagle-delayed-ack", p, "-t", "2s")
+        equal((code, value(o, "TCP_NODELAY", "before"), value(o, "TCP_NODELAY")), (0, 0, 1), "nagle-delayed-ack: TCP_NODELAY is on")
+        code, out, err = run(*o["undo"].split()[2:], "--yes")
+        ok(code == 0 and "TCP_NODELAY 1 -> 0" in out, "nagle-delayed-ack: undone", out + err)
+
+
 own_namespace()
 for test in (test_edge, test_terminal, test_rights, test_stopped, test_backlog, test_limit, test_leak, test_channel, test_log,
-             test_blocked, test_forgotten):
+             test_blocked, test_forgotten, test_oneshot, test_pool, test_idle, test_nagle):
     if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
         test()
 done()

@@ -15,7 +15,7 @@ def ready(port=0, pid=None):
 def listener(backlog):
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("127.0.0.1", 0))
+    s.bind(("", 0))
     s.listen(backlog)
     return s, s.getsockname()[1]
 
@@ -175,6 +175,18 @@ def oneshot():
                 conns.pop(fd).close()
 
 
+def writer():
+    """Answers in two small writes; without TCP_NODELAY the second waits for the acknowledgement of the first."""
+    s, port = listener(100)
+    ready(port)
+    c = s.accept()[0]
+    if not SICK:
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while c.recv(1):
+        c.send(b"o")
+        c.send(b"k")
+
+
 def forgotten():
     """The accept loop has ended; the listener is still open."""
     s, port = listener(100)
@@ -191,6 +203,7 @@ def pool():
     pid = os.fork()
     if pid == 0:
         kept = [s.accept()[0] for _ in range(6)]
+        [c.recv(100) for c in kept]  # what is unread at the end would be a reset
         time.sleep(0.5)
         if SICK:
             [c.close() for c in kept]
@@ -200,6 +213,7 @@ def pool():
     for c in conns:
         c.sendall(b"hello")
     time.sleep(1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     ready(port)
     signal.sigwait({signal.SIGUSR1})
     said = []

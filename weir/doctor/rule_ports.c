@@ -3,6 +3,8 @@
  * ephemeral-ports-exhausted: towards one destination, from one local address, nearly all ports of the range are taken
  * at both looks. Counted per destination, because another one can use the same ports again. The kernel has no counter of
  * EADDRNOTAVAIL, so this stays likely. A TIME_WAIT that connect() may reuse after its first second is no taken port.
+ * Who has used all ports may have no connection left, for a minute: then nobody is named, and it is said to everyone
+ * in that namespace, whose connects to that destination fail just the same.
  */
 #include "weir/doctor/judge.h"
 
@@ -37,7 +39,8 @@ static const uint8_t *most_common(const struct judge *j, const struct judge_peer
 
 struct tally {
     uint64_t used, time_waits;
-    uint32_t process;
+    uint32_t process; /* FACTS_NONE: nobody has any of them */
+    bool others;      /* somebody else than the target has some */
 };
 
 static struct tally tally(const struct judge *j, const struct judge_peer *p)
@@ -57,6 +60,7 @@ static struct tally tally(const struct judge *j, const struct judge_peer *p)
         t.time_waits += s->state == FACTS_TIME_WAIT;
         if (j->map->conn[place].mine && j->map->conn[place].process != FACTS_NONE)
             t.process = j->map->conn[place].process;
+        t.others |= s->inode != 0 && !j->map->conn[place].mine;
     }
     return t;
 }
@@ -69,14 +73,16 @@ void rule_ports(const struct judge *j)
         return; /* a guessed range proves nothing */
     for (uint32_t i = 0; i < j->map->peers && j->map->peer[i].n >= least; i++) {
         const struct judge_peer *p = &j->map->peer[i];
-        if (p->role != JUDGE_OUT || !p->mine || p->n_before < least)
+        if (p->role != JUDGE_OUT || p->n_before < least)
             continue;
         struct tally t = tally(j, p);
-        if (t.used < least)
+        if (t.used < least || (!p->mine && t.others))
             continue;
         char addr[64];
         judge_peer_addr(j, p, addr);
         struct finding *f = finding_add(j->out, RULE_PORTS);
+        if (t.process == FACTS_NONE)
+            finding_subject(f, 0, 0, WR_LIT("a process of this host"));
         judge_name(j, f, t.process);
         finding_peer(f, wr_span_str(addr));
         f->victims = t.used;

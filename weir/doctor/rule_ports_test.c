@@ -84,6 +84,18 @@ static void test_ports(void)
     is_int(tap_leader(), RULE_PORTS, "but not in the first second");
 }
 
+/* All of them are TIME_WAIT: who used them has none left. */
+static void test_nobody(void)
+{
+    struct patient p = {.n = 19, .state = FACTS_TIME_WAIT, .timer_ms = 30000};
+    sockets(&p);
+    is_int(tap_leader(), RULE_PORTS, "nobody has a connection left: said all the same");
+    is_int(tap_found(RULE_PORTS)->subject.pid, 0, "and nobody is named");
+    p.n = 17;
+    sockets(&p);
+    is_int(tap_leader(), RULE_TIME_WAIT, "seventeen of twenty: room left");
+}
+
 static void test_unknown_range(void)
 {
     tap_fresh();
@@ -167,6 +179,7 @@ static void test_connect(void)
 int main(void)
 {
     test_ports();
+    test_nobody();
     test_unknown_range();
     test_time_wait();
     test_server();

@@ -70,7 +70,8 @@ static void drop(struct treat *t)
 static int look(struct treat *t)
 {
     struct examine what = {.pids = t->pids, .n_pids = t->n_pids, .wait_ms = t->o->wait_ms};
-    struct judge_target target = {.pids = t->pids, .n_pids = t->n_pids};
+    struct judge_target target = {
+        .pids = t->pids, .n_pids = t->n_pids, .limits = &t->o->limits};
     facts_deinit(&t->facts);
     facts_init(&t->facts, t->heap);
     int r = examine(&what, &t->facts);

@@ -39,6 +39,7 @@ struct treat_options {
     uint64_t to;
     const char *fds; /* "3,7": only these; NULL: all */
     uint32_t wait_ms;
+    struct thresholds limits; /* as the doctor's --set */
     bool has_to, yes, dry_run, json, undo;
 };
 

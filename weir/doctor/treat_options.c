@@ -54,7 +54,8 @@ static int help(void)
         &t,
         WR_LIT(
             "usage: weir treat RULE --pid PID | :PORT [--way WAY] [--to VALUE] [--fd N,N...]\n"
-            "                  [--yes] [--dry-run] [--undo] [--json] [-t TIME]\n\n"
+            "                  [--yes] [--dry-run] [--undo] [--json] [-t TIME]\n"
+            "                  [--set THRESHOLD=N]\n\n"
             "Applies the remedy that `weir doctor` prints as \"Now\" to the running process.\n"
             "It is refused when the finding no longer holds, and asks unless --yes is "
             "given.\n\n"));
@@ -95,6 +96,18 @@ static int fd_list(const char *word, struct treat_options *out)
     return 0;
 }
 
+static int set_limit(const char *word, struct treat_options *out)
+{
+    struct wr_span value = wr_span_str(word), name;
+    (void)wr_span_split(&value, '=', &name);
+    for (unsigned i = 1; i < THRESHOLD_COUNT; i++)
+        if (wr_span_eq(name, wr_span_str(threshold_get((enum threshold_name)i)->name)) &&
+            wr_num_parse_u64(value, &out->limits.value[i]) == 0)
+            return 0;
+    return usage("--set takes THRESHOLD=NUMBER as `weir doctor --rules -v` lists them, not",
+                 word);
+}
+
 /* What takes a value. */
 static int valued(const char *option, const char *value, struct treat_options *out)
 {
@@ -111,6 +124,8 @@ static int valued(const char *option, const char *value, struct treat_options *o
         out->way = value;
     } else if (strcmp(option, "--fd") == 0) {
         return fd_list(value, out);
+    } else if (strcmp(option, "--set") == 0) {
+        return set_limit(value, out);
     } else if (strcmp(option, "-t") == 0) {
         if (wr_num_parse_duration(wr_span_str(value), &v) || v < 100 || v > 60000)
             return usage("-t takes a time from 100ms to 60s, not", value);
@@ -161,6 +176,7 @@ int treat_parse(int argc, char **argv, struct treat_options *out)
 {
     const char *rule = NULL;
     *out = (struct treat_options){.rule = RULE_COUNT, .wait_ms = WAIT_MS};
+    thresholds_init(&out->limits);
     for (int i = 1; i < argc; i++) {
         int err = 0;
         const char *w = argv[i];

@@ -49,6 +49,12 @@ static void test_wrong(void)
            "an undo names descriptors");
     is_int(PARSE(W("ipc-full"), W(":80"), W("--fd"), W("3,x")), TREAT_USAGE, "no such list");
     is_int(PARSE(W("ipc-full"), W(":80"), W("--to")), TREAT_USAGE, "a value is missing");
+    is_int(PARSE(W("ipc-full"), W(":80"), W("--set"), W("fd_spare=x")), TREAT_USAGE,
+           "no number");
+    is_int(PARSE(W("ipc-full"), W(":80"), W("--set"), W("nothing=1")), TREAT_USAGE,
+           "no such threshold");
+    is_int(PARSE(W("fd-limit"), W(":80"), W("--set"), W("fd_spare=7")), 0, "another threshold");
+    is_int(o.limits.value[THRESHOLD_fd_spare], 7, "is taken");
     is_int(PARSE(W("ipc-full"), W(":80"), W("-t"), W("1h")), TREAT_USAGE, "too long a look");
 }
 
