@@ -388,13 +388,13 @@ static void test_limits(void)
     ok(world_has(world_ask(w, GET("/length")), "Connection: close\r\n") && w->eof,
        "no keep-alive");
     limits.idle_timeout_ms = 1000;
-    limits.max_life_ms = 20;
+    limits.max_life_ms = 20 * tap_scale();
     (void)world_dial(w);
     ok(!world_has(world_ask(w, GET("/length")), "close"), "young");
     world_pass_time(w, 30);
     ok(world_has(world_ask(w, GET("/length")), "Connection: close\r\n") && w->eof, "old");
     limits = wr_http_conn_limits_default;
-    limits.idle_timeout_ms = 30;
+    limits.idle_timeout_ms = 30 * tap_scale();
     (void)world_dial(w);
     (void)world_ask(w, GET("/length"));
     world_pass_time(w, 60);
