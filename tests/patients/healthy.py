@@ -3,7 +3,8 @@
 
     healthy.py [--jobs N] [SERVER ...]
 
-Each server is examined idle, with 200 idle connections, under moderate and under saturating load. A finding above
+Each server is examined idle, with 200 idle connections, under moderate and under saturating load; then come odd ways of being
+well: clients that wait on purpose, streams, port checks, slow readers. A finding above
 information is a false alarm, unless the server's row calls it true. What is not installed is skipped, never passed.
 Every load is bounded to a few seconds and stays inside a network namespace of its own.
 """
@@ -272,6 +273,126 @@ SERVERS = {
 }
 
 
+# ---- odd ways of being well --------------------------------------------------------------------------------------
+LONG_POLL_PY = """import http.server, threading
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self): threading.Event().wait(20)
+    def log_message(self, *a): pass
+class S(http.server.ThreadingHTTPServer):
+    request_queue_size = 512
+S(("127.0.0.1", %(port)d), H).serve_forever()
+"""
+LONG_POLL_JS = "require('http').createServer((q, r) => setTimeout(() => r.end('ok'), 20000)).listen(%(port)d, '127.0.0.1');\n"
+EVENTS_JS = """require('http').createServer((q, r) => {
+    r.writeHead(200, {'Content-Type': 'text/event-stream'});
+    r.write('data: hello\\n\\n');
+    setInterval(() => r.write('data: tick\\n\\n'), 3000);
+}).listen(%(port)d, '127.0.0.1');
+"""
+PREFORK_PY = """import os, socket
+l = socket.create_server(("127.0.0.1", %(port)d), backlog=512)
+for _ in range(3):
+    if os.fork() == 0:
+        break
+while True:
+    c, _ = l.accept()
+    while c.recv(4096):
+        c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n")
+    c.close()
+"""
+BIG = "x" * 8000000
+
+
+def long_poll_threads(bed):
+    spawn(bed, sys.executable, file(bed, "server.py", LONG_POLL_PY))
+
+
+def long_poll_loop(bed):
+    need("node")
+    spawn(bed, "node", file(bed, "server.js", LONG_POLL_JS))
+
+
+def events(bed):
+    need("node")
+    spawn(bed, "node", file(bed, "server.js", EVENTS_JS))
+
+
+def prefork(bed):
+    spawn(bed, sys.executable, file(bed, "server.py", PREFORK_PY))
+
+
+def fifty_wait(bed):
+    held = beds.clients(50, REQUEST)
+    time.sleep(3)
+    return held
+
+
+def blocking_pops(bed):
+    held = beds.clients(50, b"BLPOP nothing 0\r\n")
+    time.sleep(3)
+    return held
+
+
+def long_queries(bed):
+    argv = ["psql", "-h", "127.0.0.1", "-p", str(PORT), "-U", "postgres", "-c", "select pg_sleep(30)"]
+    need(argv[0])
+    bed.processes += [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(10)]
+    time.sleep(3)
+
+
+def port_checks(bed):
+    """As balancers do: connect, and hang up at once, half of them by a reset."""
+    def check_again(end):
+        while time.time() < end:
+            s = socket.create_connection(("127.0.0.1", PORT), 5)
+            if int(time.time() * 100) % 2:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.close()
+            time.sleep(0.02)
+    threading.Thread(target=check_again, args=(time.time() + 4,), daemon=True).start()
+    time.sleep(1)
+
+
+def slow_readers(bed):
+    """Four downloads whose readers take their time."""
+    held = []
+    for _ in range(4):
+        s = socket.create_connection(("127.0.0.1", PORT), 5)
+        s.sendall(b"GET /big HTTP/1.1\r\nHost: patient\r\n\r\n")
+        held.append(s)
+
+    def sip(end):
+        while time.time() < end:
+            for s in held:
+                s.recv(20000)
+            time.sleep(0.2)
+    threading.Thread(target=sip, args=(time.time() + 6,), daemon=True).start()
+    time.sleep(2)
+    return held
+
+
+def nginx_with_file(bed):
+    need("nginx")
+    with open(os.path.join(bed.dir, "big"), "w", encoding="ascii") as f:
+        f.write(BIG)
+    spawn(bed, "nginx", "-p", bed.dir, "-c", file(bed, "nginx.conf", NGINX.replace("location / {", "location /big { root %(dir)s; } location / {")))
+
+
+# what: start, what happens
+ODD = {
+    "threads, 50 clients long-polling": (long_poll_threads, fifty_wait),
+    "one loop, 50 clients long-polling": (long_poll_loop, fifty_wait),
+    "50 streams of events": (events, fifty_wait),
+    "redis, 50 clients in BLPOP": (redis, blocking_pops),
+    "postgres, 10 queries of 30 seconds": (postgres, long_queries),
+    "nginx, a port check every 20 ms": (nginx, port_checks),
+    "haproxy, a port check every 20 ms": (haproxy, port_checks),
+    "nginx, four slow readers": (nginx_with_file, slow_readers),
+    "three processes that accept in turn": (prefork, lambda bed: beds.clients(3, REQUEST)),
+}
+
+
 # ---- examinations -------------------------------------------------------------------------------------------------
 def doctor():
     return beds.doctor(WEIR, "-t", "1s", ":%d" % PORT)
@@ -290,29 +411,43 @@ def under(load):
     return got
 
 
+def four_states(bed, start, idle, loads):
+    start(bed)
+    time.sleep(0.3)
+    yield doctor()
+    held = idle(bed)
+    yield doctor()
+    for s in held:
+        s.kill() if isinstance(s, subprocess.Popen) else s.close()
+    for load in loads:
+        yield under(load)
+
+
+def odd_state(bed, start, happens):
+    start(bed)
+    held = happens(bed)
+    yield doctor()
+    del held
+
+
 def inside(name):
-    start, idle, loads, _ = SERVERS[name]
     bed, out = beds.Bed([], False), []
     try:
         beds.loopback_up()
-        start(bed)
-        time.sleep(0.3)
-        out.append(doctor())
-        held = idle(bed)
-        out.append(doctor())
-        for s in held:
-            s.kill() if isinstance(s, subprocess.Popen) else s.close()
-        out += [under(load) for load in loads]
+        for got in odd_state(bed, *ODD[name]) if name in ODD else four_states(bed, *SERVERS[name][:3]):
+            out.append(got)
     except beds.Skip as e:
         out = [{"skip": str(e)}]
     except (RuntimeError, OSError, subprocess.SubprocessError) as e:
         out.append({"error": "%s: %s" % (type(e).__name__, e)})
     finally:
         bed.clear()
-    while len(out) < len(STATES):
-        out.append(out[-1])
-    print(json.dumps(out))
+    print(json.dumps(out + [out[-1]] * (len(states_of(name)) - len(out))))
     return 0
+
+
+def states_of(name):
+    return ["well"] if name in ODD else STATES
 
 
 def look(name):
@@ -322,7 +457,7 @@ def look(name):
         return json.loads(p.stdout)
     except ValueError:
         said = (p.stderr.strip().splitlines() or ["exit %d" % p.returncode])[-1]
-        return [{"skip" if "unshare" in p.stderr else "error": said}] * len(STATES)
+        return [{"skip" if "unshare" in p.stderr else "error": said}] * len(states_of(name))
 
 
 def verdict(name, got):
@@ -331,7 +466,7 @@ def verdict(name, got):
         return got["error"], "error"
     bad, words = [], []
     for f in got["report"]["findings"]:
-        true = f["id"] in SERVERS[name][3] or of_machine(f, got)
+        true = name in SERVERS and f["id"] in SERVERS[name][3] or of_machine(f, got)
         if f["severity"] != "info" and not true:
             bad.append("%s (%s, %s): %s" % (f["id"], f["severity"], f["sure"], [(e["k"], e.get("text", e.get("b"))) for e in f["evidence"]]))
         words.append(f["id"] + (" (info)" if f["severity"] == "info" else " (true)" if true else " (FALSE)"))
@@ -340,11 +475,11 @@ def verdict(name, got):
 
 def run_all(names, jobs):
     began, count, failed, table = time.time(), 0, 0, []
-    print("1..%d" % (len(names) * len(STATES)))
+    print("1..%d" % sum(len(states_of(n)) for n in names))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for name, future in [(n, pool.submit(look, n)) for n in names]:
             cells = []
-            for state, got in zip(STATES, future.result()):
+            for state, got in zip(states_of(name), future.result()):
                 count += 1
                 if "skip" in got:
                     print("ok %d - %s, %s # SKIP %s" % (count, name, state, got["skip"]), flush=True)
@@ -358,9 +493,9 @@ def run_all(names, jobs):
                     print("#   " + bad)
                 sys.stdout.flush()
             table.append((name, cells))
-    print("# %-10s %s" % ("", " | ".join("%-22s" % s for s in STATES)))
+    print("# %-36s %s" % ("", " | ".join("%-22s" % s for s in STATES)))
     for name, cells in table:
-        print("# %-10s %s" % (name, " | ".join("%-22s" % c for c in cells)))
+        print("# %-36s %s" % (name, " | ".join("%-22s" % c for c in cells)))
     print("# %d examinations in %.0f s" % (count, time.time() - began))
     return 1 if failed else 0
 
@@ -377,11 +512,11 @@ def main():
         at = args.index("--jobs")
         jobs = int(args[at + 1])
         del args[at:at + 2]
-    unknown = [a for a in args if a not in SERVERS]
+    unknown = [a for a in args if a not in SERVERS and a not in ODD]
     if unknown:
-        print("healthy.py: unknown server %s; there are: %s" % (unknown[0], " ".join(SERVERS)), file=sys.stderr)
+        print("healthy.py: unknown server %s; there are: %s" % (unknown[0], ", ".join(list(SERVERS) + list(ODD))), file=sys.stderr)
         return 64
-    return run_all(args or list(SERVERS), jobs)
+    return run_all(args or list(SERVERS) + list(ODD), jobs)
 
 
 if __name__ == "__main__":

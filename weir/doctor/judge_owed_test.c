@@ -84,6 +84,19 @@ static void test_stuck_inside(void)
 
     server();
     clients(7, 8000, false);
+    for (uint32_t i = 0; i < 7; i++)
+        thread(7, 10 + i, "worker", SYS_futex, 0x7f00, 0);
+    judge();
+    is_int(finding_of_rule(RULE_STUCK_INSIDE)->severity, SEVERITY_WARN, "seven at one lock");
+    server();
+    clients(7, 8000, false);
+    for (uint32_t i = 0; i < 7; i++)
+        thread(7, 10 + i, "worker", SYS_futex, 0x7f00 + 8 * i, 0);
+    judge();
+    is_int(finding_of_rule(RULE_STUCK_INSIDE)->severity, SEVERITY_INFO,
+           "each at a lock of its own, no upstream: long polls perhaps");
+    server();
+    clients(7, 8000, false);
     upstream(3, 0, 9000);
     judge();
     is_int(finding_of_rule(RULE_STUCK_INSIDE)->severity, SEVERITY_INFO,

@@ -3,8 +3,8 @@
  * slow-upstream and stuck-inside: requests were read and not answered. Where an upstream owes about as many answers it
  * is the upstream; where it owes none, and its connections are idle or threads sleep at locks, they wait inside:
  * for a pool, a lock, a worker. A server that makes its clients wait on purpose (long polls) looks the same. So it is
- * only information while most others get their answers, and inside a process without threads at locks also while no
- * new requests join those that wait.
+ * only information while most others get their answers, while threads without an upstream each sleep at a lock of their
+ * own, and inside a process without threads at locks also while no new requests join those that wait.
  */
 #include "weir/doctor/judge_owed.h"
 #include "weir/doctor/judge_thread.h"
@@ -60,17 +60,36 @@ void rule_slow_upstream(const struct judge *j)
         f->severity = SEVERITY_INFO;
 }
 
-/* Threads that slept at a lock from look to look and are not a runtime's own. */
+/* It slept at a lock from look to look and is not a runtime's own. */
+static bool is_at_lock(const struct judge *j, const struct facts_thread *t)
+{
+    return judge_is_target(j, t->pid) && judge_call(t)->kind == CALL_LOCK &&
+           !judge_is_runtime(t->comm) && judge_blocked(j, t);
+}
+
 static uint64_t at_locks(const struct judge *j)
 {
     uint64_t n = 0;
     const struct facts_look *b = &j->facts->b;
+    for (uint32_t i = 0; i < b->threads.n; i++)
+        n += is_at_lock(j, &b->threads.v[i]);
+    return n;
+}
+
+/* Two threads at one lock wait for something that they share; each at a lock of its own may wait by design, for an
+ * event of its client. */
+static bool is_shared(const struct judge *j)
+{
+    const struct facts_look *b = &j->facts->b;
     for (uint32_t i = 0; i < b->threads.n; i++) {
         const struct facts_thread *t = &b->threads.v[i];
-        n += judge_is_target(j, t->pid) && judge_call(t)->kind == CALL_LOCK &&
-             !judge_is_runtime(t->comm) && judge_blocked(j, t);
+        for (uint32_t k = i + 1; k < b->threads.n && is_at_lock(j, t); k++) {
+            const struct facts_thread *other = &b->threads.v[k];
+            if (other->pid == t->pid && other->arg[0] == t->arg[0] && is_at_lock(j, other))
+                return true;
+        }
     }
-    return n;
+    return false;
 }
 
 void rule_stuck_inside(const struct judge *j)
@@ -88,7 +107,7 @@ void rule_stuck_inside(const struct judge *j)
     finding_value(f, EVIDENCE_FUTEX, locked, locked);
     finding_value(f, EVIDENCE_ANSWERED, o.answered, o.answered);
     finding_over(f, &j->limits, THRESHOLD_owed_share_percent);
-    bool stuck = locked >= o.ours ||
+    bool stuck = (locked >= o.ours && (o.idle > 0 || is_shared(j))) ||
                  (quiet_upstream && o.answered == 0 && o.came_new > 0 && o.came_new < o.ours);
     if (!stuck || gets_on(j, &o))
         f->severity = SEVERITY_INFO;
