@@ -218,7 +218,7 @@ static int autoindex_handler(struct web_req *r)
     const struct location_conf *conf = web_location_conf(r, autoindex);
     struct wr_span path, callback = {0};
     size_t root_n;
-    if (r->uri.p[r->uri.n - 1] != '/' ||
+    if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] != '/' ||
         (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD))
         return WEB_NEXT;
     if (!web_map_path(r, 0, &path, &root_n))

@@ -85,7 +85,7 @@ static int index_handler(struct web_req *r)
     const struct location_conf *conf = web_location_conf(r, index);
     struct wr_span dir = {0}, name;
     size_t root_n;
-    if (r->uri.p[r->uri.n - 1] != '/' ||
+    if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] != '/' ||
         (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD &&
          r->method != WR_METHOD_POST))
         return WEB_NEXT;

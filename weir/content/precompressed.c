@@ -30,7 +30,7 @@ static int answer(struct web_req *r, const struct file_info *info, struct wr_spa
 
 int precompressed_send(struct web_req *r, int mode, const struct precompressed *kind)
 {
-    if (mode == PRECOMPRESSED_OFF || r->uri.p[r->uri.n - 1] == '/' ||
+    if (mode == PRECOMPRESSED_OFF || r->uri.n == 0 || r->uri.p[r->uri.n - 1] == '/' ||
         (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD))
         return WEB_NEXT;
     bool taken = mode == PRECOMPRESSED_ALWAYS || web_encoding_accepted(r, kind->coding);

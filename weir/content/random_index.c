@@ -53,7 +53,7 @@ static int random_index_handler(struct web_req *r)
     struct wr_span path;
     size_t root_n;
     char choice[256];
-    if (r->uri.p[r->uri.n - 1] != '/' ||
+    if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] != '/' ||
         (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD &&
          r->method != WR_METHOD_POST))
         return WEB_NEXT;

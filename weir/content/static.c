@@ -153,7 +153,7 @@ static int static_handler(struct web_req *r)
     if (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD &&
         r->method != WR_METHOD_POST)
         return 405;
-    if (r->uri.p[r->uri.n - 1] == '/')
+    if (r->uri.n && r->uri.p[r->uri.n - 1] == '/')
         return WEB_NEXT;
     int rc = hot_answer_send(r);
     if (rc != WEB_NEXT)

@@ -111,8 +111,10 @@ static int try_files_phase(struct web_req *r)
             return 500;
         if (!exists(r, path, t->names[i].dir))
             continue;
-        if (!(root->alias && root->regex))
+        bool behind = root->alias && root->regex;
+        if (!behind || !t->names[i].dir)
             r->uri = uri;
+        r->uri_behind_alias |= behind && !t->names[i].dir;
         return WEB_NEXT;
     }
     return none_exists(r, t);

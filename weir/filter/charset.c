@@ -57,6 +57,9 @@ static int target_of(struct web_req *r, const struct charset_location *conf,
     *out = (struct wr_span){0};
     if (r->out.type.n == 0 || r->out.no_charset)
         return 0;
+    /* Old browsers took the charset of a redirect for that of the page it leads to. */
+    if (r->out.status == 301 || r->out.status == 302)
+        return 0;
     if (r->out.charset.n ? !conf->override : !web_types_has(&conf->types, r->out.type))
         return 0;
     return name_of(r, &conf->target, out);

@@ -5,7 +5,7 @@
 
 /*
  * root: its text, then the URI. alias: its text, then what of the URI lies behind the location's name; where the
- * location is a pattern, the text alone, which then has captures.
+ * location is a pattern, the text alone, which then has captures; and behind it the name that try_files has chosen.
  */
 char *web_map_path(struct web_req *r, size_t extra, struct wr_span *out_path,
                    size_t *out_root_len)
@@ -14,9 +14,9 @@ char *web_map_path(struct web_req *r, size_t extra, struct wr_span *out_path,
     struct wr_span base = root->path.text, tail = r->uri;
     if (!web_value_constant(&root->path) && web_value_eval(r, &root->path, &base))
         return NULL;
-    if (root->regex)
+    if (root->regex && !r->uri_behind_alias)
         tail.n = 0;
-    else if (root->alias)
+    else if (root->alias && !root->regex)
         tail = wr_span_sub(tail, root->name_n, tail.n);
     /* A path with a NUL in it would be another one for the kernel. */
     if (memchr(base.p, '\0', base.n) || (tail.n && memchr(tail.p, '\0', tail.n)))

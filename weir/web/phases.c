@@ -290,7 +290,7 @@ static int start_again(struct request *q, enum web_phase phase)
     web_enter(t);
     memset(r->ctx, 0, sizeof(r->ctx));
     r->internal = true;
-    r->uri_changed = false;
+    r->uri_changed = r->uri_behind_alias = false;
     r->access_code = 0;
     r->resume = NULL;
     q->declined = false;

@@ -264,7 +264,8 @@ struct web_req {
     uint8_t redirects; /* left of the limit of internal redirects */
     uint8_t subrequests_depth;
     bool internal, head_sent, header_only, uri_changed, no_keepalive, logged, error_page,
-        discard_body, waiting;
+        discard_body, waiting,
+        uri_behind_alias; /* try_files has chosen a name that stands behind a pattern's alias */
     uint16_t err_status;  /* error_page: what the client is told; 0: none */
     uint16_t access_code; /* `satisfy any`: what the last refusal was */
     uint8_t limit_req_status, limit_conn_status; /* $limit_req_status, $limit_conn_status */
