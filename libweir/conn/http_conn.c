@@ -40,6 +40,8 @@ void wr_http_conn_init_(struct wr_http_conn *c, struct wr_http_server *s)
     c->data[0] = c->data[1] = NULL;
     c->began_ms = c->last_ms = c->moved_ms = wr_loop_now_ms(s->loop);
     c->notsent_lowat = 0;
+    uint64_t *serials = s->options.serials ? s->options.serials : &s->serials;
+    c->serial = __atomic_add_fetch(serials, 1, __ATOMIC_RELAXED);
     c->peer_kind = WR_ADDR_NONE;
     c->shaking = c->plain = false;
     c->delay = s->options.listen.delay;

@@ -276,6 +276,11 @@ void wr_http_conn_set_head_limits(struct wr_http_conn *c,
 
 /* ---- questions ------------------------------------------------------------------------------------------- */
 
+uint64_t wr_http_conn_serial(const struct wr_http_conn *c)
+{
+    return c->serial;
+}
+
 void wr_http_conn_set_data(struct wr_http_conn *c, void *a, void *b)
 {
     c->data[0] = a;

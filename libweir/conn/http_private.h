@@ -38,6 +38,7 @@ struct wr_http_conn {
     struct http_proxy *proxy; /* what the PROXY header said; NULL without one */
     void *data[2];            /* the application's */
     uint32_t slot;            /* likewise */
+    uint64_t serial;
     uint64_t began_ms;
     uint64_t last_ms;                  /* when the phase began or last moved */
     uint64_t moved_ms;                 /* when bytes were read last */
@@ -128,6 +129,7 @@ struct wr_http_server {
     struct wr_http_stats stats;
     struct wr_op op; /* in options.scope */
     struct wr_list in_crowd;
+    uint64_t serials;
     struct wr_timer grace;
     struct wr_free_later later;
     void (*stopped)(struct wr_http_server *s, void *arg);

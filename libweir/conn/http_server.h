@@ -156,17 +156,18 @@ struct wr_http_options {
     struct wr_http_limits limits; /* all zero: the defaults of http/message.h */
     uint64_t max_body;            /* 0: 1 MiB; a longer one is answered 413 */
     uint32_t max_conns;           /* 0: 100,000 */
-    struct wr_http_crowd *crowd;  /* a further limit, shared (http_crowd.h); may be NULL */
-    uint32_t max_requests;        /* per connection; 0: 10,000 */
-    uint32_t first_timeout_ms;    /* accept to first byte; 0: 10 s */
-    uint32_t head_timeout_ms;     /* first byte to blank line; 0: 10 s */
-    uint32_t idle_timeout_ms;     /* between requests; 0: 60 s */
-    uint32_t handler_timeout_ms;  /* no answer and no piece of one; 0: 60 s */
-    uint32_t rate_window_ms;      /* bodies, both ways: every window moves ... 0: 10 s */
-    uint32_t min_bytes_per_s;     /* ... at least so much; 0: 500 */
-    uint32_t linger_ms;           /* 0: wr_linger's default */
-    uint64_t output_high;         /* wr_http_write returns 1 above it; 0: 256 KiB */
-    uint64_t output_hard;         /* the connection is closed above it; 0: 8 MiB */
+    uint64_t *serials; /* shared with other servers and processes; NULL: numbers of its own */
+    struct wr_http_crowd *crowd; /* a further limit, shared (http_crowd.h); may be NULL */
+    uint32_t max_requests;       /* per connection; 0: 10,000 */
+    uint32_t first_timeout_ms;   /* accept to first byte; 0: 10 s */
+    uint32_t head_timeout_ms;    /* first byte to blank line; 0: 10 s */
+    uint32_t idle_timeout_ms;    /* between requests; 0: 60 s */
+    uint32_t handler_timeout_ms; /* no answer and no piece of one; 0: 60 s */
+    uint32_t rate_window_ms;     /* bodies, both ways: every window moves ... 0: 10 s */
+    uint32_t min_bytes_per_s;    /* ... at least so much; 0: 500 */
+    uint32_t linger_ms;          /* 0: wr_linger's default */
+    uint64_t output_high;        /* wr_http_write returns 1 above it; 0: 256 KiB */
+    uint64_t output_hard;        /* the connection is closed above it; 0: 8 MiB */
     bool
         done_when_sent; /* a request ends (on_done) when its answer is in the kernel, not when it is given */
     bool
@@ -227,6 +228,7 @@ void wr_http_conn_set_head_limits(struct wr_http_conn *conn,
 void wr_http_conn_set_limits(struct wr_http_conn *conn,
                              const struct wr_http_conn_limits *limits);
 uint64_t wr_http_conn_number(const struct wr_http_conn *conn); /* its id */
+uint64_t wr_http_conn_serial(const struct wr_http_conn *conn); /* 1, 2, 3 ... as they came */
 uint32_t
 wr_http_conn_requests(const struct wr_http_conn *conn); /* heads so far, this one included */
 uint64_t wr_http_conn_began_ms(const struct wr_http_conn *conn); /* wr_loop_now_ms terms */

@@ -274,6 +274,9 @@ static void log_end(struct child *c, int status, uint64_t lost)
     if (c->state == CHILD_STOPPING)
         WR_LOG(log, INFO, "proc", "stopped", "pid=%d worker=%u status=%s lost=%llu", c->pid,
                c->slot->index, text, (unsigned long long)lost);
+    else if (status == 0) /* told to by somebody else: a signal to the whole group */
+        WR_LOG(log, NOTICE, "proc", "ended", "pid=%d worker=%u lost=%llu", c->pid,
+               c->slot->index, (unsigned long long)lost);
     else
         WR_LOG(log, ERROR, "proc", "died", "pid=%d worker=%u status=%s lost=%llu", c->pid,
                c->slot->index, text, (unsigned long long)lost);

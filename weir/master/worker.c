@@ -157,6 +157,7 @@ static void fill_server(struct server *s, struct master *m, struct wr_loop *loop
 {
     s->web.loop = loop;
     s->web.log = log;
+    s->web.serials = &m->state->connections;
     s->web.seat = seat;
     s->shm = m->shm;
     s->seat_index = seat_index(m, seat);

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 
 #define STATE_PART      "state"
-#define STATE_VERSION   1
+#define STATE_VERSION   2
 #define STATE_LISTENERS 64
 #define STATE_SEATS     512
 
@@ -49,6 +49,7 @@ struct state_words {
     uint32_t n_listeners, seats, first_worker_seat, spare;
     struct state_listener listener[STATE_LISTENERS];
     struct state_stuck stuck[STATE_SEATS];
+    uint64_t connections; /* accepted by all workers; theirs to write, outside of turns */
 };
 
 struct wr_shm;

@@ -227,7 +227,7 @@ static void init_conn(struct top *t, struct web_door *door, struct wr_http_req *
     const struct web_server *sni = wr_http_conn_data(conn);
     c->listen = door->listen;
     c->http = conn;
-    c->number = wr_http_conn_number(conn);
+    c->number = wr_http_conn_serial(conn);
     c->began_ms = wr_http_conn_began_ms(conn);
     c->tls = door->listen->ssl && wr_http_conn_ssl(conn) != NULL;
     c->proxy_protocol = door->listen->proxy_protocol;

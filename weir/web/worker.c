@@ -92,6 +92,7 @@ static int open_door(struct web_door *door, int fd)
         .conn_limits = &door->limits,
         .max_conns = UINT32_MAX,
         .crowd = &w->crowd,
+        .serials = w->serials ? w->serials : &w->own_serials,
         .output_high = OUTPUT_HIGH,
         .output_hard = UINT64_MAX / 2, /* files count, and producers heed the high mark */
         .done_when_sent = true,        /* the log tells what the client got, and when */

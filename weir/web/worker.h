@@ -45,6 +45,7 @@ struct web_worker {
     struct wr_recorder *recorder;
     struct wr_resolver *resolver;
     uint32_t number;
+    uint64_t *serials; /* of connections, shared by workers: $connection */
     void *owner;
     /* A connection has come or gone; for boards of open connections. May be NULL. */
     void (*on_conn)(struct web_worker *w, struct wr_http_conn *conn, bool open);
@@ -59,6 +60,7 @@ struct web_worker {
     struct web_door *doors;
     uint32_t ndoors, open, door_room;
     struct wr_http_crowd crowd; /* of all doors: worker_connections */
+    uint64_t own_serials;
     uint64_t full_said_ms, reuse_said_ms;
     struct wr_pool requests;
     struct wr_arena_source arenas;
