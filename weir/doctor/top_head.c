@@ -54,7 +54,8 @@ static void title(struct top_screen *s, const struct top_model *m, const struct 
     if (m->programs.n == 0)
         top_say(&p, "takes its first look");
     else if (m->host)
-        top_printf(&p, "%u programs that listen", m->programs.n);
+        top_printf(&p, "%u program%s that listen%s", m->programs.n,
+                   m->programs.n == 1 ? "" : "s", m->programs.n == 1 ? "s" : "");
     else
         top_printf(&p, "%.16s %s  pid %" PRIu32, m->name, m->listen, m->pid);
     if (m->programs.n)

@@ -5,6 +5,7 @@
 #include "weir/doctor/top_work.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,6 +84,18 @@ static int add_program(struct top_work *w, const uint32_t *pids, uint32_t n, uin
     return FACTS_ADD(&w->model->programs, w->heap, &row);
 }
 
+/* All that is known of it: who runs it, and where it listens. */
+static int add_hidden(struct top_work *w, const struct target_group *g)
+{
+    struct top_program row = {.hidden = g->port,
+                              .conns = FACTS_UNKNOWN,
+                              .fds = FACTS_UNKNOWN,
+                              .fds_limit = FACTS_UNKNOWN,
+                              .cpu = FACTS_UNKNOWN};
+    (void)snprintf(row.name, sizeof row.name, "uid %" PRIu32, g->uid);
+    return FACTS_ADD(&w->model->programs, w->heap, &row);
+}
+
 static int everybody(struct top_work *w)
 {
     const struct facts_look *b = &w->facts->b;
@@ -98,15 +111,19 @@ static int members(struct top_work *w)
 {
     const struct target_groups *g = w->groups;
     int err = 0;
-    for (uint32_t i = 0; g && !err && i < g->rows.n; i++)
-        if (g->rows.v[i].n)
-            err = add_program(w, &g->pids.v[g->rows.v[i].first], g->rows.v[i].n,
-                              g->rows.v[i].lead);
+    bool hidden = false;
+    for (uint32_t i = 0; g && !err && i < g->rows.n; i++) {
+        const struct target_group *row = &g->rows.v[i];
+        err = row->n ? add_program(w, &g->pids.v[row->first], row->n, row->lead)
+                     : add_hidden(w, row);
+        hidden |= row->n == 0;
+        w->model->unread_files += row->n == 0;
+    }
     if (!err && w->model->programs.n == 0)
         err = everybody(w);
     if (w->members.n)
         qsort(w->members.v, w->members.n, sizeof *w->members.v, by_pid);
-    w->model->host = w->model->programs.n > 1;
+    w->model->host = w->model->programs.n > 1 || hidden;
     return err;
 }
 
@@ -186,6 +203,8 @@ static void processes(struct top_work *w)
             add_process(w, p, &w->model->programs.v[w->members.v[i].program]);
         throttle(w, w->members.v[i].pid);
     }
+    if (w->model->processes == 0)
+        w->model->rss = FACTS_UNKNOWN;
     const struct facts_process *lead = facts_process(&w->facts->b, w->model->programs.v[0].pid);
     w->model->up_ms = FACTS_UNKNOWN;
     if (!lead || w->facts->b.ticks == 0)

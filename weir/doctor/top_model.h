@@ -79,6 +79,7 @@ struct top_counter {
 
 struct top_program {
     uint32_t pid, processes, threads;
+    uint16_t hidden; /* the port of a listener whose processes cannot be seen: pid is 0 */
     char name[16], listen[40];
     uint64_t conns, queue, backlog, cpu, fds, fds_limit, rss;
     struct top_oldest unaccepted, unread, owed, blocked;

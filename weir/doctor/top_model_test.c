@@ -255,6 +255,30 @@ static void test_doing(void)
     doing((struct facts_thread){.syscall = 9999}, "system call 9999", TOP_WAIT_UNKNOWN);
 }
 
+/* Somebody else's listener: its queue is everybody's to see, its processes are not. */
+static void test_hidden(void)
+{
+    kit_later(&k, 2000);
+    KIT_LOOKS(w)
+    kit_socket(&k, w,
+               (struct facts_socket){.cookie = 60,
+                                     .inode = 600,
+                                     .uid = 70,
+                                     .state = FACTS_LISTEN,
+                                     .local_port = 5432,
+                                     .rqueue = 600,
+                                     .wqueue = 600},
+               0, false);
+    make(NULL);
+    is_int(k.model.programs.n, 2, "it is not left out");
+    const struct top_program *p = &k.model.programs.v[1];
+    is_str(p->name, "uid 70", "by its user");
+    is_str(p->listen, ":5432", "where it listens");
+    is_int(p->queue, 600, "with its queue");
+    is_int(p->conns == FACTS_UNKNOWN, 1, "its connections are not known");
+    is_int(k.model.queue.waiting, 600, "the fullest queue of all");
+}
+
 /* Every refusal of memory ends in an error, never in a crash. */
 static void test_memory(void)
 {
@@ -291,6 +315,7 @@ int main(void)
     test_pulse();
     test_doing();
     test_host();
+    test_hidden();
     test_memory();
     kit_free(&k);
     return tap_done();

@@ -31,7 +31,10 @@ static void program_cell(const struct top_model *m, uint32_t row, uint32_t colum
     struct top_text a, b;
     switch (column) {
     case 0:
-        (void)snprintf(out, TOP_CELL, "%.16s %" PRIu32, p->name, p->pid);
+        if (p->pid)
+            (void)snprintf(out, TOP_CELL, "%.16s %" PRIu32, p->name, p->pid);
+        else
+            (void)snprintf(out, TOP_CELL, "(%.16s)", p->name);
         return;
     case 1:
         top_cell_text(out, p->listen);
@@ -69,7 +72,7 @@ static uint64_t program_key(const struct top_model *m, uint32_t row, uint32_t co
     case 1:
         return top_key_alphabet(p->listen);
     case 2:
-        return p->conns;
+        return top_key_known(p->conns);
     case 3:
         return p->queue;
     case 4:
@@ -83,7 +86,7 @@ static uint64_t program_key(const struct top_model *m, uint32_t row, uint32_t co
     case 8:
         return top_key_known(p->cpu);
     default:
-        return p->worst_ms << 20 | (p->conns & 0xfffff);
+        return p->worst_ms << 20 | (top_key_known(p->conns) & 0xfffff);
     }
 }
 

@@ -69,6 +69,17 @@ static struct top_program *program_of(const struct top_work *w, const struct top
     return m ? &w->model->programs.v[m->program] : NULL;
 }
 
+/* Whose listener it is; NULL: of nobody who is shown. */
+static struct top_program *program_at(const struct top_work *w, uint32_t place)
+{
+    struct top_program *p = program_of(w, top_holder(w, place));
+    uint16_t port = w->facts->b.sockets.v[place].local_port;
+    for (uint32_t i = 0; !p && i < w->model->programs.n; i++)
+        if (w->model->programs.v[i].hidden == port)
+            p = &w->model->programs.v[i];
+    return p;
+}
+
 static void name_owner(const struct top_work *w, const struct facts_socket *s,
                        struct top_listener *out)
 {
@@ -116,8 +127,8 @@ static int listener(struct top_work *w, uint32_t place)
 {
     const struct facts_socket *s = &w->facts->b.sockets.v[place];
     const struct facts_socket *before = facts_socket(&w->facts->a, s->cookie);
-    struct top_member *m = top_holder(w, place);
-    if (!m && !w->model->host)
+    struct top_program *p = program_at(w, place);
+    if (!p && !w->model->host)
         return 0;
     struct top_listener row = {.cookie = s->cookie,
                                .waiting = s->rqueue,
@@ -130,9 +141,9 @@ static int listener(struct top_work *w, uint32_t place)
     judge_addr(s, false, row.name);
     name_owner(w, s, &row);
     top_past_peak(w->past, &row);
-    if (m) {
-        listen_of(program_of(w, m), s);
-        queue_of(w, s, program_of(w, m));
+    if (p) {
+        listen_of(p, s);
+        queue_of(w, s, p);
     }
     if (row.drops != FACTS_UNKNOWN)
         w->model->drops += row.drops;
@@ -180,8 +191,7 @@ static bool wait_for_accept(struct top_work *w, const struct facts_socket *s)
     if (age != FACTS_UNKNOWN && age > row->oldest_ms)
         row->oldest_ms = age;
     const struct facts_socket *x = facts_socket(&w->facts->b, row->cookie);
-    in_queue(w, s,
-             x ? program_of(w, top_holder(w, (uint32_t)(x - w->facts->b.sockets.v))) : NULL);
+    in_queue(w, s, x ? program_at(w, (uint32_t)(x - w->facts->b.sockets.v)) : NULL);
     return true;
 }
 

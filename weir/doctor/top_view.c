@@ -194,8 +194,10 @@ static void verdict(struct top_screen *s, const struct top_model *m,
         return;
     }
     if (found->leading == 0) {
-        top_styled(&p, TOP_GOOD, "OK");
-        top_printf(&p, "  nothing found, two looks %s apart",
+        bool blind = m->unread_files > 0;
+        top_styled(&p, blind ? TOP_PLAIN : TOP_GOOD, blind ? "nothing found" : "OK");
+        top_printf(&p, "%s, two looks %s apart",
+                   blind ? " in what could be seen" : "  nothing found",
                    top_age(&(struct top_text){0}, m->span_ms));
         return;
     }
