@@ -37,13 +37,15 @@ int top_round_glance(struct top *t)
     return top_source_glance(t->source);
 }
 
-/* The next whole look comes when this round's cost is less than 1 % of the time it took. */
+/* The next whole look comes when this round's cost is less than 1 % of the time until then. */
 void top_round_account(struct top *t)
 {
     uint64_t cpu = wr_os_now_ns(CLOCK_PROCESS_CPUTIME_ID) - t->cpu_ns;
     uint64_t wall = top_now_ns() - t->round_ns, least = cpu * COST_FACTOR / TOP_MS;
-    t->ui.cost = (uint32_t)(wall ? (cpu * 1000 + wall / 2) / wall : 0);
     t->ui.every_ms = (uint32_t)(least > t->ui.interval_ms ? least : t->ui.interval_ms);
+    if (wall < t->ui.every_ms * (uint64_t)TOP_MS)
+        wall = t->ui.every_ms * (uint64_t)TOP_MS;
+    t->ui.cost = (uint32_t)((cpu * 1000 + wall / 2) / wall);
 }
 
 void top_say_message(struct top *t, const char *what, const char *more)
