@@ -140,7 +140,7 @@ static int follow(const struct run *r, struct cases *c, struct shelf *shelf,
     const struct facts *f = &shelf->f[shelf->n - 1];
     struct facts *more = depth && g->pids.n ? next_facts(shelf, r->heap) : NULL;
     struct target_groups behind;
-    char name[32];
+    char name[sizeof c->rooms.v->name];
     if (!more)
         return 0;
     qsort(g->pids.v, g->pids.n, sizeof *g->pids.v, by_number);

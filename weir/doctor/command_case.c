@@ -4,6 +4,7 @@
 #include "libweir/base/err.h"
 #include "libweir/os/os.h"
 #include "weir/doctor/command.h"
+#include "weir/doctor/look.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -197,10 +198,16 @@ static void describe(struct cases *c, struct doctor_case *d, struct case_room *r
 {
     const struct facts_look *l = &f->b;
     const struct facts_process *lead = facts_process(l, g->lead);
+    const struct facts_look *of = lead ? l : &f->a;
     if (!lead)
-        lead = facts_process(&f->a, g->lead);
+        lead = facts_process(of, g->lead);
+    const char *script = lead ? facts_text(of, lead->script) : "";
+    /* A program that gave itself a name is called by it. */
+    bool runs = *script && strncmp(lead->comm, script, strnlen(lead->comm, 15)) != 0 &&
+                proc_is_interpreter(wr_span(lead->comm, strnlen(lead->comm, 15)));
     if (lead)
-        (void)snprintf(r->name, sizeof r->name, "%.15s", lead->comm);
+        (void)snprintf(r->name, sizeof r->name, "%.15s%s%.40s", lead->comm, runs ? " " : "",
+                       runs ? script : "");
     else
         (void)snprintf(r->name, sizeof r->name, ":%u", r->port);
     for (unsigned i = 0; i < d->n_pids; i++) {
@@ -263,7 +270,7 @@ static int one_group(struct cases *c, const struct facts *f, const struct target
     struct doctor_case d = {.n_pids = row->n, .uid = f->b.looker};
     int err = 0;
     if (o->behind)
-        (void)snprintf(r.behind, sizeof r.behind, "%.31s", o->behind);
+        (void)snprintf(r.behind, sizeof r.behind, "%.63s", o->behind);
     if (row->n > 0) {
         r.pids = wr_heap_array(c->heap, row->n, sizeof *r.pids);
         if (!r.pids)

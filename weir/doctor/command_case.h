@@ -24,7 +24,7 @@ struct case_room {             /* what a struct doctor_case points to */
     struct findings *findings; /* NULL: none were found */
     struct unreadable *unreadable;
     uint32_t *pids;
-    char name[32], behind[32], listener[160];
+    char name[64], behind[64], listener[160];
     uint32_t lead;
     uint16_t port;
     bool blind; /* descriptors of one of its processes are closed to us */

@@ -21,7 +21,7 @@
 
 struct known { /* a finding of an earlier look */
     struct finding f;
-    char name[32];
+    char name[64];
     uint32_t lead;
     uint64_t since_ns;
     bool seen;

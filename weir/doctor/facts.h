@@ -136,6 +136,7 @@ struct facts_process {
     char state;       /* as ps: R S D T t Z */
     char comm[16];
     uint32_t exe, cgroup; /* text */
+    uint32_t script;      /* text: what an interpreter runs, "worker.py" */
 };
 
 enum facts_syscall {

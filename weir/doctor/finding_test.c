@@ -75,6 +75,42 @@ static void test_bounds(void)
     is_int(strlen(x->subject.comm), sizeof x->subject.comm - 1, "a long name is cut");
 }
 
+static bool is_overflow(const struct finding *x)
+{
+    return x->rule == RULE_ACCEPT_OVERFLOW;
+}
+
+static void test_merge(void)
+{
+    static struct findings more, moved;
+    findings_init(&f);
+    findings_init(&more);
+    findings_init(&moved);
+    finding_peer(finding_add(&f, RULE_LOSS), WR_LIT("10.0.0.1:80"));
+    finding_add(&f, RULE_ACCEPT_OVERFLOW)->victims = 3;
+    finding_peer(finding_add(&more, RULE_LOSS), WR_LIT("10.0.0.2:80"));
+    finding_add(&more, RULE_ACCEPT_OVERFLOW)->victims = 9;
+    finding_add(&more, RULE_STOPPED);
+    findings_merge(&f, &more);
+    findings_merge(&f, &more);
+    is_int(f.n, 4, "of one rule and subject one stays");
+    is_int(f.row[1].victims, 9, "the worse");
+    findings_settle(&f);
+    is_int(f.row[f.order[0]].rule, RULE_STOPPED, "a cause that came later");
+    is_int(f.leading, 3, "explains what was there before");
+    findings_move(&f, is_overflow, &moved);
+    is_int(f.n, 3, "what is wanted is taken out");
+    is_int(f.row[1].rule, RULE_LOSS, "the others close up");
+    ok(moved.n == 1 && moved.row[0].victims == 9, "and is whole");
+    for (unsigned i = 0; i < FINDINGS_MAX; i++) {
+        more.row[i] = (struct finding){.rule = RULE_HERD};
+        more.row[i].subject.pid = (int32_t)i + 1;
+    }
+    more.n = FINDINGS_MAX;
+    findings_merge(&f, &more);
+    ok(f.n == FINDINGS_MAX && f.lost > 0, "what does not fit is counted");
+}
+
 int main(void)
 {
     test_suppression();
@@ -82,5 +118,6 @@ int main(void)
     test_hint();
     test_order();
     test_bounds();
+    test_merge();
     return tap_done();
 }

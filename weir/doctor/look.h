@@ -145,6 +145,9 @@ void proc_thread_status_line(struct wr_span line, struct facts_thread *io);
 void proc_limits_line(struct wr_span line, struct facts_process *io);
 void proc_syscall(struct wr_span line, struct facts_thread *io);
 void proc_schedstat(struct wr_span line, struct facts_thread *io);
+/* proc_script.c: does this program run others' text, and which: the name in a command line, "" where there is none. */
+bool proc_is_interpreter(struct wr_span exe);
+struct wr_span proc_script(struct wr_span cmdline);
 /* Where a descriptor's link points to. */
 void proc_link(struct wr_span link, enum facts_fd_kind *out_kind, uint64_t *out_inode);
 /* One line of an epoll set's fdinfo: true if it was a watch. */

@@ -146,6 +146,16 @@ static void on_limit(void *arg, struct wr_span line)
     proc_limits_line(line, arg);
 }
 
+static int look_script(struct facts_look *l, struct facts_process *p)
+{
+    char path[PATH], buf[4096];
+    struct wr_span line;
+    (void)snprintf(path, sizeof path, "/proc/%u/cmdline", p->pid);
+    if (whole(path, buf, sizeof buf, &line))
+        return 0;
+    return facts_text_add(l, proc_script(line), &p->script);
+}
+
 static int look_names(struct facts_look *l, struct facts_process *p)
 {
     char path[PATH], buf[4096];
@@ -157,6 +167,8 @@ static int look_names(struct facts_look *l, struct facts_process *p)
         err = facts_text_add(l, wr_span(buf, (size_t)n), &p->exe);
     else if (!is_gone((int)n))
         p->unread |= FACTS_UNREAD_EXE; /* ENOENT: a thread of the kernel */
+    if (n > 0 && !err && proc_is_interpreter(wr_span(buf, (size_t)n)))
+        err = look_script(l, p);
     (void)snprintf(path, sizeof path, "/proc/%u/cgroup", p->pid);
     if (!err && first_line(path, buf, sizeof buf, &line) == 0)
         err = facts_text_add(l, line, &p->cgroup);

@@ -358,7 +358,8 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
 static bool is_well(const struct doctor_report *r, unsigned i, const struct doctor_style *s)
 {
     const struct doctor_case *c = &r->cases[i];
-    return count_shown(c, r, s) == 0 && c->processes > 0 && !c->machine;
+    bool quiet = count_shown(c, r, s) == 0 && c->processes > 0 && !c->machine;
+    return quiet && (r->host || !c->books);
 }
 
 /* How many well ones have this one's name; 0: one before it has it. */
@@ -409,17 +410,27 @@ static void tell_well(struct stats_text *out, const struct doctor_report *r,
 void report_tell(struct stats_text *out, const struct doctor_report *r,
                  const struct doctor_style *s)
 {
+    bool several = r->n_cases > 1 && r->exit != 4;
+    unsigned told = 0;
     if (r->host)
         tell_head(out, r, NULL, s);
     for (unsigned i = 0; i < r->n_cases; i++) {
         const struct doctor_case *c = &r->cases[i];
+        if (several && is_well(r, i, s))
+            continue;
         if (!r->host) {
-            stats_put(out, i ? WR_LIT("\n") : WR_LIT(""));
+            stats_put(out, told++ ? WR_LIT("\n") : WR_LIT(""));
             tell_head(out, r, c, s);
         }
         tell_case(out, r, c, s);
     }
-    if (r->host)
+    if (!r->host && several && told == 0) {
+        struct stats_text line = {.heap = out->heap};
+        stats_put(&line, WR_LIT("weir doctor  "));
+        put_looked(&line, &words[s->lang], r->looks, r->span_ms);
+        report_wrap_text(out, s, 2, &line);
+    }
+    if (r->host || several)
         tell_well(out, r, s);
     if (r->load)
         report_load(out, r->load, s);

@@ -237,7 +237,8 @@ static struct wr_span base_name(struct wr_span path)
 static bool has_name(const struct search *s, const struct facts_process *p)
 {
     struct wr_span want = s->target->name, comm = comm_of(p);
-    if (wr_span_eq(base_name(exe_of(s->look, p)), want))
+    if (wr_span_eq(base_name(exe_of(s->look, p)), want) ||
+        wr_span_eq(wr_span_str(facts_text(s->look, p->script)), want))
         return true;
     return wr_span_eq(comm,
                       want.n > 15 ? wr_span_sub(want, 0, 15) : want); /* the kernel cuts */
