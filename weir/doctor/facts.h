@@ -346,7 +346,8 @@ struct facts_look {
     bool sealed;
 };
 
-struct facts_glance { /* only the threads, between two looks */
+struct
+    facts_glance { /* only the threads, between two looks; without wchan, ran_ns, waited_ns */
     uint64_t at_ns;
     FACTS_LIST(struct facts_thread) threads; /* sorted by tid */
 };

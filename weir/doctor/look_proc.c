@@ -63,6 +63,19 @@ static void on_thread_status(void *arg, struct wr_span line)
     proc_thread_status_line(line, arg);
 }
 
+/* Where in the kernel it sleeps, and how long it ran and waited: only at a look. */
+static void look_rest(struct facts_thread *io)
+{
+    char path[PATH], buf[128];
+    struct wr_span line;
+    (void)snprintf(path, sizeof path, "/proc/%u/task/%u/wchan", io->pid, io->tid);
+    if (first_line(path, buf, sizeof buf, &line) == 0 && !wr_span_eq(line, WR_LIT("0")))
+        memcpy(io->wchan, line.p, line.n < sizeof io->wchan ? line.n : sizeof io->wchan - 1);
+    (void)snprintf(path, sizeof path, "/proc/%u/task/%u/schedstat", io->pid, io->tid);
+    if (first_line(path, buf, sizeof buf, &line) == 0)
+        proc_schedstat(line, io);
+}
+
 /* Fills in *out; *io_unread gets a bit if the call it is in may not be known. */
 static int look_thread(uint32_t pid, uint32_t tid, struct facts_thread *out,
                        uint32_t *io_unread)
@@ -88,12 +101,6 @@ static int look_thread(uint32_t pid, uint32_t tid, struct facts_thread *out,
         proc_syscall(line, out);
     else
         *io_unread |= FACTS_UNREAD_SYSCALL;
-    (void)snprintf(path, sizeof path, "/proc/%u/task/%u/wchan", pid, tid);
-    if (first_line(path, buf, sizeof buf, &line) == 0 && !wr_span_eq(line, WR_LIT("0")))
-        memcpy(out->wchan, line.p, line.n < sizeof out->wchan ? line.n : sizeof out->wchan - 1);
-    (void)snprintf(path, sizeof path, "/proc/%u/task/%u/schedstat", pid, tid);
-    if (first_line(path, buf, sizeof buf, &line) == 0)
-        proc_schedstat(line, out);
     (void)snprintf(path, sizeof path, "/proc/%u/task/%u/status", pid, tid);
     (void)!look_lines(path, on_thread_status, out);
     return 0;
@@ -106,6 +113,7 @@ static int on_thread(void *arg, int dir, uint32_t tid)
     struct facts_thread t;
     if (look_thread(v->process->pid, tid, &t, &v->process->unread))
         return 0; /* it ended */
+    look_rest(&t);
     return FACTS_ADD(&v->look->threads, v->look->heap, &t);
 }
 
