@@ -175,7 +175,10 @@ void judge_wait_text(const struct judge *j, const struct facts_thread *t,
 {
     const struct call *c = judge_call(t);
     *out = '\0';
-    if (c->fd)
+    if (c->kind == CALL_LOOP)
+        (void)snprintf(out, EVIDENCE_TEXT, "events of another set, descriptor %d",
+                       (int)t->arg[0]);
+    else if (c->fd)
         judge_fd_text(j, t->pid, (int)t->arg[0], out);
     else if (t->syscall >= 0 && c->kind == CALL_LOCK)
         lock_text(j, t, out);

@@ -180,6 +180,14 @@ static void test_loop_of_many(void)
     thread(7, 9, "patient", TEST_EPOLL, 19, 0);
     thread(7, 10, "patient", FACTS_SYSCALL_RUNNING, 0, 0);
     silent("a thread that runs may be the loop, under full load");
+    server(TEST_EPOLL, 19, 0); /* node's execSync() */
+    thread(7, 8, "patient", SYS_futex, 0, 0);
+    client(400, 77);
+    watch(7, EPOLL, 400, 400, 0x19);
+    fd(7, 21, FACTS_FD_PIPE, 800);
+    watch(7, 19, 21, 800, 0x19);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_LIKELY, "a loop inside the loop");
+    is_int(finding_of_rule(RULE_LOOP_BLOCKED)->subject.tid, 7, "the main thread is in it");
     server(SYS_recvfrom, UPSTREAM, 0);
     thread(7, 8, "helper", SYS_futex, 0, 0);
     silent("nobody suffers: several threads prove nothing");
@@ -287,6 +295,18 @@ static void test_fork_mutex(void)
     silent("threads that could not be listed");
 }
 
+static void test_lock_owner(void)
+{
+    server(SYS_futex, 0x7f0010, 0);
+    thread(7, 8, "other", SYS_recvfrom, UPSTREAM, 0);
+    client(400, 77);
+    watch(7, EPOLL, 400, 400, 0x19);
+    lock(7, 0x7f0010, 8, 0);
+    judge();
+    is_str(text_of(RULE_LOOP_BLOCKED, EVIDENCE_BLOCKED_ON), "tcp 10.0.0.7:9105",
+           "who holds the lock is nearer to the cause");
+}
+
 static void test_cycle(void)
 {
     server(SYS_futex, 0x7f0010, 0);
@@ -387,6 +407,7 @@ int main(void)
     test_ipc();
     test_log();
     test_fork_mutex();
+    test_lock_owner();
     test_cycle();
     test_disk();
     test_dns();

@@ -238,9 +238,29 @@ static bool is_idle_main(const struct facts_thread *t)
     return t->tid == t->pid && strncmp(t->comm, "java", 5) == 0;
 }
 
+/* The main thread sleeps in another loop, on a set without a TCP socket: a call that waits for a child or a helper
+ * often runs such a loop inside the real one. */
+static bool is_nested(const struct judge *j, const struct facts_thread *t)
+{
+    const struct facts_look *b = &j->facts->b;
+    if (t->tid != t->pid || judge_call(t)->kind != CALL_LOOP || !judge_slept(j, t))
+        return false;
+    for (uint32_t i = 0; i < b->watches.n; i++) {
+        const struct facts_watch *w = &b->watches.v[i];
+        if (w->pid != t->pid || t->arg[0] != (uint64_t)w->epoll)
+            continue;
+        const struct facts_fd *fd = facts_fd(b, w->pid, w->fd);
+        if (!fd || (fd->kind == FACTS_FD_SOCKET && facts_socket_of_inode(b, fd->inode)))
+            return false;
+    }
+    return judge_between_ms(j) >= judge_limit(j, THRESHOLD_blocked_min_ms);
+}
+
 /* How likely this blocked thread is the loop; 0: it is not. */
 static int loop_score(const struct judge *j, const struct facts_thread *t)
 {
+    if (is_nested(j, t))
+        return 4;
     enum call_kind kind = judge_call(t)->kind;
     bool main = t->tid == t->pid, sibling = is_loop_family(j, t) || is_loop_name(t->comm);
     if (!judge_blocked(j, t) || judge_is_runtime(t->comm) || is_idle_main(t))
