@@ -37,11 +37,12 @@ static void count(const struct judge *j, uint32_t place, struct tally *t)
     t->eof_unread += s->rqueue == 1;
     t->request_unread += s->rqueue > 1;
     const struct facts_tcp *tcp = facts_tcp(&j->facts->b, s);
-    if (!tcp || tcp->last_data_recv_ms == FACTS_NONE)
-        return;
-    t->unanswered += s->rqueue <= 1 && tcp->last_data_recv_ms < tcp->last_data_sent_ms;
-    if (tcp->last_data_recv_ms > t->oldest_ms)
-        t->oldest_ms = tcp->last_data_recv_ms;
+    uint64_t age_ms = judge_span_ns(j) / 1000000; /* at least: it was so at the first look */
+    if (tcp && tcp->last_data_recv_ms != FACTS_NONE) {
+        age_ms = tcp->last_data_recv_ms;
+        t->unanswered += s->rqueue <= 1 && tcp->last_data_recv_ms < tcp->last_data_sent_ms;
+    }
+    t->oldest_ms = age_ms > t->oldest_ms ? age_ms : t->oldest_ms;
 }
 
 /* Those of the first look that the process has closed since. */
@@ -75,10 +76,24 @@ static struct tally tally(const struct judge *j, uint32_t process)
     return t;
 }
 
-static void add(const struct judge *j, uint32_t process, const struct tally *t, bool grows)
+/* Somebody has them whom we may not see: the kernel shows the sockets to everybody. */
+static struct tally tally_hidden(const struct judge *j, uint32_t *out_sample)
+{
+    struct tally t = {0};
+    for (uint32_t i = 0; i < j->map->conns; i++) {
+        const struct judge_conn *c = &j->map->conn[i];
+        if (c->process != FACTS_NONE || !c->mine ||
+            !leaks(&j->facts->b.sockets.v[i], (enum judge_role)c->role))
+            continue;
+        *out_sample = i;
+        count(j, i, &t);
+    }
+    return t;
+}
+
+static struct finding *add(const struct judge *j, const struct tally *t, bool grows)
 {
     struct finding *f = finding_add(j->out, RULE_CLOSE_WAIT);
-    judge_name(j, f, process);
     f->victims = t->kept;
     f->oldest_ms = t->oldest_ms;
     if (2 * t->unanswered > t->kept) /* it may be at work for a peer that has said all */
@@ -89,6 +104,17 @@ static void add(const struct judge *j, uint32_t process, const struct tally *t, 
     finding_value(f, EVIDENCE_EOF_UNREAD, t->eof_unread, t->eof_unread);
     finding_value(f, EVIDENCE_REQUEST_UNREAD, t->request_unread, t->request_unread);
     finding_value(f, EVIDENCE_OLDEST_MS, t->oldest_ms, t->oldest_ms);
+    return f;
+}
+
+/* NULL: these are no leak. */
+static struct finding *judge_tally(const struct judge *j, const struct tally *t)
+{
+    bool grows = t->now > t->before && t->kept >= judge_limit(j, THRESHOLD_close_wait_grow);
+    bool old = t->oldest_ms >= judge_limit(j, THRESHOLD_close_wait_age_ms);
+    if (old && (grows || t->kept >= judge_limit(j, THRESHOLD_close_wait_min)))
+        return add(j, t, grows);
+    return NULL;
 }
 
 void rule_close_wait(const struct judge *j)
@@ -98,9 +124,16 @@ void rule_close_wait(const struct judge *j)
         if (!judge_is_target(j, b->processes.v[i].pid))
             continue;
         struct tally t = tally(j, i);
-        bool grows = t.now > t.before && t.kept >= judge_limit(j, THRESHOLD_close_wait_grow);
-        bool old = t.oldest_ms >= judge_limit(j, THRESHOLD_close_wait_age_ms);
-        if (old && (grows || t.kept >= judge_limit(j, THRESHOLD_close_wait_min)))
-            add(j, i, &t, grows);
+        struct finding *f = judge_tally(j, &t);
+        if (f)
+            judge_name(j, f, i);
     }
+    uint32_t sample = 0;
+    struct tally t = tally_hidden(j, &sample);
+    struct finding *f = judge_tally(j, &t);
+    if (!f)
+        return;
+    char addr[64];
+    judge_addr(&b->sockets.v[sample], false, addr);
+    finding_subject(f, 0, 0, wr_span_str(addr)); /* the best name there is for its owner */
 }

@@ -96,9 +96,34 @@ static void test_close_wait_twins(void)
     conns(&p);
     is_int(tap_leader(), RULE_COUNT, "or whose answer is still on its way");
     p = leak();
-    p.t.last_data_recv_ms = FACTS_NONE;
+    p.t.known = 0;
     conns(&p);
-    is_int(tap_leader(), RULE_COUNT, "an unknown age proves nothing");
+    is_int(tap_leader(), RULE_CLOSE_WAIT, "of an unknown age: as old as the first look");
+    is_int(tap_value(RULE_CLOSE_WAIT, EVIDENCE_OLDEST_MS), 2000, "and that is said");
+}
+
+/* The kernel shows the sockets to everybody, but whose they are only to their owner and to root. */
+static void test_hidden_owner(void)
+{
+    static const uint16_t port = 80;
+    const struct judge_target asked = {.ports = &port, .n_ports = 1};
+    tap_fresh();
+    for (int w = 0; w < 2; w++) {
+        for (unsigned i = 0; i < 60; i++) {
+            const struct facts_tcp t = ANSWERED;
+            tap_socket(w,
+                       (struct facts_socket){.cookie = 1000 + i,
+                                             .inode = 500 + i,
+                                             .state = FACTS_CLOSE_WAIT,
+                                             .local_port = 80,
+                                             .remote_port = (uint16_t)(40000 + i)},
+                       &t);
+        }
+        tap_look(w)->fds.n = 0;
+    }
+    tap_judge_for(&asked);
+    is_int(tap_leader(), RULE_CLOSE_WAIT, "a leak shows without its owner");
+    is_str(tap_found(RULE_CLOSE_WAIT)->subject.comm, "10.0.0.1:80", "named by its address");
 }
 
 static void test_one_closes(void)
@@ -317,6 +342,7 @@ int main(void)
 {
     test_close_wait();
     test_close_wait_twins();
+    test_hidden_owner();
     test_one_closes();
     test_pool();
     test_keepalive();
