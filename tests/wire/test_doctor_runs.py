@@ -36,6 +36,11 @@ out = p.communicate(timeout=60)[0].decode()
 ok(p.returncode == 0 and "exit 7" in out, "gets the signal, and the report still comes", out)
 
 
+mortal = Patient("well", 7006)
+got = doctor(":7006", "--while", "--", "sh", "-c", "kill -9 %d; sleep 1.5" % mortal.pid)
+ok(got.exit == 3 and "ended while the command ran" in got.err, "a target that ends under the load is not called healthy", got)
+
+
 # ---- --watch
 def lines_until(stream, pattern, seconds=60):
     """Lines up to one that matches; the watch goes on writing."""

@@ -41,7 +41,7 @@ static int put_piece(void *arg, struct wr_span piece)
 int run_record(const struct run *r, const struct facts *f)
 {
     const char *path = r->o->record;
-    int fd = wr_os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = wr_os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     int err = fd < 0 ? fd : record_write(f, put_piece, &fd);
     if (fd >= 0) {
         int late = wr_os_close(fd);

@@ -21,6 +21,7 @@
 #include <sys/signalfd.h>
 
 #define SHARE      20
+#define LEAST      500  /* ms: a shorter time takes a burst for a standstill */
 #define INTERVAL   1000 /* ms between looks, unless -t says something else */
 #define MS         1000000ULL
 #define PATH_ROOM  4096
@@ -39,6 +40,7 @@ struct bystander {
     int epoll, signals, pidfd;
     pid_t pid;
     bool looking; /* the examination goes on */
+    bool died;    /* the target did not live as long as the command */
 };
 
 /* ---- the command ------------------------------------------------------------------------------------ */
@@ -183,7 +185,8 @@ static int whole_look(struct bystander *b)
 {
     uint64_t cpu = wr_os_now_ns(CLOCK_PROCESS_CPUTIME_ID);
     int result = examine_end(&b->e);
-    b->looking = result >= 0 && result != EXAMINE_ENDED;
+    b->died = result == EXAMINE_ENDED;
+    b->looking = result >= 0 && !b->died;
     if (!b->looking)
         return result < 0 ? result : 0;
     note_look(b);
@@ -270,6 +273,9 @@ static int first_look(struct bystander *b)
 
 static int last_look(struct bystander *b)
 {
+    uint64_t spent = (wr_os_now_ns(CLOCK_MONOTONIC) - b->e.begun_ns) / MS;
+    if (b->looking && spent < LEAST)
+        (void)wr_os_sleep_ns((LEAST - spent) * MS);
     int err = b->looking ? whole_look(b) : 0;
     return err ? run_no_memory(err) : 0;
 }
@@ -286,6 +292,10 @@ static int tell(struct bystander *b)
     p->wall_ns = b->first_wall_ms * MS;
     p->looks = ++b->load.looks; /* the first one too */
     p->load = &b->load;
+    if (b->died)
+        say_error("doctor", "the target ended while the command ran");
+    if (b->died && p->exit == DOCTOR_WELL)
+        p->exit = DOCTOR_NO_TARGET;
     run_print(r, &b->worst);
     return p->exit;
 }

@@ -9,11 +9,14 @@
 #include <errno.h>
 #include <string.h>
 
+/* A zombie has a row, but nothing that could be ill. */
 static uint32_t count_alive(const struct examination *e, const struct facts_look *l)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < e->targets.n; i++)
-        n += facts_process(l, e->targets.v[i]) != NULL;
+    for (uint32_t i = 0; i < e->targets.n; i++) {
+        const struct facts_process *p = facts_process(l, e->targets.v[i]);
+        n += p && p->state != 'Z' && p->state != 'X';
+    }
     return n;
 }
 
