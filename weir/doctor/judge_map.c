@@ -126,6 +126,12 @@ static uint64_t peer_hash(const struct facts_socket *s, enum judge_role role)
     return hash(hash(hash(role, part[0]), part[1]), port << 8 | s->family);
 }
 
+bool judge_same_remote(const struct facts_socket *a, const struct facts_socket *b)
+{
+    return a->proto == b->proto && a->family == b->family && a->remote_port == b->remote_port &&
+           memcmp(a->remote, b->remote, 16) == 0;
+}
+
 static bool same_peer(const struct facts_socket *a, const struct facts_socket *b,
                       enum judge_role role)
 {

@@ -71,6 +71,8 @@ void judge_map_deinit(struct judge_map *m);
 const uint32_t *judge_map_of(const struct judge_map *m, uint32_t process, uint32_t *out_n);
 bool judge_map_listens(const struct judge_map *m, uint16_t port);
 
+/* To the same remote address and port. */
+bool judge_same_remote(const struct facts_socket *a, const struct facts_socket *b);
 /* The address is this machine's own or is loopback: both ends are here. */
 bool judge_is_local(const struct facts_socket *s);
 

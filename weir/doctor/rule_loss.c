@@ -56,7 +56,7 @@ static void add(const struct judge *j, const struct tally *t)
     finding_of(f, EVIDENCE_RETRANS, t->retrans, t->retrans, t->sent);
     finding_value(f, EVIDENCE_LOST, permille, permille);
     finding_over(f, &j->limits, THRESHOLD_loss_permille);
-    finding_value(f, EVIDENCE_CONNS, t->conns, t->conns);
+    finding_value(f, EVIDENCE_CONCERNED, t->conns, t->conns);
     finding_value(f, EVIDENCE_PEERS, t->peers, t->peers);
 }
 

@@ -104,7 +104,7 @@ void rule_nagle(const struct judge *j)
         finding_over(f, &j->limits, THRESHOLD_nagle_rtt_us);
         finding_value(f, EVIDENCE_REQUESTS, t.requests, t.requests);
         finding_value(f, EVIDENCE_SEGMENTS, t.segments, t.segments);
-        finding_value(f, EVIDENCE_CONNS, t.conns, t.conns);
+        finding_value(f, EVIDENCE_CONCERNED, t.conns, t.conns);
         left--;
     }
 }

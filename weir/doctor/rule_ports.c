@@ -39,30 +39,61 @@ static const uint8_t *most_common(const struct judge *j, const struct judge_peer
 
 struct tally {
     uint64_t used, time_waits;
-    uint32_t process; /* FACTS_NONE: nobody has any of them */
-    bool others;      /* somebody else than the target has some */
+    uint64_t taken[1024]; /* a bit for each port */
 };
 
-static struct tally tally(const struct judge *j, const struct judge_peer *p)
+static void take(const struct judge *j, const struct facts_socket *s, const uint8_t *local,
+                 struct tally *io)
 {
-    struct tally t = {.process = FACTS_NONE};
-    uint64_t taken[1024] = {0};
+    uint64_t *word = &io->taken[s->local_port / 64], bit = 1ULL << (s->local_port % 64);
+    if (memcmp(s->local, local, 16) != 0 || s->local_port < j->map->port_min ||
+        s->local_port > j->map->port_max || reusable(j, s) || (*word & bit))
+        return;
+    *word |= bit;
+    io->used++;
+    io->time_waits += s->state == FACTS_TIME_WAIT;
+}
+
+static struct tally tally_now(const struct judge *j, const struct judge_peer *p,
+                              uint32_t *out_process)
+{
+    struct tally t = {0};
     const uint8_t *local = most_common(j, p);
     for (uint32_t i = 0; i < p->n; i++) {
         uint32_t place = j->map->by_peer[p->first + i];
-        const struct facts_socket *s = &j->facts->b.sockets.v[place];
-        uint64_t *word = &taken[s->local_port / 64], bit = 1ULL << (s->local_port % 64);
-        if (memcmp(s->local, local, 16) != 0 || s->local_port < j->map->port_min ||
-            s->local_port > j->map->port_max || reusable(j, s) || (*word & bit))
-            continue;
-        *word |= bit;
-        t.used++;
-        t.time_waits += s->state == FACTS_TIME_WAIT;
+        take(j, &j->facts->b.sockets.v[place], local, &t);
         if (j->map->conn[place].mine && j->map->conn[place].process != FACTS_NONE)
-            t.process = j->map->conn[place].process;
-        t.others |= s->inode != 0 && !j->map->conn[place].mine;
+            *out_process = j->map->conn[place].process;
     }
     return t;
+}
+
+static struct tally tally_before(const struct judge *j, const struct judge_peer *p)
+{
+    struct tally t = {0};
+    const struct facts_look *a = &j->facts->a;
+    const struct facts_socket *sample = &j->facts->b.sockets.v[p->sample];
+    const uint8_t *local = most_common(j, p);
+    for (uint32_t i = 0; i < a->sockets.n; i++) {
+        if (judge_same_remote(&a->sockets.v[i], sample))
+            take(j, &a->sockets.v[i], local, &t);
+    }
+    return t;
+}
+
+static void add(const struct judge *j, const struct judge_peer *p, const struct tally *was,
+                const struct tally *now, uint32_t process)
+{
+    char addr[64];
+    judge_peer_addr(j, p, addr);
+    struct finding *f = finding_add(j->out, RULE_PORTS);
+    judge_name(j, f, process);
+    finding_peer(f, wr_span_str(addr));
+    f->victims = now->used;
+    finding_of(f, EVIDENCE_PORTS, was->used, now->used,
+               j->map->port_max - j->map->port_min + 1);
+    finding_over(f, &j->limits, THRESHOLD_ports_percent);
+    finding_value(f, EVIDENCE_TIME_WAITS, was->time_waits, now->time_waits);
 }
 
 void rule_ports(const struct judge *j)
@@ -75,19 +106,12 @@ void rule_ports(const struct judge *j)
         const struct judge_peer *p = &j->map->peer[i];
         if (p->role != JUDGE_OUT || p->n_before < least)
             continue;
-        struct tally t = tally(j, p);
-        if (t.used < least || (!p->mine && t.others))
+        uint32_t process = FACTS_NONE;
+        struct tally now = tally_now(j, p, &process);
+        if (now.used < least)
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_PORTS);
-        if (t.process == FACTS_NONE)
-            finding_subject(f, 0, 0, WR_LIT("a process of this host"));
-        judge_name(j, f, t.process);
-        finding_peer(f, wr_span_str(addr));
-        f->victims = t.used;
-        finding_of(f, EVIDENCE_PORTS, t.used, t.used, range);
-        finding_over(f, &j->limits, THRESHOLD_ports_percent);
-        finding_value(f, EVIDENCE_TIME_WAITS, t.time_waits, t.time_waits);
+        struct tally was = tally_before(j, p);
+        if (was.used >= least)
+            add(j, p, &was, &now, process);
     }
 }

@@ -87,7 +87,6 @@ static void judge_process(const struct judge *j, uint32_t process)
     finding_value(out, EVIDENCE_OLDEST_MS, now.oldest_ms, now.oldest_ms);
     finding_over(out, &j->limits, THRESHOLD_session_age_ms);
     finding_value(out, EVIDENCE_RSS, was->rss_pages * f->a.page, p->rss_pages * f->b.page);
-    finding_value(out, EVIDENCE_CONNS, n, n);
     add_room(j, out, p->pid, (p->rss_pages - was->rss_pages) * f->b.page);
 }
 

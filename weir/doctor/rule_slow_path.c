@@ -63,7 +63,7 @@ void rule_slow_path(const struct judge *j)
         finding_value(f, EVIDENCE_NOTSENT, t.waiting, t.waiting);
         finding_value(f, EVIDENCE_DRAIN_MS, t.drain_ms, t.drain_ms);
         finding_over(f, &j->limits, THRESHOLD_slow_path_drain_ms);
-        finding_value(f, EVIDENCE_CONNS, t.conns, t.conns);
+        finding_value(f, EVIDENCE_CONCERNED, t.conns, t.conns);
         finding_value(f, EVIDENCE_CWND, t.cwnd, t.cwnd);
         left--;
     }

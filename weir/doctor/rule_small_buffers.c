@@ -51,7 +51,7 @@ void rule_small_buffers(const struct judge *j)
         f->victims = t.conns;
         finding_value(f, EVIDENCE_SNDBUF_LIMITED, percent, percent);
         finding_over(f, &j->limits, THRESHOLD_sndbuf_limited_percent);
-        finding_value(f, EVIDENCE_CONNS, t.conns, t.conns);
+        finding_value(f, EVIDENCE_CONCERNED, t.conns, t.conns);
         finding_value(f, EVIDENCE_SNDBUF, t.sndbuf, t.sndbuf);
         left--;
     }

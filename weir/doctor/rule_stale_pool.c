@@ -7,7 +7,7 @@
 #include "weir/doctor/judge.h"
 
 struct tally {
-    uint64_t stale, all, oldest_ms;
+    uint64_t before, stale, all, oldest_ms;
     uint32_t process;
 };
 
@@ -36,6 +36,7 @@ static struct tally tally(const struct judge *j, const struct judge_peer *p)
         if (!stale(j, place))
             continue;
         const struct facts_tcp *tcp = facts_tcp(b, &b->sockets.v[place]);
+        t.before += judge_was(j, place) == FACTS_CLOSE_WAIT;
         t.stale++;
         t.process = c->process;
         if (tcp->last_data_recv_ms != FACTS_NONE && tcp->last_data_recv_ms > t.oldest_ms)
@@ -61,7 +62,7 @@ void rule_stale_pool(const struct judge *j)
         finding_peer(f, wr_span_str(addr));
         f->victims = t.stale;
         f->oldest_ms = t.oldest_ms;
-        finding_of(f, EVIDENCE_STALE, t.stale, t.stale, t.all);
+        finding_of(f, EVIDENCE_STALE, t.before, t.stale, t.all);
         finding_over(f, &j->limits, THRESHOLD_stale_min);
         finding_value(f, EVIDENCE_OLDEST_MS, t.oldest_ms, t.oldest_ms);
         left--;

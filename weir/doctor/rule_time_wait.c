@@ -13,6 +13,17 @@ static uint64_t time_waits(const struct judge *j, const struct judge_peer *p)
     return n;
 }
 
+static uint64_t time_waits_before(const struct judge *j, const struct judge_peer *p)
+{
+    const struct facts_look *a = &j->facts->a;
+    const struct facts_socket *sample = &j->facts->b.sockets.v[p->sample];
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < a->sockets.n; i++)
+        n += a->sockets.v[i].state == FACTS_TIME_WAIT &&
+             judge_same_remote(&a->sockets.v[i], sample);
+    return n;
+}
+
 void rule_time_wait(const struct judge *j)
 {
     uint64_t range = j->map->port_max - j->map->port_min + 1;
@@ -26,7 +37,7 @@ void rule_time_wait(const struct judge *j)
         judge_peer_addr(j, p, addr);
         struct finding *f = finding_add(j->out, RULE_TIME_WAIT);
         finding_peer(f, wr_span_str(addr));
-        finding_of(f, EVIDENCE_TIME_WAITS, n, n, range);
+        finding_of(f, EVIDENCE_TIME_WAITS, time_waits_before(j, p), n, range);
         finding_over(f, &j->limits, THRESHOLD_time_wait_percent);
         finding_value(f, EVIDENCE_CONNS, p->n_before, p->n);
     }

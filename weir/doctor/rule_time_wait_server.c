@@ -6,12 +6,11 @@
 #include "weir/doctor/judge.h"
 
 /* How many of them came to this listener's port. */
-static uint64_t time_waits(const struct judge *j, uint16_t port)
+static uint64_t time_waits(const struct facts_look *l, uint16_t port)
 {
-    const struct facts_look *b = &j->facts->b;
     uint64_t n = 0;
-    for (uint32_t i = 0; i < b->sockets.n; i++) {
-        const struct facts_socket *s = &b->sockets.v[i];
+    for (uint32_t i = 0; i < l->sockets.n; i++) {
+        const struct facts_socket *s = &l->sockets.v[i];
         n += s->state == FACTS_TIME_WAIT && s->proto == FACTS_TCP && s->local_port == port;
     }
     return n;
@@ -19,14 +18,15 @@ static uint64_t time_waits(const struct judge *j, uint16_t port)
 
 static void judge_listener(const struct judge *j, const struct facts_socket *s)
 {
-    uint64_t n = time_waits(j, s->local_port);
+    uint64_t n = time_waits(&j->facts->b, s->local_port);
     if (n < judge_limit(j, THRESHOLD_time_wait_server_min))
         return;
     char addr[64];
     judge_addr(s, false, addr);
     struct finding *f = finding_add(j->out, RULE_TIME_WAIT_SERVER);
     finding_listener(f, wr_span_str(addr));
-    finding_of(f, EVIDENCE_TIME_WAITS, n, n, j->facts->b.sysctl[FACTS_SYS_MAX_TW_BUCKETS][0]);
+    finding_of(f, EVIDENCE_TIME_WAITS, time_waits(&j->facts->a, s->local_port), n,
+               j->facts->b.sysctl[FACTS_SYS_MAX_TW_BUCKETS][0]);
     finding_over(f, &j->limits, THRESHOLD_time_wait_server_min);
     uint64_t lost = facts_rise(j->facts, FACTS_TIME_WAIT_OVERFLOW);
     if (lost != FACTS_UNKNOWN && lost > 0)
