@@ -125,6 +125,7 @@ def test_record(t, p):
     once = subprocess.run([WEIR, "top", "--from", files[0], "--once"], capture_output=True, text=True, timeout=60)
     equal(once.returncode, 0, "the recording is shown")
     ok(":%d" % p.port in once.stdout and "x3" in once.stdout, "with what was there", once.stdout + once.stderr)
+    ok(once.stdout.startswith("weir top  patient :%d" % p.port), "of the program that was meant", once.stdout)
     t2 = top("--from", files[0])
     ok(t2.until("recording"), "and on the screen")
     t2.type("3")

@@ -73,7 +73,7 @@ static int look(const struct run *r, const struct target_groups *g, struct facts
     struct examine e = run_question(r, g, ports);
     int status = run_result(examine(&e, out));
     if (!status)
-        run_note_targets(out, g);
+        target_note(out, g);
     return status;
 }
 

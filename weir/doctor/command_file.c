@@ -16,23 +16,6 @@
 #define FILE_MOST ((size_t)1 << 30)
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
-void run_note_targets(struct facts *f, const struct target_groups *g)
-{
-    int err = 0;
-    f->b.targets.n = 0;
-    for (uint32_t i = 0; !err && i < g->rows.n; i++) {
-        const struct target_group *row = &g->rows.v[i];
-        struct facts_target t = {.group = i, .uid = row->uid, .port = row->port};
-        if (row->n == 0)
-            err = FACTS_ADD(&f->b.targets, f->b.heap, &t);
-        for (uint32_t k = 0; !err && k < row->n; k++) {
-            t.pid = g->pids.v[row->first + k];
-            t.lead = t.pid == row->lead;
-            err = FACTS_ADD(&f->b.targets, f->b.heap, &t);
-        }
-    }
-}
-
 static int put_piece(void *arg, struct wr_span piece)
 {
     return say(*(const int *)arg, piece);
@@ -92,25 +75,6 @@ static int read_facts(const struct run *r, struct facts *out)
     return DOCTOR_USAGE;
 }
 
-/* The groups that were examined, as the file names them. */
-static int groups_of(const struct facts_look *l, struct target_groups *out)
-{
-    int err = 0;
-    for (uint32_t i = 0; !err && i < l->targets.n; i++) {
-        const struct facts_target *t = &l->targets.v[i];
-        struct target_group row = {.first = out->pids.n, .uid = t->uid, .port = t->port};
-        if (i == 0 || t->group != l->targets.v[i - 1].group)
-            err = FACTS_ADD(&out->rows, out->heap, &row);
-        if (err || t->pid == 0)
-            continue;
-        struct target_group *g = &out->rows.v[out->rows.n - 1];
-        err = FACTS_ADD(&out->pids, out->heap, &t->pid);
-        g->n++;
-        g->lead = t->lead || g->lead == 0 ? t->pid : g->lead;
-    }
-    return err;
-}
-
 static int groups_asked(const struct run *r, const struct facts_look *l,
                         struct target_groups *out)
 {
@@ -160,7 +124,7 @@ int run_from(const struct run *r)
     int status = read_facts(r, &f);
     if (!status && r->o->n_targets > 0)
         status = groups_asked(r, &f.b, &g);
-    else if (!status && groups_of(&f.b, &g))
+    else if (!status && target_noted(&f.b, &g))
         status = run_no_memory(-ENOMEM);
     if (!status && g.rows.n == 0) { /* a file that names none: all that it saw is one */
         struct target_group all = {0};

@@ -33,7 +33,6 @@ struct examine run_question(const struct run *r, const struct target_groups *g,
                             const uint16_t *ports);
 /* Of examine*(): 0, or complains. */
 WR_MUST int run_result(int result);
-void run_note_targets(struct facts *f, const struct target_groups *g);
 WR_MUST int run_record(const struct run *r, const struct facts *f);
 WR_MUST int run_from(const struct run *r);
 void run_print(const struct run *r, struct cases *c);

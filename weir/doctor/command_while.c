@@ -316,7 +316,7 @@ static int attend(struct bystander *b, const char *path)
     if (!status)
         status = last_look(b);
     if (!status && b->r->o->record) {
-        run_note_targets(&b->facts, &b->groups);
+        target_note(&b->facts, &b->groups);
         status = run_record(b->r, &b->facts);
     }
     return status ? status : tell(b);

@@ -464,3 +464,39 @@ int target_find(const struct facts_look *l, const struct target *t, uint32_t sel
     wr_heap_free(io->heap, s.group, bytes);
     return n;
 }
+
+/* ---- in the facts ------------------------------------------------------------------------------------- */
+void target_note(struct facts *f, const struct target_groups *g)
+{
+    int err = 0;
+    f->b.targets.n = 0;
+    for (uint32_t i = 0; !err && i < g->rows.n; i++) {
+        const struct target_group *row = &g->rows.v[i];
+        struct facts_target t = {.group = i, .uid = row->uid, .port = row->port};
+        if (row->n == 0)
+            err = FACTS_ADD(&f->b.targets, f->b.heap, &t);
+        for (uint32_t k = 0; !err && k < row->n; k++) {
+            t.pid = g->pids.v[row->first + k];
+            t.lead = t.pid == row->lead;
+            err = FACTS_ADD(&f->b.targets, f->b.heap, &t);
+        }
+    }
+}
+
+int target_noted(const struct facts_look *l, struct target_groups *io)
+{
+    int err = 0;
+    for (uint32_t i = 0; !err && i < l->targets.n; i++) {
+        const struct facts_target *t = &l->targets.v[i];
+        struct target_group row = {.first = io->pids.n, .uid = t->uid, .port = t->port};
+        if (i == 0 || t->group != l->targets.v[i - 1].group)
+            err = FACTS_ADD(&io->rows, io->heap, &row);
+        if (err || t->pid == 0)
+            continue;
+        struct target_group *g = &io->rows.v[io->rows.n - 1];
+        err = FACTS_ADD(&io->pids, io->heap, &t->pid);
+        g->n++;
+        g->lead = t->lead || g->lead == 0 ? t->pid : g->lead;
+    }
+    return err;
+}

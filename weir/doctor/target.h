@@ -61,6 +61,11 @@ void target_groups_deinit(struct target_groups *g);
 WR_MUST int target_find(const struct facts_look *l, const struct target *t, uint32_t self,
                         struct target_groups *io);
 
+/* The groups as part of the facts, so that a recording says who was meant. What there is no memory for is lost. */
+void target_note(struct facts *f, const struct target_groups *g);
+/* Adds those of a recording; none where it has none. -ENOMEM, -E2BIG. */
+WR_MUST int target_noted(const struct facts_look *l, struct target_groups *io);
+
 /* The processes run the same program: then a parent and its child are a master and its worker. */
 bool target_same_program(const struct facts_look *l, const struct facts_process *a,
                          const struct facts_process *b);

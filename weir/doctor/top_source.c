@@ -78,6 +78,13 @@ static int find_groups(struct top_source *s, const struct facts_look *l)
     return n < 0 ? n : n == 0 && s->target.kind != TARGET_HOST ? -ESRCH : 0;
 }
 
+/* Of a recording: whom it was made of, unless somebody asks for another. */
+static int recorded_groups(struct top_source *s)
+{
+    int err = s->options->target ? 0 : target_noted(&s->facts.b, &s->groups);
+    return err || s->groups.rows.n ? err : find_groups(s, &s->facts.b);
+}
+
 static int copy_pids(struct top_source *s)
 {
     drop_pids(s);
@@ -166,7 +173,7 @@ static int begin_file(struct top_source *s, char *error, size_t n)
         return fd;
     int err = read_facts(s, fd, error, n);
     (void)wr_os_close(fd);
-    return err ? err : find_groups(s, &s->facts.b);
+    return err ? err : recorded_groups(s);
 }
 
 /* ---- beginning ------------------------------------------------------------------------------------------ */
@@ -266,6 +273,7 @@ int top_source_record(struct top_source *s, const char *path)
     int fd = wr_os_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fd;
+    target_note(&s->facts, &s->groups);
     int err = record_write(&s->facts, write_piece, &fd);
     int closed = wr_os_close(fd);
     return err ? err : closed;
