@@ -112,6 +112,8 @@ WR_MUST int look_cgroups(struct facts_look *l, const uint32_t *pids, uint32_t n)
  * look_futexes reads 24 bytes of the memory of threads that sleep in futex(). */
 WR_MUST int look_peek(struct facts_look *l, const uint32_t *pids, uint32_t n, bool whole);
 WR_MUST int look_futexes(struct facts_look *l, const uint32_t *pids, uint32_t n);
+/* A thread that may hold its process's memory map, or wait for it, for ever: to read that memory would be to wait too. */
+bool futex_is_risky(const struct facts_thread *t);
 /* The words at addr of a thread that waits with this operation and value: false unless they are a glibc mutex. */
 bool futex_is_mutex(const uint32_t words[6], uint32_t operation, uint64_t waits_on,
                     struct facts_futex *io);

@@ -51,28 +51,69 @@ static bool is_waiting(const struct facts_thread *t)
     return t->syscall == SYS_futex && t->state == 'S' && t->arg[0] != 0 && t->arg[0] % 4 == 0;
 }
 
-static void unreadable(struct facts_look *l, uint32_t pid, int err)
+bool futex_is_risky(const struct facts_thread *t)
+{
+    static const int calls[] = {SYS_mmap,      SYS_munmap, SYS_mprotect, SYS_mremap, SYS_brk,
+                                SYS_madvise,   SYS_mlock,  SYS_munlock,  SYS_clone,  SYS_execve,
+#ifdef SYS_clone3
+                                SYS_clone3,
+#endif
+#ifdef SYS_fork
+                                SYS_fork,      SYS_vfork,
+#endif
+                                SYS_exit_group};
+    if (t->state != 'D')
+        return false;
+    for (unsigned i = 0; i < WR_ARRAY_LEN(calls); i++)
+        if (t->syscall == calls[i])
+            return true;
+    return t->syscall < 0; /* outside of a call: in a page fault */
+}
+
+static bool is_risky(const struct facts_look *l, uint32_t pid)
+{
+    for (uint32_t i = 0; i < l->threads.n; i++)
+        if (l->threads.v[i].pid == pid && futex_is_risky(&l->threads.v[i]))
+            return true;
+    return false;
+}
+
+static void unreadable(struct facts_look *l, uint32_t pid)
 {
     for (uint32_t i = 0; i < l->processes.n; i++)
-        if (l->processes.v[i].pid == pid && (err == -EPERM || err == -EACCES))
+        if (l->processes.v[i].pid == pid)
             l->processes.v[i].unread |= FACTS_UNREAD_MEMORY;
+}
+
+static bool is_unreadable(const struct facts_look *l, uint32_t pid)
+{
+    const struct facts_process *p = facts_process(l, pid);
+    return p && (p->unread & FACTS_UNREAD_MEMORY);
+}
+
+static int look_one(struct facts_look *l, const struct facts_thread *t)
+{
+    uint32_t words[WORDS];
+    struct facts_futex f = {.addr = t->arg[0], .pid = t->pid, .tid = t->tid};
+    ssize_t got = wr_os_process_read((pid_t)t->pid, t->arg[0], words, sizeof words);
+    if (got == -EPERM || got == -EACCES)
+        unreadable(l, t->pid);
+    if (got != (ssize_t)sizeof words ||
+        !futex_is_mutex(words, (uint32_t)t->arg[1], t->arg[2], &f))
+        return 0;
+    return FACTS_ADD(&l->futexes, l->heap, &f);
 }
 
 int look_futexes(struct facts_look *l, const uint32_t *pids, uint32_t n)
 {
     int err = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (is_risky(l, pids[i]))
+            unreadable(l, pids[i]);
     for (uint32_t i = 0; !err && i < l->threads.n; i++) {
         const struct facts_thread *t = &l->threads.v[i];
-        uint32_t words[WORDS];
-        if (!is_waiting(t) || !look_has32(pids, n, t->pid))
-            continue;
-        struct facts_futex f = {.addr = t->arg[0], .pid = t->pid, .tid = t->tid};
-        ssize_t got = wr_os_process_read((pid_t)t->pid, t->arg[0], words, sizeof words);
-        if (got < 0)
-            unreadable(l, t->pid, (int)got);
-        else if (got == (ssize_t)sizeof words &&
-                 futex_is_mutex(words, (uint32_t)t->arg[1], t->arg[2], &f))
-            err = FACTS_ADD(&l->futexes, l->heap, &f);
+        if (is_waiting(t) && look_has32(pids, n, t->pid) && !is_unreadable(l, t->pid))
+            err = look_one(l, t);
     }
     return err;
 }

@@ -41,6 +41,18 @@ static void test_words(void)
     }
 }
 
+static void test_risk(void)
+{
+    struct facts_thread t = {.state = 'D', .syscall = SYS_write};
+    ok(!futex_is_risky(&t), "a thread that waits for a disk keeps nobody from the memory");
+    t.syscall = SYS_munmap;
+    ok(futex_is_risky(&t), "one in munmap may");
+    t.syscall = FACTS_SYSCALL_UNKNOWN;
+    ok(futex_is_risky(&t), "one in a page fault may");
+    t.state = 'S';
+    ok(!futex_is_risky(&t), "but not one that can be woken");
+}
+
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 
 /* The thread of the look that waits for a mutex: it may take a moment until it does. */
@@ -83,6 +95,7 @@ static void test_real(void)
 int main(void)
 {
     test_words();
+    test_risk();
     test_real();
     return tap_done();
 }
