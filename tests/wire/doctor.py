@@ -75,10 +75,10 @@ _children = []
 
 
 class Patient:
-    def __init__(self, kind, port, backlog=128, name=b""):
+    def __init__(self, kind, port, backlog=128, name=b"", before=()):
         self.port = port
         code = PROLOGUE % (name, port, backlog) + SERVERS[kind]
-        self.process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(list(before) + [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         _children.append(self.process)
         if self.process.stdout.readline() != b"READY\n":
             raise SystemExit("Bail out! %s did not start" % kind)

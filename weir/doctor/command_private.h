@@ -25,6 +25,9 @@ WR_MUST int run_scout(const struct run *r, struct target_groups *out);
 /* Those of one network namespace; a hidden group belongs to the caller's (0). */
 WR_MUST int run_scout_net(const struct target_groups *all, uint64_t net,
                           struct target_groups *out);
+/* Of several namespaces one: the caller's own where it is among them. Says what is left out, unless told before. */
+WR_MUST int run_scout_one(const struct target_groups *all, bool silent,
+                          struct target_groups *out);
 bool run_whole_host(const struct run *r);
 
 /* command.c */

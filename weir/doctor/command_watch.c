@@ -209,14 +209,14 @@ static int one_look(struct watch *w, const struct target_groups *g, bool *out_ov
     return status;
 }
 
-/* Only the namespace of the first target: a watch has one view of the machine. */
+/* A watch has one view of the machine: one network namespace. */
 static int one_round(struct watch *w, bool *out_over)
 {
     struct target_groups all, g;
     target_groups_init(&all, w->r->heap);
     target_groups_init(&g, w->r->heap);
     int status = run_scout(w->r, &all);
-    if (!status && run_scout_net(&all, all.rows.v[0].net, &g))
+    if (!status && run_scout_one(&all, w->rounds > 0, &g))
         status = run_no_memory(-ENOMEM);
     if (!status)
         status = one_look(w, &g, out_over);

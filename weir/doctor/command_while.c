@@ -255,7 +255,7 @@ static int first_look(struct bystander *b)
     struct target_groups all;
     target_groups_init(&all, b->r->heap);
     int status = run_scout(b->r, &all);
-    if (!status && run_scout_net(&all, all.rows.v[0].net, &b->groups))
+    if (!status && run_scout_one(&all, false, &b->groups))
         status = run_no_memory(-ENOMEM);
     target_groups_deinit(&all);
     if (status)
