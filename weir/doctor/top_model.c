@@ -313,6 +313,7 @@ int top_model_make(struct top_model *m, const struct top_input *in, struct top_p
         m->pid = m->programs.v[0].pid;
         memcpy(m->name, m->programs.v[0].name, sizeof m->name);
         memcpy(m->listen, m->programs.v[0].listen, sizeof m->listen);
+        top_past_forget(past, m);
         top_past_memory(past, m, in->facts->b.at_ns);
         err = top_past_changes(past, m, in->findings);
     }

@@ -277,6 +277,10 @@ static void test_hidden(void)
     is_int(p->queue, 600, "with its queue");
     is_int(p->conns == FACTS_UNKNOWN, 1, "its connections are not known");
     is_int(k.model.queue.waiting, 600, "the fullest queue of all");
+    is_int(k.past.peaks.n, 2, "two peaks are remembered");
+    kit_later(&k, 2000);
+    make(NULL);
+    is_int(k.past.peaks.n, 1, "that of a listener that has gone is not");
 }
 
 /* Every refusal of memory ends in an error, never in a crash. */

@@ -82,6 +82,19 @@ void top_past_peak(struct top_past *p, struct top_listener *l)
         return; /* without memory a peak is forgotten, nothing worse */
 }
 
+void top_past_forget(struct top_past *p, const struct top_model *m)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < p->peaks.n; i++) {
+        uint32_t k = 0;
+        while (k < m->lists.n && m->lists.v[k].cookie != p->peaks.v[i].cookie)
+            k++;
+        if (k < m->lists.n)
+            p->peaks.v[kept++] = p->peaks.v[i];
+    }
+    p->peaks.n = kept;
+}
+
 void top_past_memory(struct top_past *p, struct top_model *m, uint64_t at_ns)
 {
     if (m->rss == FACTS_UNKNOWN)

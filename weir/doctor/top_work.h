@@ -53,6 +53,8 @@ WR_MUST int top_threads(struct top_work *w);
 uint64_t top_past_stands(const struct top_past *p, const struct facts *f,
                          const struct facts_thread *t, struct top_stand *out_next);
 void top_past_peak(struct top_past *p, struct top_listener *l);
+void top_past_forget(struct top_past *p,
+                     const struct top_model *m); /* listeners that have gone */
 void top_past_memory(struct top_past *p, struct top_model *m, uint64_t at_ns);
 WR_MUST int top_past_changes(struct top_past *p, struct top_model *m,
                              const struct findings *found);
