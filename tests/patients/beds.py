@@ -269,6 +269,22 @@ def make_older(path, ms):
         f.write("\n".join(lines) + "\n")
 
 
+def give_host(path, numbers):
+    """Writes the host's numbers into a recording: {"counter NAME": (first look, last look)}."""
+    lines, look = [], 0
+    with open(path, encoding="ascii") as f:
+        for line in f.read().splitlines():
+            if line.startswith("look "):
+                look = "ab".index(line[5])
+            if " ".join(line.split(" ")[:2]) in numbers:
+                continue
+            if line.startswith("!socket"):
+                lines += ["%s %s" % (name, pair[look]) for name, pair in numbers.items()]
+            lines.append(line)
+    with open(path, "w", encoding="ascii") as f:
+        f.write("\n".join(lines) + "\n")
+
+
 def examine(bed, row, weir, seconds, record):
     """The patient is brought in, made ready and looked at."""
     loopback_up()
@@ -276,11 +292,12 @@ def examine(bed, row, weir, seconds, record):
         row.bed(bed)
     pid = bed.start(bed.argv + ["sick" if bed.sick else "healthy"] + bed.args)
     held = row.clients(bed) if row.clients else None
-    record = record or (os.path.join(bed.dir, "facts") if row.older_ms else None)
+    record = record or (os.path.join(bed.dir, "facts") if row.older_ms or row.host else None)
     got = doctor(weir, "-t", seconds, *(["--record", record] if record else []), row.target.replace("PID", str(pid)))
     del held
-    if row.older_ms and "report" in got:
-        make_older(record, row.older_ms)
+    if (row.older_ms or row.host) and "report" in got:
+        make_older(record, row.older_ms or 0)
+        give_host(record, row.host if row.host and bed.sick else {})
         got = doctor(weir, "--from", record)
     return got
 

@@ -213,6 +213,33 @@ static void ask_on_and_on(bool sick)
     ask_again(100);
 }
 
+/* ---- time-wait-server: closed by the server first, as HTTP/1.0 does: harmless, and the doctor says so ----------- */
+static void answer_and_close(struct server *s, int fd, const char *bytes, size_t n)
+{
+    (void)bytes, (void)n;
+    say(fd, "ok\n");
+    if (s->sick)
+        close(fd); /* the bug is this line, if it is one */
+}
+
+static void time_wait_server(bool sick)
+{
+    serve_requests(sick, answer_and_close);
+}
+
+static void seven_thousand(bool sick)
+{
+    for (int i = 0; i < 7000; i++) {
+        char bytes[64];
+        int fd = connect_to("127.0.0.1", PORT, 0);
+        say(fd, REQUEST);
+        while (recv(fd, bytes, sizeof bytes, 0) > 0 &&
+               sick) { /* until its end, so that the server was first */
+        }
+        close(fd);
+    }
+}
+
 /* ---- synsent: connects that nobody answers, without a limit in time ------------------------------------------------ */
 static void reach_nowhere(struct server *s, int fd, const char *bytes, size_t n)
 {
@@ -320,19 +347,29 @@ static void five_vanish(bool sick)
     nap_ms(sick ? 4500 : 2500); /* until it has been sent again four times */
 }
 
+/* ---- tcp-memory, conntrack: what they have is the host's; the harness writes it into the recording -------------- */
+static void well(bool sick)
+{
+    (void)sick;
+    serve_requests(false, NULL);
+}
+
 const struct patient conn_patients[] = {
-    {"closewait-0",   closewait_0,       sixty_hang_up,    NULL     },
-    {"closewait-1",   closewait_1,       sixty_hang_up,    NULL     },
-    {"closewait-n",   closewait_n,       sixty_hang_up,    NULL     },
-    {"noproto-new",   noproto_new,       ten_clients,      NULL     },
-    {"noproto-reset", noproto_reset,     ten_clients,      resetting},
-    {"noproto-bound", noproto_bound,     ten_clients,      NULL     },
-    {"stale-pool",    stale_pool,        ten_clients,      impatient},
-    {"time-wait",     reconnects,        ask_150,          backend  },
-    {"ephemeral",     reconnects,        ask_on_and_on,    backend  },
-    {"synsent",       synsent,           twenty_then_wait, NULL     },
-    {"no-timeouts",   wait_for_the_rest, half_a_request,   NULL     },
-    {"idle-crowd",    idle_crowd,        thirty_answered,  NULL     },
-    {"half-open",     half_open,         five_vanish,      NULL     },
-    {NULL,            NULL,              NULL,             NULL     },
+    {"closewait-0",      closewait_0,       sixty_hang_up,    NULL     },
+    {"closewait-1",      closewait_1,       sixty_hang_up,    NULL     },
+    {"closewait-n",      closewait_n,       sixty_hang_up,    NULL     },
+    {"noproto-new",      noproto_new,       ten_clients,      NULL     },
+    {"noproto-reset",    noproto_reset,     ten_clients,      resetting},
+    {"noproto-bound",    noproto_bound,     ten_clients,      NULL     },
+    {"stale-pool",       stale_pool,        ten_clients,      impatient},
+    {"time-wait",        reconnects,        ask_150,          backend  },
+    {"ephemeral",        reconnects,        ask_on_and_on,    backend  },
+    {"time-wait-server", time_wait_server,  seven_thousand,   NULL     },
+    {"synsent",          synsent,           twenty_then_wait, NULL     },
+    {"no-timeouts",      wait_for_the_rest, half_a_request,   NULL     },
+    {"idle-crowd",       idle_crowd,        thirty_answered,  NULL     },
+    {"half-open",        half_open,         five_vanish,      NULL     },
+    {"tcp-memory",       well,              ten_clients,      NULL     },
+    {"conntrack",        well,              ten_clients,      NULL     },
+    {NULL,               NULL,              NULL,             NULL     },
 };
