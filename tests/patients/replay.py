@@ -6,7 +6,7 @@
 
 `patients.py --record tests/patients/records` makes them anew.
 """
-import gzip, os, sys, tempfile
+import gzip, os, subprocess, sys, tempfile
 
 import beds
 from patients import HERE, ROWS, WEIR, faults_of_sick, faults_of_twin, name_of
@@ -22,12 +22,23 @@ def judge(path):
         return beds.doctor(WEIR, "--from", f.name)
 
 
+def without_patient():
+    """Rules that no patient of patients.py shows."""
+    said = subprocess.run([WEIR, "doctor", "--rules"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout
+    rules = [line.split()[0] for line in said.splitlines() if line[:1].isalpha()]
+    return [rule for rule in rules if rule not in {r.rule for r in ROWS}] if rules else ["--rules says nothing"]
+
+
 def main():
     found = sorted(f for f in os.listdir(RECORDS) if f.endswith(".gz"))
     known = {name_of(r, sick) + ".gz": (r, sick) for r in ROWS for sick in (True, False)}
-    print("1..%d" % len(found))
-    failed = 0
-    for count, name in enumerate(found, 1):
+    print("1..%d" % (1 + len(found)))
+    lonely = without_patient()
+    print("%sok 1 - every rule has a patient" % ("not " if lonely else ""))
+    for rule in lonely:
+        print("#   not %s" % rule)
+    failed = bool(lonely)
+    for count, name in enumerate(found, 2):
         r, sick = known.get(name, (None, False))
         got = judge(os.path.join(RECORDS, name)) if r else {"error": "no patient of this name"}
         bad = [got["error"]] if "error" in got else (faults_of_sick if sick else faults_of_twin)(r, got)
