@@ -129,12 +129,33 @@ static bool differ(const char *a, const char *b)
     return *a && *b && strcmp(a, b) != 0; /* one that names nothing means all */
 }
 
+static bool is_any(const char *addr)
+{
+    return strncmp(addr, "0.0.0.0:", 8) == 0 || strncmp(addr, "[::]:", 5) == 0;
+}
+
+static bool is_loopback(const char *addr)
+{
+    return strncmp(addr, "127.", 4) == 0 || strncmp(addr, "[::1]:", 6) == 0;
+}
+
+/* Who connects there comes to this listener. One on every address is known by its port from loopback only: elsewhere
+ * the same port may be another host's. */
+static bool leads_to(const char *peer, const char *listener)
+{
+    const char *a = strrchr(peer, ':'), *b = strrchr(listener, ':');
+    return strcmp(peer, listener) == 0 ||
+           (a && b && strcmp(a, b) == 0 && is_any(listener) && is_loopback(peer));
+}
+
 /* All findings are of one target; within it a listener's trouble explains that listener's only, and a
  * destination's that destination's. */
 static bool same_subject(const struct finding *cause, const struct finding *x)
 {
     switch (rule_get(cause->rule)->scope) {
     case SCOPE_LISTENER:
+        if (x->subject.peer[0] && !x->subject.listener[0])
+            return leads_to(x->subject.peer, cause->subject.listener);
         return !differ(cause->subject.listener, x->subject.listener);
     case SCOPE_PEER:
         return !differ(cause->subject.peer, x->subject.peer);

@@ -31,6 +31,29 @@ static void test_scopes(void)
     is_int(f.row[2].cause, FINDING_ALONE, "the other one stands");
 }
 
+/* Of the connects to four places: which come to that listener? */
+static unsigned explained_at(const char *listener)
+{
+    static const char *const to[] = {"10.0.0.7:80", "127.0.0.1:80", "127.0.0.1:81", "[::1]:80"};
+    unsigned n = 0;
+    findings_init(&f);
+    finding_listener(finding_add(&f, RULE_ACCEPT_OVERFLOW), wr_span_str(listener));
+    for (unsigned i = 0; i < 4; i++)
+        finding_peer(finding_add(&f, RULE_CONNECT_PILE_UP), wr_span_str(to[i]));
+    findings_settle(&f);
+    for (unsigned i = 0; i < 4; i++)
+        n |= (unsigned)(f.row[1 + i].cause == 0) << i;
+    return n;
+}
+
+static void test_far_end(void)
+{
+    is_int(explained_at("10.0.0.7:80"), 1, "connects to a listener that takes none");
+    is_int(explained_at("127.0.0.1:81"), 4, "by its address and port");
+    is_int(explained_at("0.0.0.0:80"), 2 + 8, "one on every address: what goes to loopback");
+    is_int(explained_at("[::]:9"), 0, "another port");
+}
+
 static void test_hint(void)
 {
     findings_init(&f);
@@ -115,6 +138,7 @@ int main(void)
 {
     test_suppression();
     test_scopes();
+    test_far_end();
     test_hint();
     test_order();
     test_bounds();
