@@ -68,6 +68,8 @@ static int hold(struct recode *c, struct web_piece *in)
         h->copied = false;
         h->piece = *in;
         h->piece.next = NULL;
+        in->kind = WEB_MEM; /* what it owned has moved */
+        in->mem = (struct wr_span){0};
         *c->tail = h;
         c->tail = &h->next;
     }

@@ -7,6 +7,7 @@
 #include "libweir/io/board.h"
 #include "libweir/io/log.h"
 #include "libweir/os/os.h"
+#include "weir/master/drought.h"
 #include "weir/master/master_private.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ struct worker {
     struct wr_log *log;
     struct wr_budget budget;
     struct server server;
+    struct drought drought;
+    const struct wr_heap *heap;
 };
 
 static void say_text(void *ctx, int level, const char *text)
@@ -170,7 +173,8 @@ static int open_loop(struct worker *w)
     size_t hard = s->memory == UINT64_MAX ? WR_BUDGET_NONE : (size_t)s->memory;
     wr_budget_init(&w->budget, NULL, "worker", hard == WR_BUDGET_NONE ? hard : SOFT_PART(hard),
                    hard);
-    return wr_loop_new(&(struct wr_loop_options){.budget = &w->budget,
+    return wr_loop_new(&(struct wr_loop_options){.heap = w->heap,
+                                                 .budget = &w->budget,
                                                  .stats = wr_worker_loop_stats(w->process)},
                        &w->loop);
 }
@@ -196,6 +200,7 @@ static int serve(struct worker *w, unsigned index)
         return EXIT_START;
     }
     wr_worker_ready(w->process);
+    drought_begin(&w->drought);
     return wr_loop_run(w->loop) ? EXIT_LOOP : 0;
 }
 
@@ -203,6 +208,8 @@ int worker_main(struct wr_worker *process, void *arg)
 {
     struct worker w = {.crew = arg, .process = process, .log = wr_worker_log(process)};
     unsigned index = wr_worker_index(process);
+    w.heap =
+        drought_heap(&w.drought, w.crew->m->generations); /* asks the environment, which goes */
     wr_log_sinks_free(&w.crew->m->sinks);
     if (settle(&w, index) < 0 || enter_sandbox(&w) < 0 || open_loop(&w) < 0)
         return EXIT_SETTLE;
@@ -212,6 +219,11 @@ int worker_main(struct wr_worker *process, void *arg)
     (void)wr_loop_turn(w.loop, 0);
     server_free(&w.server);
     process_say(w.log, w.loop, WR_LOG_NOTICE, "exit");
+    if (w.drought.nth) {
+        (void)wr_loop_turn(w.loop, 0);
+        wr_loop_free(&w.loop);
+        drought_end(&w.drought, w.log);
+    }
     return status;
 }
 

@@ -108,7 +108,8 @@ static inline void conns_request(struct conns_table *t, uint32_t at, struct wr_s
     struct conns_entry *e = &t->entry[at];
     size_t n = line.n < sizeof e->doing ? line.n : sizeof e->doing;
     e->requests++;
-    memcpy(e->doing, line.p, n);
+    if (n)
+        memcpy(e->doing, line.p, n);
     e->doing_len = (uint8_t)n;
     conns_set(t, at, CONNS_HANDLE, now_ms, due_ms);
 }

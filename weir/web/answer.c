@@ -375,9 +375,11 @@ int web_form_heads(struct web_req *r, struct web_formed *out)
     int err = form_one(r, need, true, &out->keep);
     if (!err)
         err = form_one(r, need, false, &out->close);
+    if (err)
+        return err;
     ptrdiff_t at = wr_span_find(out->keep, WR_LIT("\r\nDate: "));
-    if (err || at < 0)
-        return err ? err : -EINVAL;
+    if (at < 0)
+        return -EINVAL;
     out->date_at = (uint32_t)at + 8;
     out->date_s = 0;
     return 0;

@@ -58,13 +58,13 @@ int web_send(struct web_req *r, struct web_piece *pieces)
     web_enter(t);
     for (struct web_piece *p = pieces; p; p = p->next)
         q->last_given |= p->last;
-    if (!r->http || t->cut || t->gone) {
+    if (!r->http || t->cut || t->gone)
+        rc = WR_E_CLOSED;
+    else
+        rc = r->filters ? r->filters->body(r->filters, r, pieces) : output_take(q, pieces);
+    if (rc < 0) /* wherever it failed: what was taken owns nothing any more */
         for (struct web_piece *p = pieces; p; p = p->next)
             web_piece_drop(p);
-        rc = WR_E_CLOSED;
-    } else {
-        rc = r->filters ? r->filters->body(r->filters, r, pieces) : output_take(q, pieces);
-    }
     web_leave_later(t);
     return rc;
 }
