@@ -30,6 +30,7 @@ patients-healthy: test-deps all ## weir doctor before real servers at rest and u
 	@WEIR_BUILD=$(abspath $(BUILD)) tests/patients/healthy.py
 
 nights: test-deps all           ## the nights of the five notebooks, replayed with the doctor beside them; writes docs/nights.md
+	@tools/install_deps nights
 	@WEIR_BUILD=$(abspath $(BUILD)) tests/nights/nights.py --write docs/nights.md
 
 bench: test-deps all            ## the figures of docs/benchmarks.md, against the peers, side by side
