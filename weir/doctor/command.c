@@ -194,20 +194,24 @@ static unsigned list_nets(const struct target_groups *g, uint64_t *out, unsigned
 
 #define NETS 16
 
+static bool is_idle(const struct cases *c, uint32_t i)
+{
+    const struct doctor_case *d = &c->shown.v[i];
+    return !*c->rooms.v[i].listener && !c->rooms.v[i].blind && d->findings->n == 0 &&
+           d->connections == 0;
+}
+
 /* Of what was named something must have been there to examine: no socket and no finding is no health. */
 static int check_idle(const struct cases *c)
 {
-    for (uint32_t i = 0; i < c->shown.n; i++) {
-        const struct doctor_case *d = &c->shown.v[i];
-        if (*c->rooms.v[i].listener || c->rooms.v[i].blind || d->findings->n > 0 ||
-            d->connections > 0)
-            continue;
-        say_error("doctor",
-                  "pid %d %s neither listens nor has a connection: nothing to examine",
-                  (int)d->pid, d->name);
-        return DOCTOR_NO_TARGET;
-    }
-    return 0;
+    for (uint32_t i = 0; i < c->shown.n; i++)
+        if (!is_idle(c, i))
+            return 0;
+    if (c->shown.n == 0)
+        return 0;
+    say_error("doctor", "pid %d %s neither listens nor has a connection: nothing to examine",
+              (int)c->shown.v[0].pid, c->shown.v[0].name);
+    return DOCTOR_NO_TARGET;
 }
 
 static int look_everywhere(const struct run *r, const struct target_groups *g, struct cases *c,

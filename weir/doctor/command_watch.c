@@ -62,7 +62,11 @@ static void put_change(struct stats_text *out, const struct watch *w, const stru
     stats_put(out, wr_span_str(words[lang][change]));
     if (change != CHANGE_NEW)
         catalogue_value(out, UNIT_MS, (wr_os_now_ns(CLOCK_MONOTONIC) - k->since_ns) / MS);
-    stats_printf(out, "  %s  ", severity_word(k->f.severity));
+    static const char *const severities[LANG_COUNT][3] = {
+        [LANG_EN] = {"info",   "warning", "critical"},
+        [LANG_ZH] = {"提示", "警告",  "严重"  },
+    };
+    stats_printf(out, "  %s  ", severities[lang][k->f.severity]);
     if (k->lead)
         stats_printf(out, "pid %u ", k->lead);
     plain_put(out, wr_span_str(k->name));

@@ -7,15 +7,38 @@ static bool stopped(const struct facts_process *p)
     return p->state == 'T' || p->state == 't';
 }
 
-/* Who waits because of it. */
-static void add_connections(const struct judge *j, struct finding *f, uint32_t process)
+static bool holds(const struct judge *j, uint32_t pid, const struct facts_socket *s)
 {
+    const struct facts_fd *fd;
+    for (uint32_t i = 0; (fd = facts_owner(&j->facts->b, s->inode, i)) != NULL; i++)
+        if (fd->pid == pid)
+            return true;
+    return false;
+}
+
+/* Who waits because of it: at its listeners, and on its connections. */
+static void add_waiting(const struct judge *j, struct finding *f, uint32_t process)
+{
+    const struct facts_look *b = &j->facts->b;
+    uint64_t waiting = 0, open = 0;
     uint32_t n;
     const uint32_t *place = judge_map_of(j->map, process, &n);
-    uint64_t open = 0;
     for (uint32_t i = 0; i < n; i++)
-        open += j->facts->b.sockets.v[place[i]].state == FACTS_ESTABLISHED;
-    f->victims = open;
+        open += b->sockets.v[place[i]].state == FACTS_ESTABLISHED;
+    for (uint32_t i = 0; i < b->sockets.n; i++) {
+        const struct facts_socket *s = &b->sockets.v[i];
+        if (s->proto != FACTS_TCP || s->state != FACTS_LISTEN || s->rqueue == 0 ||
+            !holds(j, b->processes.v[process].pid, s))
+            continue;
+        struct judge_queue q = judge_queue(j, s);
+        waiting += q.waiting;
+        f->oldest_ms = q.oldest_ms > f->oldest_ms ? q.oldest_ms : f->oldest_ms;
+    }
+    f->victims = open + waiting;
+    if (waiting > 0)
+        finding_value(f, EVIDENCE_UNACCEPTED, waiting, waiting);
+    if (waiting > 0)
+        finding_value(f, EVIDENCE_OLDEST_MS, f->oldest_ms, f->oldest_ms);
     if (open > 0)
         finding_value(f, EVIDENCE_CONNS, open, open);
 }
@@ -34,6 +57,6 @@ void rule_stopped(const struct judge *j)
         finding_text(f, EVIDENCE_STATE, wr_span(&p->state, 1));
         if (p->tracer > 0)
             finding_value(f, EVIDENCE_TRACER, p->tracer, p->tracer);
-        add_connections(j, f, i);
+        add_waiting(j, f, i);
     }
 }
