@@ -3,8 +3,8 @@
 
     healthy.py [--jobs N] [SERVER ...]
 
-Each server is examined idle, with 200 idle connections, under moderate and under saturating load; then come odd ways of being
-well: clients that wait on purpose, streams, port checks, slow readers. A finding above
+Each server is examined idle, with 200 idle connections, under moderate and saturating load, and with a new connection for every
+request; then come odd ways of being well: clients that wait on purpose, streams, port checks, slow readers. A finding above
 information is a false alarm, unless the server's row calls it true. What is not installed is skipped, never passed.
 Every load is bounded to a few seconds and stays inside a network namespace of its own.
 """
@@ -15,7 +15,7 @@ from patients import BUILD, HERE, WEIR, of_machine
 
 PORT = beds.PORT
 REQUEST = b"GET / HTTP/1.1\r\nHost: patient\r\n\r\n"
-STATES = ["idle", "200 idle connections", "moderate load", "saturating load"]
+STATES = ["idle", "200 idle connections", "moderate load", "saturating load", "new connections"]
 BUILT = os.path.join(BUILD, "tests", "healthy-go")
 
 # ---- their files -------------------------------------------------------------------------------------------
@@ -146,14 +146,14 @@ def redis(bed):
     spawn(bed, "redis-server", "--port", str(PORT), "--bind", "127.0.0.1", "--save", "", "--dir", bed.dir)
 
 
-def postgres(bed):
+def postgres(bed, *more):
     need("postgres", "initdb", "pgbench")
     data = os.path.join(bed.dir, "data")
     os.chmod(bed.dir, 0o755)
     os.mkdir(data)
     shutil.chown(data, "nobody")
     subprocess.run(["initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], user="nobody", check=True, cwd="/", stdout=subprocess.DEVNULL)
-    spawn(bed, "postgres", "-D", data, "-p", str(PORT), "-h", "127.0.0.1", "-k", "", "-F", user="nobody")
+    spawn(bed, "postgres", "-D", data, "-p", str(PORT), "-h", "127.0.0.1", "-k", "", "-F", *more, user="nobody")
     subprocess.run(["pgbench", "-h", "127.0.0.1", "-p", str(PORT), "-U", "postgres", "-i", "-q", "-s", "1", "postgres"], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -247,12 +247,14 @@ def moderate(request, seconds):
 
 SELF = [sys.executable, os.path.join(HERE, "healthy.py"), "--load"]
 URL = "http://127.0.0.1:%d/" % PORT
-HTTP_LOAD = (SELF + ["http"], ["wrk", "-t1", "-c64", "-d4", URL])
-REDIS_LOAD = (SELF + ["redis"], ["redis-benchmark", "-p", str(PORT), "-c", "50", "-n", "600000", "-t", "get", "-q"])
+HTTP_LOAD = (SELF + ["http"], ["wrk", "-t1", "-c64", "-d4", URL], ["ab", "-q", "-c", "50", "-t", "4", "-n", "1000000", URL])
+REDIS_LOAD = (SELF + ["redis"], ["redis-benchmark", "-p", str(PORT), "-c", "50", "-n", "600000", "-t", "get", "-q"],
+              ["redis-benchmark", "-p", str(PORT), "-c", "50", "-n", "60000", "-t", "get", "-q", "-k", "0"])
 PG = ["pgbench", "-h", "127.0.0.1", "-p", str(PORT), "-U", "postgres", "-n", "-S", "-T", "4"]
-PG_LOAD = (PG + ["-c", "4", "-R", "200", "postgres"], PG + ["-c", "24", "postgres"])
+PG_LOAD = (PG + ["-c", "4", "-R", "200", "postgres"], PG + ["-c", "24", "postgres"], PG + ["-C", "-c", "8", "postgres"])
 SLAP = ["mariadb-slap", "--no-defaults", "-h", "127.0.0.1", "-P", str(PORT), "-u", "root", "--auto-generate-sql"]
-SLAP_LOAD = (SLAP + ["--concurrency=2", "--number-of-queries=20000"], SLAP + ["--concurrency=40", "--number-of-queries=60000"])
+SLAP_LOAD = (SLAP + ["--concurrency=2", "--number-of-queries=20000"], SLAP + ["--concurrency=40", "--number-of-queries=60000"],
+             SLAP + ["--concurrency=8", "--number-of-queries=20000", "--detach=2"])
 
 # name: start, idle connections, loads, findings that are true of it. Python's and Java's own servers send head and body of an
 # answer apart, with Nagle's algorithm: 40 ms for a request to a client that delays its acknowledgements.
@@ -379,6 +381,25 @@ def nginx_with_file(bed):
     spawn(bed, "nginx", "-p", bed.dir, "-c", file(bed, "nginx.conf", NGINX.replace("location / {", "location /big { root %(dir)s; } location / {")))
 
 
+def nginx_piped(bed):
+    need("nginx", "cat")
+    os.mkfifo(os.path.join(bed.dir, "access.log"))
+    bed.processes.append(subprocess.Popen(["cat", os.path.join(bed.dir, "access.log")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+    nginx(bed)
+
+
+def postgres_synced(bed):
+    postgres(bed, "-c", "fsync=on")
+
+
+def ask_while(bed, load):
+    need(load[0])
+    bed.processes.append(subprocess.Popen(load, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    time.sleep(1)
+
+
+PG_WRITES = ["pgbench", "-h", "127.0.0.1", "-p", str(PORT), "-U", "postgres", "-n", "-T", "4", "-c", "8", "postgres"]
+
 # what: start, what happens
 ODD = {
     "threads, 50 clients long-polling": (long_poll_threads, fifty_wait),
@@ -386,6 +407,8 @@ ODD = {
     "50 streams of events": (events, fifty_wait),
     "redis, 50 clients in BLPOP": (redis, blocking_pops),
     "postgres, 10 queries of 30 seconds": (postgres, long_queries),
+    "nginx, its log a pipe that is read": (nginx_piped, lambda bed: ask_while(bed, HTTP_LOAD[1])),
+    "postgres, written to and synced": (postgres_synced, lambda bed: ask_while(bed, PG_WRITES)),
     "nginx, a port check every 20 ms": (nginx, port_checks),
     "haproxy, a port check every 20 ms": (haproxy, port_checks),
     "nginx, four slow readers": (nginx_with_file, slow_readers),
