@@ -11,7 +11,7 @@
  * (ssl_name.c). Sessions are kept in memory that all workers share (ssl_cache.c).
  *
  * 1. Contexts belong to the generation and are freed with its arena; connections hold references of their own.
- * 2. Workers never open a key or a certificate.
+ * 2. Workers never open a key or a certificate, but for those that a variable names (ssl_named.c).
  * 3. A client certificate that fails, or is missing where it is required, is answered 495 or 496, not cut off.
  */
 
@@ -53,7 +53,8 @@ struct ssl_server {
     bool prefer_server_ciphers, tickets, early_data, reject_handshake;
     bool stapling, stapling_verify;
     int ocsp;
-    struct wr_span stapling_responder, ocsp_responder, ocsp_cache, certificate_cache;
+    struct wr_span stapling_responder, ocsp_responder, ocsp_cache;
+    const struct conf_node *certificate_cache;
     uint64_t session_timeout_s, buffer_size;
     struct ssl_cache cache;
     /* made when the configuration is complete */
@@ -77,6 +78,13 @@ WR_MUST int ssl_context_new(struct conf_load *load, struct ssl_server *s);
 WR_PRINTF(4, 5)
 int ssl_fail(struct conf_load *load, const struct conf_node *node, uint32_t word,
              const char *fmt, ...);
+
+/* The key in b, with the passwords of the server; NULL when it cannot be read. */
+EVP_PKEY *ssl_read_key(BIO *b, const struct ssl_server *s);
+
+/* ssl_named.c: certificates with $ssl_server_name in their path are read by workers. */
+WR_MUST int ssl_named_ready(struct conf_load *load, struct ssl_server *s,
+                            const struct conf_node *cert, const struct conf_node *key);
 
 /* ssl_name.c */
 int ssl_on_name(SSL *ssl, int *alert, void *arg);

@@ -48,14 +48,6 @@ static BIO *open_pem(struct conf_load *load, const struct conf_node *node, uint3
     struct wr_span text = conf_arg(node, word), path;
     if (wr_span_has_prefix(text, WR_LIT(DATA)))
         return BIO_new_mem_buf(text.p + sizeof DATA - 1, (int)(text.n - (sizeof DATA - 1)));
-    if (wr_span_find_char(text, '$') >= 0) {
-        (void)conf_fail(
-            load, node, word,
-            "variables in \"%s\" are not supported: name the file, or give each server "
-            "its own",
-            conf_str(node, 0));
-        return NULL;
-    }
     if (conf_path(load, text, &path))
         return NULL;
     BIO *b = BIO_new_file(path.p, "r");
@@ -136,7 +128,7 @@ static int use_certificate(struct conf_load *load, struct ssl_server *s,
     return rc;
 }
 
-static EVP_PKEY *read_key(BIO *b, const struct ssl_server *s)
+EVP_PKEY *ssl_read_key(BIO *b, const struct ssl_server *s)
 {
     const char *password = s->passwords;
     EVP_PKEY *key;
@@ -152,7 +144,7 @@ static EVP_PKEY *read_key(BIO *b, const struct ssl_server *s)
 static int use_key(struct conf_load *load, struct ssl_server *s, const struct conf_node *node)
 {
     BIO *b = open_pem(load, node, 1);
-    EVP_PKEY *key = b ? read_key(b, s) : NULL;
+    EVP_PKEY *key = b ? ssl_read_key(b, s) : NULL;
     if (!b)
         return WR_E_SYNTAX;
     int rc = 0;
@@ -168,6 +160,12 @@ static int use_key(struct conf_load *load, struct ssl_server *s, const struct co
     return rc;
 }
 
+static bool has_variable(const struct conf_node *node)
+{
+    struct wr_span text = conf_arg(node, 1);
+    return !wr_span_has_prefix(text, WR_LIT(DATA)) && wr_span_find_char(text, '$') >= 0;
+}
+
 static int use_certificates(struct conf_load *load, struct ssl_server *s)
 {
     for (uint32_t i = 0; i < s->certificates.n; i++) {
@@ -176,9 +174,11 @@ static int use_certificates(struct conf_load *load, struct ssl_server *s)
             return conf_fail(load, cert, 1,
                              "no \"ssl_certificate_key\" is defined for certificate \"%s\"",
                              conf_str(cert, 1));
-        int rc = use_certificate(load, s, cert);
-        if (rc == 0)
-            rc = use_key(load, s, s->keys.list[i]);
+        const struct conf_node *key = s->keys.list[i];
+        bool named = has_variable(cert) || has_variable(key);
+        int rc = named ? ssl_named_ready(load, s, cert, key) : use_certificate(load, s, cert);
+        if (rc == 0 && !named)
+            rc = use_key(load, s, key);
         if (rc)
             return rc;
     }
