@@ -40,7 +40,8 @@ static void count(const struct judge *j, const struct judge_peer *p, struct tall
 
 static bool lossy(const struct judge *j, const struct tally *t)
 {
-    return t->sent >= judge_limit(j, THRESHOLD_loss_bytes_min) &&
+    return t->retrans > 0 && t->sent > 0 &&
+           t->sent >= judge_limit(j, THRESHOLD_loss_bytes_min) &&
            t->retrans * 1000 / t->sent >= judge_limit(j, THRESHOLD_loss_permille);
 }
 

@@ -59,7 +59,7 @@ static bool waits(const struct judge *j, uint32_t place, struct judge_flow *out)
         t->min_rtt_us >= judge_limit(j, THRESHOLD_nagle_rtt_us))
         return false;
     return judge_flow(j, place, out) && out->retrans == 0 && out->rwnd_us == 0 &&
-           out->segs_in >= judge_limit(j, THRESHOLD_nagle_requests_min) &&
+           out->segs_in > 0 && out->segs_in >= judge_limit(j, THRESHOLD_nagle_requests_min) &&
            out->busy_us / out->segs_in >= judge_limit(j, THRESHOLD_nagle_request_ms) * 1000 &&
            out->sent < out->segs_out * t->snd_mss / 2 && is_nagle(j, place, out);
 }
