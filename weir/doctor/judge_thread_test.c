@@ -83,6 +83,12 @@ static void test_loop_quiet(void)
     watch(8, EPOLL, LISTENER, 100, 0x19);
     thread(8, 8, "patient", TEST_EPOLL, EPOLL, 5);
     silent("a child with its parent's set, while the parent serves");
+    server(SYS_recvfrom, UPSTREAM, 0);
+    process(8, "patient", "/usr/bin/patient");
+    fd(8, LISTENER, FACTS_FD_SOCKET, 100);
+    watch(8, EPOLL, LISTENER, 100, 0x19);
+    thread(8, 8, "patient", FACTS_SYSCALL_RUNNING, 0, 5);
+    silent("also while the parent has so much to do that it is never seen to wait");
 }
 
 static void test_loop_unknown(void)
@@ -160,6 +166,12 @@ static void test_workers(void)
     is_int(findings.leading, 1, "it is said once");
     two_workers(5);
     silent("one of them is awake: it is slow, not blocked");
+    two_workers(0);
+    process(6, "master", "/usr/bin/patient");
+    fd(6, LISTENER, FACTS_FD_SOCKET, 100);
+    thread(6, 6, "master", SYS_pselect6, 0, 2);
+    led_by(RULE_LOOP_BLOCKED, CERTAINTY_PROOF,
+           "a master that looks after them does not accept");
 }
 
 static void test_loop_of_many(void)

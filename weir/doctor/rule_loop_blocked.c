@@ -111,25 +111,6 @@ static bool watches_any(const struct judge *j, uint32_t pid)
     return false;
 }
 
-/* All that pid would serve is nobody else's: no process waits on a set with its listener. */
-static bool is_alone(const struct judge *j, uint32_t pid)
-{
-    const struct facts_look *b = &j->facts->b;
-    const struct facts_watch *w;
-    bool listens = false;
-    for (uint32_t at = 0; at < b->sockets.n; at++) {
-        const struct facts_socket *s = &b->sockets.v[at];
-        if (s->proto != FACTS_TCP || s->state != FACTS_LISTEN || !s->inode ||
-            judge_held_as(b, s->inode, pid) < 0)
-            continue;
-        listens = true;
-        for (uint32_t i = 0; (w = judge_watch(b, s->inode, i)); i++)
-            if (w->pid != pid && judge_set_served(j, w->pid, w->epoll))
-                return false;
-    }
-    return listens;
-}
-
 static bool holds_alone(const struct judge *j, const struct facts_socket *listener,
                         uint32_t pid)
 {
@@ -138,6 +119,12 @@ static bool holds_alone(const struct judge *j, const struct facts_socket *listen
         if (fd->pid != pid)
             return false;
     return true;
+}
+
+/* A master without connections wakes for its clock and its children only. */
+static bool is_masters(enum call_kind kind)
+{
+    return kind == CALL_SLEEP || kind == CALL_CHILD || kind == CALL_SIGNAL || kind == CALL_POLL;
 }
 
 /* Another holder of the listener is awake: it may just be slow to accept. */
@@ -152,11 +139,32 @@ static bool others_work(const struct judge *j, const struct facts_socket *listen
         if (!judge_threads_known(j, fd->pid))
             return true;
         for (uint32_t at = 0; (t = judge_next_thread(&j->facts->b, fd->pid, &at));)
-            if (!judge_slept(j, t) && judge_call(t)->kind != CALL_CHILD &&
-                judge_call(t)->kind != CALL_SIGNAL)
+            if (!judge_slept(j, t) &&
+                (!is_masters(judge_call(t)->kind) || judge_has_connection(j, fd->pid)))
                 return true;
     }
     return false;
+}
+
+/* All that pid would serve is nobody else's: no process is awake or waits on a set with its listener. */
+static bool is_alone(const struct judge *j, uint32_t pid)
+{
+    const struct facts_look *b = &j->facts->b;
+    const struct facts_watch *w;
+    bool listens = false;
+    for (uint32_t at = 0; at < b->sockets.n; at++) {
+        const struct facts_socket *s = &b->sockets.v[at];
+        if (s->proto != FACTS_TCP || s->state != FACTS_LISTEN || !s->inode ||
+            judge_held_as(b, s->inode, pid) < 0)
+            continue;
+        listens = true;
+        if (others_work(j, s, pid))
+            return false;
+        for (uint32_t i = 0; (w = judge_watch(b, s->inode, i)); i++)
+            if (w->pid != pid && judge_set_served(j, w->pid, w->epoll))
+                return false;
+    }
+    return listens;
 }
 
 /* Of workers that share a listener and are all blocked one is enough. */
@@ -178,7 +186,7 @@ static bool stands_still(const struct judge *j, uint32_t pid, enum call_kind kin
 {
     if (loop)
         return kind == CALL_POLL ? w->unread + w->unaccepted > 0 : total(w) > 0;
-    if (w->unaccepted == 0 || others_work(j, w->listener, pid))
+    if (w->unaccepted == 0)
         return false;
     /* A master does that, or one whose accepting thread has ended. */
     if (kind == CALL_POLL || kind == CALL_SLEEP || kind == CALL_CHILD || kind == CALL_LOCK)
@@ -196,6 +204,8 @@ static void judge_sole(const struct judge *j, const struct facts_process *p,
     bool loop = watches_any(j, p->pid);
     if (w.listener && is_said(j, w.listener))
         return;
+    if (w.listener && others_work(j, w.listener, p->pid))
+        w.unaccepted = 0; /* theirs as much */
     if (stands_still(j, p->pid, kind, &w, loop)) {
         add(j, p, t, &w, true);
         return;
