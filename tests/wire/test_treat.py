@@ -52,6 +52,10 @@ class Patient:
         """Until its thread sleeps there in the kernel."""
         return until(20, lambda: place in open("/proc/%d/wchan" % self.pid).read())
 
+    def stop(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        until(20, lambda: open("/proc/%d/stat" % self.pid).read().split()[2] == "T")
+
     def answered(self):
         n = 0
         for c in self.conns:
@@ -107,9 +111,11 @@ def refused(rule, patient, name):
 def stuck_edge():
     """Six clients of an edge-triggered listener that takes one: the process is stopped while they come."""
     p = Patient("edge")
-    os.kill(p.pid, signal.SIGSTOP)
+    p.stop()
     p.crowd(6)
     os.kill(p.pid, signal.SIGCONT)
+    select.select(p.conns, [], [], 20)  # it has taken the one
+    p.stands_in("ep")  # in do_epoll_wait or ep_poll
     return p
 
 
@@ -134,7 +140,7 @@ def test_edge():
         code, out, _ = run(*undo.split()[2:], "--yes")
         ok(code == 0 and "00000019 -> 80000019" in out, "the undo gives the edge back", out)
     with Patient("edge", False) as p:
-        os.kill(p.pid, signal.SIGSTOP)
+        p.stop()
         p.crowd(6)
         os.kill(p.pid, signal.SIGCONT)
         refused("et-listener-not-drained", p, "edge")
@@ -166,7 +172,7 @@ def at_terminal(args, answer):
 
 def test_terminal():
     with Patient("plain") as p:
-        os.kill(p.pid, signal.SIGSTOP)
+        p.stop()
         status, said = at_terminal(["process-stopped", "--pid", str(p.pid)], b"n\n")
         ok(status == 2 and "Do it? [y/N]" in said, "at a terminal it asks; no is no", said)
         equal(open("/proc/%d/stat" % p.pid).read().split()[2], "T", "and nothing happened")
@@ -176,7 +182,7 @@ def test_terminal():
 
 def test_rights():
     with Patient("plain") as p:
-        os.kill(p.pid, signal.SIGSTOP)
+        p.stop()
         code, out, err = run("process-stopped", "--pid", p.pid, "--yes", user=65534, group=65534, extra_groups=[])
         ok(code == 4 and "run it as root" in err, "another user's process: not permitted, and the remedy is told", (code, out, err))
         equal(open("/proc/%d/stat" % p.pid).read().split()[2], "T", "nothing happened")
@@ -193,7 +199,7 @@ def test_rights():
 def test_stopped():
     with Patient("plain") as p:
         refused("process-stopped", p, "stopped")
-        os.kill(p.pid, signal.SIGSTOP)
+        p.stop()
         p.crowd(1)
         code, o, _ = treat("process-stopped", p)
         equal((code, value(o, "stopped", "before"), value(o, "stopped")), (0, 1, 0), "process-stopped: continued")
