@@ -345,6 +345,8 @@ static int forsaken(const struct judge *j, uint32_t pid, struct work *out)
         if (v[i].kind != FACTS_FD_EPOLL || judge_set_served(j, pid, v[i].fd))
             continue;
         *out = work_of(j, pid, v[i].fd);
+        if (out->listener && others_work(j, out->listener, pid))
+            out->unaccepted = 0;
         if (total(out) > 0)
             return v[i].fd;
     }
