@@ -98,9 +98,9 @@ int main(int argc, char **argv)
 {
     must(argc > 2, "dbproxy PORT POOL [fixed]");
     closes_rows = argc > 3;
-    db_port = (unsigned)atoi(argv[1]);
+    db_port = (unsigned)(int)strtol(argv[1], NULL, 10);
     must(mysql_library_init(0, NULL, NULL) == 0, "mysql_library_init");
-    for (int i = 0; i < atoi(argv[2]) && i < MOST; i++)
+    for (int i = 0; i < (int)strtol(argv[2], NULL, 10) && i < MOST; i++)
         idle[n_idle++] = open_one();
     int listener = listen_here(100);
     started();

@@ -47,8 +47,8 @@ int main(int argc, char **argv)
 {
     must(argc > 5, "pool edge|level CAP blocking|nonblocking|drained BACKLOG WORK_MS");
     bool edge = strcmp(argv[1], "edge") == 0;
-    int pair[2], cap = atoi(argv[2]), listener = listen_here(atoi(argv[4])),
-                 ep = epoll_create1(0);
+    int pair[2], cap = (int)strtol(argv[2], NULL, 10),
+                 listener = listen_here((int)strtol(argv[4], NULL, 10)), ep = epoll_create1(0);
     nonblocking(listener);
     must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
     if (strcmp(argv[3], "nonblocking") == 0)
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
     if (fork() == 0) {
         (void)close(pair[0]);
         child(listener, pair[1], cap, strcmp(argv[3], "drained") == 0 ? 1024 : sizeof(int),
-              atoi(argv[5]));
+              (int)strtol(argv[5], NULL, 10));
     }
     (void)close(pair[1]);
     watch(ep, listener, EPOLLIN | (edge ? EPOLLET : 0));

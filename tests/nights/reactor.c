@@ -36,9 +36,9 @@ static void make_connection(int fd, int ep)
 
 int main(int argc, char **argv)
 {
-    int sets[MOST], threads = argc > 1 ? atoi(argv[1]) : 1, next = 0;
+    int sets[MOST], threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1, next = 0;
     bool drain = argc > 3;
-    int listener = listen_here(argc > 2 ? atoi(argv[2]) : 1024);
+    int listener = listen_here(argc > 2 ? (int)strtol(argv[2], NULL, 10) : 1024);
     int ep = epoll_create1(0);
     nonblocking(listener);
     watch(ep, listener, EPOLLIN | EPOLLET);

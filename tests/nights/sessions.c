@@ -105,9 +105,9 @@ static void status(int fd)
 int main(int argc, char **argv)
 {
     must(argc > 2, "sessions THREADS PER_SECOND");
-    int threads = atoi(argv[1]), up[2], listener = listen_here(100);
+    int threads = (int)strtol(argv[1], NULL, 10), up[2], listener = listen_here(100);
     char c;
-    each_ns = 1000000000L / atoi(argv[2]) * threads;
+    each_ns = 1000000000L / (int)strtol(argv[2], NULL, 10) * threads;
     must(pipe(up) == 0, "pipe");
     if (fork() == 0) {
         must(dup2(up[1], 3) == 3, "dup2");

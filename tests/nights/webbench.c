@@ -41,7 +41,8 @@ static bool page(void)
 
 int main(int argc, char **argv)
 {
-    int clients = argc > 1 ? atoi(argv[1]) : 1, seconds = argc > 2 ? atoi(argv[2]) : 1;
+    int clients = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1,
+        seconds = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 1;
     struct counts *all = mmap(NULL, sizeof *all * (size_t)clients, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(all != MAP_FAILED, "mmap");

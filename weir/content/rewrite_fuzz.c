@@ -25,8 +25,8 @@ static void run(struct wr_span conf, struct wr_span head)
     int rc = kit_run();
     WR_ASSERT(rc == WEB_NEXT || rc == WEB_OK || rc == WEB_DONE || rc >= 200);
     WR_ASSERT(kit.r.uri.n > 0);
-    int status =
-        rc == WEB_DONE ? atoi(kit.answer) : 0; /* "301 http://...": what goes into a header */
+    int status = rc == WEB_DONE ? (int)strtol(kit.answer, NULL, 10)
+                                : 0; /* "301 http://...": what goes into a header */
     if ((status >= 301 && status <= 303) || status == 307 || status == 308)
         for (const char *p = kit.answer; *p; p++)
             WR_ASSERT(p - kit.answer > 3 && (unsigned char)*p < 0x20 ? false : true);
