@@ -2,8 +2,8 @@
 #include "weir/doctor/command_private.h"
 
 #include "libweir/os/os.h"
-#include "weir/doctor/look.h"
-#include "weir/doctor/say.h"
+#include "weir/doctor/look/look.h"
+#include "weir/doctor/report/say.h"
 
 #include <errno.h>
 #include <stdlib.h>

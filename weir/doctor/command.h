@@ -14,7 +14,7 @@
  * 3. The exit status is API: enum doctor_exit.
  */
 
-#include "weir/doctor/catalogue.h"
+#include "weir/doctor/report/catalogue.h"
 
 enum doctor_exit {
     DOCTOR_WELL = 0, /* no finding from the asked severity on */

@@ -4,7 +4,7 @@
 #include "libweir/base/err.h"
 #include "libweir/os/os.h"
 #include "weir/doctor/command.h"
-#include "weir/doctor/look.h"
+#include "weir/doctor/look/look.h"
 
 #include <errno.h>
 #include <stdio.h>

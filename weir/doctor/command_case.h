@@ -14,8 +14,8 @@
  * The command owns one struct cases; cases_deinit frees all.
  */
 
-#include "weir/doctor/judge.h"
-#include "weir/doctor/report.h"
+#include "weir/doctor/report/report.h"
+#include "weir/doctor/rules/judge.h"
 #include "weir/doctor/target.h"
 
 #define CASE_UNREADABLE 64

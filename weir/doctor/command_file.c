@@ -3,8 +3,8 @@
  * --record and --from: the facts of an examination in a file.
  */
 #include "weir/doctor/command_private.h"
-#include "weir/doctor/record.h"
-#include "weir/doctor/say.h"
+#include "weir/doctor/look/record.h"
+#include "weir/doctor/report/say.h"
 
 #include "libweir/base/err.h"
 #include "libweir/os/os.h"

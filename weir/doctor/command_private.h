@@ -11,7 +11,7 @@
 
 #include "weir/doctor/command.h"
 #include "weir/doctor/command_case.h"
-#include "weir/doctor/examine.h"
+#include "weir/doctor/look/examine.h"
 #include "weir/stats/text.h"
 
 struct run {

@@ -3,8 +3,8 @@
  * Finding the targets: a cheap look at listeners and processes, and what is said when nobody is meant.
  */
 #include "weir/doctor/command_private.h"
-#include "weir/doctor/look.h"
-#include "weir/doctor/say.h"
+#include "weir/doctor/look/look.h"
+#include "weir/doctor/report/say.h"
 
 #include "libweir/os/os.h"
 

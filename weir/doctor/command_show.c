@@ -3,7 +3,7 @@
  * What the doctor says without looking at anything: --help, --rules, --explain.
  */
 #include "weir/doctor/command.h"
-#include "weir/doctor/report_text.h"
+#include "weir/doctor/report/report_text.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
@@ -201,7 +201,7 @@ struct use {
 /* Which limits a rule asks. */
 static const struct use uses[] = {
 #define X(rule, limit) {RULE_##rule, THRESHOLD_##limit},
-#include "weir/doctor/rule_limits.def"
+#include "weir/doctor/rules/rule_limits.def"
 #undef X
 };
 

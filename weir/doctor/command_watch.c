@@ -6,8 +6,8 @@
  * processor time of the last one after its begin.
  */
 #include "weir/doctor/command_private.h"
-#include "weir/doctor/plain.h"
-#include "weir/doctor/say.h"
+#include "weir/doctor/report/plain.h"
+#include "weir/doctor/report/say.h"
 
 #include "libweir/os/os.h"
 

@@ -9,8 +9,8 @@
  *   begin -> start command -> [glance ... look -> judge -> merge]* -> command ends -> look -> judge -> report
  */
 #include "weir/doctor/command_private.h"
-#include "weir/doctor/look.h"
-#include "weir/doctor/say.h"
+#include "weir/doctor/look/look.h"
+#include "weir/doctor/report/say.h"
 
 #include "libweir/base/err.h"
 #include "libweir/io/proc.h"

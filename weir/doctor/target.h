@@ -17,7 +17,7 @@
  */
 
 #include "libweir/io/addr.h"
-#include "weir/doctor/facts.h"
+#include "weir/doctor/look/facts.h"
 
 enum target_kind {
     TARGET_HOST, /* nobody was named */

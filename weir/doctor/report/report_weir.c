@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * "weir's own account": what the workers of a weir server keep in shared memory about themselves and their
+ * connections, beside what the kernel says of them.
+ */
+#include "weir/doctor/report/plain.h"
+#include "weir/doctor/report/report_text.h"
+#include "weir/stats/conns.h"
+#include "weir/stats/text.h"
+
+#include <inttypes.h>
+
+struct words {
+    const char *title, *worker, *open, *stuck, *running, *waits, *stage, *oldest, *due, *last;
+};
+
+static const struct words words[LANG_COUNT] = {
+    [LANG_EN] = {"weir's own account",
+                 "worker %u, pid %u: %" PRIu64 " connections open, %" PRIu64 " requests in all",
+                 "; ",                                                                                    "does not move (%s) for ", "in one callback for ",   "waits for events",
+                 "%s: %u, the oldest is %" PRIu64 " (id=%" PRIx64 ")",
+                 ", %s there, %s old, requests %u",    ", deadline in %s", "its last events"},
+    [LANG_ZH] = {"weir 自己的账目",
+                 "工作进程 %u,pid %u:打开的连接 %" PRIu64 " 个,请求共 %" PRIu64 " 个", ";",
+                 "停滞(%s)已 ",                                                                                                   "同一回调已运行 ", "正在等待事件",
+                 "%s:连接 %u 个;最老的是 %" PRIu64 "(id=%" PRIx64 ")",
+                 ",在此 %s,存在 %s,请求 %u 个", ",期限还有 %s", "最后的事件"},
+};
+
+static bool is_of(const struct doctor_case *c, uint32_t pid)
+{
+    for (unsigned i = 0; i < c->n_pids; i++)
+        if (c->pids[i] == pid)
+            return true;
+    return false;
+}
+
+static const char *ms_text(const struct wr_heap *heap, struct stats_text *t, uint64_t ms)
+{
+    *t = (struct stats_text){.heap = heap};
+    catalogue_value(t, UNIT_MS, ms);
+    stats_put(t, wr_span("", 1));
+    return t->failed || !t->p ? "?" : t->p;
+}
+
+static bool is_stuck(const struct facts_weir *w)
+{
+    return w->stuck_ms != FACTS_UNKNOWN;
+}
+
+static void put_doing(struct stats_text *t, const struct facts_look *l,
+                      const struct facts_weir *w, const struct words *x)
+{
+    stats_put(t, wr_span_str(x->open));
+    if (is_stuck(w)) {
+        stats_printf(t, x->stuck, facts_text(l, w->what));
+        catalogue_value(t, UNIT_MS, w->stuck_ms);
+    } else if (w->running_ms != FACTS_UNKNOWN) {
+        stats_put(t, wr_span_str(x->running));
+        catalogue_value(t, UNIT_MS, w->running_ms);
+    } else {
+        stats_put(t, wr_span_str(x->waits));
+    }
+    if (*facts_text(l, w->syscall)) {
+        stats_put(t, WR_LIT(", "));
+        plain_put(t, wr_span_str(facts_text(l, w->syscall)));
+    }
+    if (*facts_text(l, w->path)) {
+        stats_printf(t, " fd %d ", w->fd);
+        plain_put(t, wr_span_str(facts_text(l, w->path)));
+    }
+}
+
+static void tell_stage(struct stats_text *out, const struct facts_look *l,
+                       const struct facts_weir_stage *g, const struct doctor_style *s)
+{
+    const struct words *x = &words[s->lang];
+    struct stats_text t = {.heap = out->heap}, a, b, d;
+    stats_printf(&t, x->stage, conns_state_name(g->stage), g->count, g->number, g->number);
+    if (*facts_text(l, g->peer)) {
+        stats_put(&t, WR_LIT(" "));
+        plain_put(&t, wr_span_str(facts_text(l, g->peer)));
+    }
+    stats_printf(&t, x->oldest, ms_text(out->heap, &a, g->in_stage_ms),
+                 ms_text(out->heap, &b, g->age_ms), g->requests);
+    stats_text_free(&a);
+    stats_text_free(&b);
+    if (g->left_ms != FACTS_UNKNOWN) {
+        stats_printf(&t, x->due, ms_text(out->heap, &d, g->left_ms));
+        stats_text_free(&d);
+    }
+    if (*facts_text(l, g->doing)) {
+        stats_put(&t, WR_LIT(": "));
+        plain_put(&t, wr_span_str(facts_text(l, g->doing)));
+    }
+    report_spaces(out, 6);
+    report_wrap_text(out, s, 8, &t);
+}
+
+static void tell_events(struct stats_text *out, const struct facts_look *l, uint32_t pid,
+                        const struct doctor_style *s)
+{
+    bool first = true;
+    for (uint32_t i = 0; i < l->weir_events.n; i++) {
+        struct stats_text t = {.heap = out->heap};
+        if (l->weir_events.v[i].pid != pid)
+            continue;
+        if (first)
+            stats_printf(out, "      %s\n", words[s->lang].last);
+        first = false;
+        plain_put(&t, wr_span_str(facts_text(l, l->weir_events.v[i].line)));
+        report_spaces(out, 8);
+        report_wrap_text(out, s, 10, &t);
+    }
+}
+
+static void tell_worker(struct stats_text *out, const struct facts_look *l,
+                        const struct facts_weir *w, const struct doctor_style *s)
+{
+    const struct words *x = &words[s->lang];
+    struct stats_text t = {.heap = out->heap};
+    stats_printf(&t, x->worker, w->worker, w->pid, w->open, w->requests);
+    put_doing(&t, l, w, x);
+    report_spaces(out, 4);
+    report_wrap_text(out, s, 6, &t);
+    for (uint32_t i = 0; i < l->weir_stages.n; i++)
+        if (l->weir_stages.v[i].pid == w->pid)
+            tell_stage(out, l, &l->weir_stages.v[i], s);
+    if (is_stuck(w) || s->verbose)
+        tell_events(out, l, w->pid, s);
+}
+
+void report_weir(struct stats_text *out, const struct doctor_case *c,
+                 const struct doctor_style *s)
+{
+    const struct facts_look *l = c->books;
+    stats_put(out, WR_LIT("\n  "));
+    report_colour(out, s, "1");
+    stats_put(out, wr_span_str(words[s->lang].title));
+    report_colour(out, s, "0");
+    stats_put(out, WR_LIT("\n"));
+    for (uint32_t i = 0; i < l->weirs.n; i++)
+        if (is_of(c, l->weirs.v[i].pid))
+            tell_worker(out, l, &l->weirs.v[i], s);
+}
+
+/* ---- for a program ------------------------------------------------------------------------------------ */
+static void text(struct stats_text *out, const char *key, const struct facts_look *l,
+                 uint32_t at)
+{
+    if (!*facts_text(l, at))
+        return;
+    stats_printf(out, ",\"%s\":", key);
+    report_json_string(out, wr_span_str(facts_text(l, at)));
+}
+
+static void known(struct stats_text *out, const char *key, uint64_t v)
+{
+    if (v != FACTS_UNKNOWN)
+        stats_printf(out, ",\"%s\":%" PRIu64, key, v);
+}
+
+static void stage(struct stats_text *out, const struct facts_look *l,
+                  const struct facts_weir_stage *g, const char *comma)
+{
+    stats_printf(out,
+                 "%s{\"stage\":\"%s\",\"connections\":%u,\"oldest\":{\"id\":%" PRIu64
+                 ",\"fd\":%u,\"age_ms\":%" PRIu64 ",\"in_stage_ms\":%" PRIu64
+                 ",\"requests\":%u",
+                 comma, conns_state_name(g->stage), g->count, g->number, g->fd, g->age_ms,
+                 g->in_stage_ms, g->requests);
+    known(out, "left_ms", g->left_ms);
+    text(out, "peer", l, g->peer);
+    text(out, "doing", l, g->doing);
+    stats_put(out, WR_LIT("}}"));
+}
+
+static void worker(struct stats_text *out, const struct facts_look *l,
+                   const struct facts_weir *w, const char *comma)
+{
+    stats_printf(out,
+                 "%s{\"pid\":%u,\"worker\":%u,\"open\":%" PRIu64 ",\"accepted\":%" PRIu64
+                 ",\"requests\":%" PRIu64,
+                 comma, w->pid, w->worker, w->open, w->accepted, w->requests);
+    known(out, "heartbeat_ms", w->heartbeat_ms);
+    known(out, "running_ms", w->running_ms);
+    known(out, "stuck_ms", w->stuck_ms);
+    text(out, "stuck_in", l, w->what);
+    text(out, "syscall", l, w->syscall);
+    text(out, "path", l, w->path);
+    const char *between = "";
+    stats_put(out, WR_LIT(",\"stages\":["));
+    for (uint32_t i = 0; i < l->weir_stages.n; i++) {
+        if (l->weir_stages.v[i].pid != w->pid)
+            continue;
+        stage(out, l, &l->weir_stages.v[i], between);
+        between = ",";
+    }
+    between = "";
+    stats_put(out, WR_LIT("],\"events\":["));
+    for (uint32_t i = 0; i < l->weir_events.n; i++) {
+        if (l->weir_events.v[i].pid != w->pid)
+            continue;
+        stats_put(out, wr_span_str(between));
+        report_json_string(out, wr_span_str(facts_text(l, l->weir_events.v[i].line)));
+        between = ",";
+    }
+    stats_put(out, WR_LIT("]}"));
+}
+
+void report_weir_json(struct stats_text *out, const struct doctor_case *c, const char *comma)
+{
+    const struct facts_look *l = c->books;
+    for (uint32_t i = 0; i < l->weirs.n; i++) {
+        if (!is_of(c, l->weirs.v[i].pid))
+            continue;
+        worker(out, l, &l->weirs.v[i], comma);
+        comma = ",";
+    }
+}

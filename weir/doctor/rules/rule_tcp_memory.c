@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tcp-memory-pressure: the kernel's memory for TCP is over its middle mark at both looks, or it says itself that it came
+ * under pressure or aborted connections for want of memory. Who holds most of it is named.
+ */
+#include "weir/doctor/rules/judge.h"
+
+#include <stdio.h>
+
+static uint64_t rise(const struct judge *j, enum facts_counter c)
+{
+    uint64_t n = facts_rise(j->facts, c);
+    return n == FACTS_UNKNOWN ? 0 : n;
+}
+
+static uint64_t held(const struct judge *j, uint32_t process)
+{
+    uint32_t n;
+    uint64_t bytes = 0;
+    const uint32_t *place = judge_map_of(j->map, process, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct facts_socket *s = &j->facts->b.sockets.v[place[i]];
+        bytes += s->rmem == FACTS_NONE ? 0 : s->rmem;
+        bytes += s->wmem == FACTS_NONE ? 0 : s->wmem;
+    }
+    return bytes;
+}
+
+static void name_holder(const struct judge *j, struct finding *f)
+{
+    const struct facts_look *b = &j->facts->b;
+    uint64_t most = 0;
+    uint32_t who = FACTS_NONE;
+    for (uint32_t i = 0; i < b->processes.n; i++) {
+        uint64_t bytes = held(j, i);
+        if (bytes <= most)
+            continue;
+        most = bytes;
+        who = i;
+    }
+    if (who == FACTS_NONE)
+        return;
+    const struct facts_process *p = &b->processes.v[who];
+    char text[EVIDENCE_TEXT];
+    (void)snprintf(text, sizeof text, "%.16s (pid %u): %llu KiB", p->comm, p->pid,
+                   (unsigned long long)most / 1024);
+    finding_text(f, EVIDENCE_HOLDER, wr_span_str(text));
+}
+
+void rule_tcp_memory(const struct judge *j)
+{
+    const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
+    uint64_t was = a->counter[FACTS_TCP_MEM_PAGES], now = b->counter[FACTS_TCP_MEM_PAGES];
+    uint64_t mark = b->sysctl[FACTS_SYS_TCP_MEM][1];
+    uint64_t pressures = rise(j, FACTS_MEMORY_PRESSURES),
+             aborts = rise(j, FACTS_ABORT_ON_MEMORY);
+    bool over = was != FACTS_UNKNOWN && now != FACTS_UNKNOWN && mark != FACTS_UNKNOWN &&
+                mark > 0 && was >= mark && now >= mark;
+    if (!over && pressures == 0 && aborts == 0)
+        return;
+    struct finding *f = finding_add(j->out, RULE_TCP_MEMORY);
+    if (now != FACTS_UNKNOWN && mark != FACTS_UNKNOWN)
+        finding_of(f, EVIDENCE_TCP_PAGES, was, now, mark);
+    uint64_t pruned = rise(j, FACTS_PRUNE_CALLED) + pressures;
+    finding_value(f, EVIDENCE_PRUNED, pruned, pruned);
+    finding_value(f, EVIDENCE_ABORTED, aborts, aborts);
+    name_holder(j, f);
+}
