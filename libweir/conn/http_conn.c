@@ -192,7 +192,6 @@ static bool eat_head(struct wr_http_conn *c, struct wr_span *in)
     if (!c->req) {
         c->req = wr_pool_get(&c->server->reqs);
         if (!c->req) {
-            c->server->stats.no_memory++;
             wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
             return false;
         }
@@ -260,10 +259,8 @@ static void keep_rest(struct wr_http_conn *c, struct wr_span rest)
 {
     if (rest.n == 0 || !wr_link_is_open(&c->link) || c->closing || (c->req && c->req->refused))
         return;
-    if (wr_buf_put_span(&c->in, rest) != 0) {
-        c->server->stats.no_memory++;
+    if (wr_buf_put_span(&c->in, rest) != 0)
         wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
-    }
 }
 
 static void eat_kept(struct wr_http_conn *c)

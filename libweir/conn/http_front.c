@@ -141,7 +141,6 @@ static void begin_tls(struct wr_http_conn *c, struct wr_span seen)
     };
     int err = wr_link_start_tls(&c->link, ctx, &o, seen);
     if (err) {
-        c->server->stats.no_memory++;
         wr_link_close(&c->link, WR_CLOSE_MEMORY, err);
         return;
     }
@@ -169,7 +168,6 @@ static bool keep_header(struct wr_http_conn *c, const struct wr_proxy_header *h)
 {
     struct http_proxy *p = wr_heap_alloc(wr_loop_heap(c->server->loop), sizeof *p + h->tlvs.n);
     if (!p) {
-        c->server->stats.no_memory++;
         wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
         return false;
     }

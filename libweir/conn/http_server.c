@@ -360,6 +360,7 @@ struct wr_http_stats wr_http_server_stats(const struct wr_http_server *s)
 {
     struct wr_http_stats stats = s->stats;
     stats.links = s->group.stats;
+    stats.no_memory += stats.links.closed[WR_CLOSE_MEMORY];
     stats.open = wr_link_group_count(&s->group);
     stats.handshaking = s->handshaking;
     count_phases(s, &stats);

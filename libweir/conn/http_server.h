@@ -184,7 +184,7 @@ struct wr_http_options {
 struct wr_http_stats {
     struct wr_link_stats links;
     uint64_t begun, answered, refused, aborted;
-    uint64_t no_memory;   /* connections and requests turned away for want of memory */
+    uint64_t no_memory;   /* connections closed for want of memory, those not begun included */
     uint64_t by_class[6]; /* answers by status / 100 */
     uint64_t handshakes, handshakes_failed; /* done; ended before (shed ones included) */
     uint64_t handshakes_shed,

@@ -128,7 +128,7 @@ static bool shed(struct server *s, struct wr_http_conn *conn)
     if (!s->budget || !wr_budget_over_soft(s->budget) ||
         strcmp(wr_http_conn_phase(conn), "idle") != 0)
         return false;
-    wr_seat_count(s->web.seat, WR_COUNTER_SHED, 1);
+    web_worker_closed_idle(&s->web);
     s->before.shed++;
     wr_http_conn_abort(conn, false);
     return true;
@@ -159,7 +159,9 @@ static struct server_totals totals_now(const struct web_worker *w,
                               .begun = h->begun,
                               .aborted = h->aborted,
                               .in = h->links.bytes_in,
-                              .out = h->links.bytes_out};
+                              .out = h->links.bytes_out,
+                              .turned_away = w->turned_away,
+                              .no_memory = h->no_memory};
     for (unsigned i = 0; i < WR_CLOSES; i++)
         t.closed += h->links.closed[i];
     memcpy(t.by_class, h->by_class, sizeof t.by_class);
@@ -180,7 +182,7 @@ struct row {
     uint64_t *word;
 };
 
-#define ROWS 14
+#define ROWS 16
 
 /* Which counter of the board is which total. */
 static void rows_of(struct server_totals *t, struct row out[static ROWS])
@@ -199,6 +201,8 @@ static void rows_of(struct server_totals *t, struct row out[static ROWS])
     rows[9] = (struct row){WR_COUNTER_ACCEPT_NO_FD, &t->shortages};
     for (unsigned i = 2; i < 6; i++)
         rows[8 + i] = (struct row){WR_COUNTER_RESPONSES_1XX + i - 1, &t->by_class[i]};
+    rows[14] = (struct row){WR_COUNTER_REQUESTS_SHED, &t->turned_away};
+    rows[15] = (struct row){WR_COUNTER_NO_MEMORY, &t->no_memory};
     memcpy(out, rows, sizeof rows);
 }
 
@@ -265,6 +269,7 @@ static void on_tick(struct wr_timer *t)
     struct server *s = wr_container_of(t, struct server, tick);
     set_clock(s);
     walk(s);
+    web_worker_watch_memory(&s->web);
     publish(s);
     wr_loop_timer_arm(s->web.loop, t, TICK_MS);
 }

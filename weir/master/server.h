@@ -24,7 +24,7 @@ struct wr_shm;
 
 struct server_totals {
     uint64_t opened, closed, timeouts, begun, aborted, in, out, by_class[6];
-    uint64_t shed, errors, shortages;
+    uint64_t shed, errors, shortages, turned_away, no_memory;
 };
 
 struct server {

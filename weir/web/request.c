@@ -407,9 +407,31 @@ static int take_head(struct top *t)
     return status ? status : hide_fields(r);
 }
 
+/* Memory is over its soft mark: what is under way needs the rest. The answer takes none that lasts. */
+static void turn_away(struct web_worker *w, struct wr_http_req *http)
+{
+    static const struct wr_http_field fields[] = {
+        {WR_LIT("Content-Type"), WR_LIT("text/plain")},
+        {WR_LIT("Retry-After"),  WR_LIT("1")         }
+    };
+    struct wr_span text = WR_LIT("503 Service Unavailable: short of memory\n");
+    bool bare = wr_http_head(http)->method == WR_METHOD_HEAD;
+    web_worker_turned_away(w);
+    wr_http_set_close(http);
+    int err = wr_http_begin(http, 503, fields, WR_ARRAY_LEN(fields), text.n);
+    if (!err && !bare)
+        err = wr_http_write(http, text) < 0;
+    if (!err)
+        (void)wr_http_end(http);
+}
+
 void request_on_request(struct wr_http_req *http, void *arg)
 {
     struct web_door *door = arg;
+    if (web_worker_short(door->worker)) {
+        turn_away(door->worker, http);
+        return;
+    }
     struct top *t = top_new(door, http);
     if (!t) {
         (void)wr_http_error(http, 503);

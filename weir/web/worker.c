@@ -26,8 +26,9 @@ static void on_conn_open(struct wr_http_conn *conn, void *arg)
 static void on_conn_close(struct wr_http_conn *conn, enum wr_close why, int err, void *arg)
 {
     struct web_door *door = arg;
-    (void)why;
     (void)err;
+    if (why == WR_CLOSE_MEMORY)
+        web_worker_closed_hungry(door->worker, conn);
     if (door->worker->on_conn)
         door->worker->on_conn(door->worker, conn, false);
 }
@@ -103,10 +104,9 @@ static int open_door(struct web_door *door, int fd)
     };
     door->limits = core_of(s->outer)->limits;
     door->limits.max_body = UINT64_MAX;
-    if (w->on_conn) {
+    if (w->on_conn)
         o.on_conn_open = on_conn_open;
-        o.on_conn_close = on_conn_close;
-    }
+    o.on_conn_close = on_conn_close;
     if (fd >= 0) {
         o.listen.addr = (struct wr_addr){.kind = WR_ADDR_FD, .fd = fd};
         o.listen.backlog = 0;                     /* as the master has set it */
@@ -187,6 +187,8 @@ int web_worker_start(struct web_worker *w, struct web_generation *g,
     w->doors = NULL;
     w->ndoors = w->open = 0;
     w->date_s = -1;
+    w->shortage = (struct web_shortage){0};
+    w->turned_away = 0;
     w->stopped = NULL;
     wr_pool_init(&w->requests, wr_loop_mem(w->loop), wr_loop_budget(w->loop), "web-requests",
                  sizeof(struct top));
@@ -250,6 +252,10 @@ struct wr_http_stats web_worker_stats(const struct web_worker *w)
             continue;
         struct wr_http_stats s = wr_http_server_stats(w->doors[i].http);
         all.links.opened += s.links.opened;
+        all.links.bytes_in += s.links.bytes_in;
+        all.links.bytes_out += s.links.bytes_out;
+        for (size_t c = 0; c < WR_CLOSES; c++)
+            all.links.closed[c] += s.links.closed[c];
         all.begun += s.begun;
         all.answered += s.answered;
         all.refused += s.refused;

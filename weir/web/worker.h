@@ -37,6 +37,14 @@ struct web_totals {
     uint64_t accepted, requests, active, reading, writing, waiting;
 };
 
+/* Over the soft mark of the loop's budget no request is begun and idle connections may be closed; at the hard one
+ * who asks for more is closed. Lasts until memory is under the soft mark again. */
+struct web_shortage {
+    uint64_t since_ms, soft_said_ms, hard_said_ms; /* since 0: there is none */
+    uint64_t turned_away, idle_closed; /* in it: requests answered 503, connections */
+    uint64_t hungry_before;            /* closed for want of memory before it */
+};
+
 struct web_worker {
     /* The process's; all but the loop may be NULL. */
     struct wr_loop *loop;
@@ -62,6 +70,8 @@ struct web_worker {
     struct wr_http_crowd crowd; /* of all doors: worker_connections */
     uint64_t own_serials;
     uint64_t full_said_ms, reuse_said_ms;
+    struct web_shortage shortage;
+    uint64_t turned_away; /* ever */
     struct wr_pool requests;
     struct wr_arena_source arenas;
     struct wr_date_cache date;
@@ -91,6 +101,13 @@ void web_worker_free(struct web_worker *w);
 /* Counters of all its doors together. */
 struct wr_http_stats web_worker_stats(const struct web_worker *w);
 struct web_totals web_worker_totals(struct web_worker *w);
+/* shortage.c: memory is over its soft mark now; and what was done for that. */
+bool web_worker_short(const struct web_worker *w);
+void web_worker_turned_away(struct web_worker *w); /* a request: answered 503 */
+void web_worker_closed_idle(struct web_worker *w); /* a connection, to make room */
+void web_worker_closed_hungry(struct web_worker *w, struct wr_http_conn *conn); /* hard mark */
+/* Now and then: says that a shortage has begun, or is over. */
+void web_worker_watch_memory(struct web_worker *w);
 /* The wall clock in seconds, and the Date field with its CRLF, formed once a second. */
 struct wr_span web_worker_date(struct web_worker *w);
 
