@@ -151,7 +151,7 @@ equal(bad, [], "--explain knows each")
 equal(columns(doctor("--rules", "-v", env={"COLUMNS": "80"}).out) <= 80, True, "--rules -v keeps within 80 columns")
 ok("close_wait_min 50" in doctor("--explain", "close-wait-leak").out, "--explain prints the limits")
 ok("close_wait_min 7" in doctor("--explain", "close-wait-leak", "--set", "close_wait_min=7").out, "as they were set")
-source = os.path.join(TOP, "weir", "doctor")
+source = os.path.join(TOP, "weir", "doctor", "rules")
 ids = dict(re.findall(r'^X\((\w+), "([a-z-]+)"', open(os.path.join(source, "rules.def")).read(), re.M))
 missing = []
 for name in sorted(os.listdir(source)):
