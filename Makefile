@@ -40,9 +40,10 @@ bench-peers: deps all           ## the server beside nginx, h2o, lighttpd, hapro
 	@tools/install_deps peers
 	@perf/peers/peers.py all
 
-bench-doctor: all                  ## what `weir doctor` costs on a server with 9,500 and 19,000 connections (root)
+bench-doctor: all                  ## what `weir doctor` costs on a server with 9,500 and 19,000 connections, and what a server under load feels of it (root)
 	perf/doctor_cost.py 9500
 	perf/doctor_cost.py 19000
+	perf/doctor_p99.py
 
 fuzz: test-deps                 ## every fuzz target for SECS=60 seconds each; findings land in build-fuzz/
 	@tools/run_fuzz $(SECS)

@@ -1,23 +1,25 @@
 """weir treat against real patients: each treatment cures, with values before and after; the healthy twin is refused.
 
-Runs in a network namespace of its own. Skipped (not passed) where that, or root, is not to be had.
+Each test runs in a process and a network namespace of its own, several of them side by side. Skipped (not passed) where that,
+or root, is not to be had.
 """
 import json, os, pty, select, signal, socket, subprocess, sys, threading, time
+from beside import side_by_side
 from wire import BUILD, TOP, done, equal, ok
 
 WEIR = os.path.join(BUILD, "weir")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+def own_network():
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
 def own_namespace():
-    if os.environ.get("TREAT_INSIDE"):
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        return
     probe = subprocess.run(["unshare", "-n", "ip", "link", "set", "lo", "up"], capture_output=True)
     if probe.returncode or os.geteuid():
         print("1..0 # SKIP no network namespace of our own: %s" % probe.stderr.decode().strip())
         sys.exit(0)
-    os.execvpe("unshare", ["unshare", "-n", sys.executable] + sys.argv, dict(os.environ, TREAT_INSIDE="1"))
 
 
 class Patient:
@@ -310,6 +312,7 @@ def test_blocked():
 def test_forgotten():
     with Patient("forgotten") as p:
         p.crowd(4)
+        p.stands_in("nanosleep")
         code, o, err = treat("listener-unwatched", p)
         equal((code, value(o, "waiting in the queue", "before"), value(o, "waiting in the queue")), (0, 4, 0), "listener-unwatched: who waits is told")
     with Patient("forgotten", False) as p:
@@ -409,8 +412,5 @@ def test_nagle():
 
 
 own_namespace()
-for test in (test_edge, test_terminal, test_rights, test_stopped, test_backlog, test_limit, test_leak, test_channel, test_log,
-             test_blocked, test_forgotten, test_oneshot, test_pool, test_idle, test_nagle):
-    if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
-        test()
+side_by_side([test for name, test in list(globals().items()) if name.startswith("test_")], own_network)
 done()

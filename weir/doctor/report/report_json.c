@@ -129,8 +129,7 @@ static void explains(struct stats_text *out, const struct findings *f, int cause
 
 static void treatment(struct stats_text *out, const struct finding *f)
 {
-    const struct rule_text *t = catalogue_text(f->rule, LANG_EN);
-    if (strstr(t->now, "weir treat ") && f->subject.pid > 0)
+    if (rule_is_treated(f->rule) && f->subject.pid > 0)
         stats_printf(out, ",\"treat\":{\"id\":\"%s\",\"pid\":%d}", rule_get(f->rule)->id,
                      (int)f->subject.pid);
 }

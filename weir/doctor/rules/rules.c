@@ -38,6 +38,14 @@ static const struct rule rules[RULE_COUNT] = {
 #undef X
 };
 
+/* A rule may have several rows. */
+_Static_assert(RULE_COUNT <= 64, "a bit for each rule");
+static const uint64_t treated = 0
+#define X(NAME, way, KIND, to, does, costs, undo) | (uint64_t)1 << RULE_##NAME
+#include "weir/doctor/rules/treatments.def"
+#undef X
+    ;
+
 static const struct threshold thresholds[THRESHOLD_COUNT] = {
     [THRESHOLD_NONE] = {"", "", 0},
 #define X(name, value, what) [THRESHOLD_##name] = {#name, what, value},
@@ -50,6 +58,12 @@ const struct rule *rule_get(enum rule_name name)
 {
     WR_ASSERT(name < RULE_COUNT);
     return &rules[name];
+}
+
+bool rule_is_treated(enum rule_name name)
+{
+    WR_ASSERT(name < RULE_COUNT);
+    return treated >> name & 1;
 }
 
 enum rule_name rule_find(const char *id)

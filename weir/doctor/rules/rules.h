@@ -76,6 +76,8 @@ const struct rule *rule_get(enum rule_name name);
 /* RULE_COUNT where no rule has that id. */
 enum rule_name rule_find(const char *id);
 bool rule_explains(enum rule_name cause, enum rule_name consequence);
+/* Has treatments.def a row for it? Then `weir treat` takes its id. */
+bool rule_is_treated(enum rule_name name);
 
 const struct threshold *threshold_get(enum threshold_name name);
 void thresholds_init(struct thresholds *t);

@@ -7,7 +7,7 @@
  *
  *   hold the process -> examine -> the finding holds? -> what would change -> ask -> change -> examine again
  *
- * treatments.def has a row for each remedy; a remedy is a kind (treat_private.h): which descriptors or sockets it
+ * rules/treatments.def has a row for each remedy; a remedy is a kind (treat_private.h): which descriptors or sockets it
  * touches, how their state reads, what is done to one of them. All else, from the question to the line in the
  * log, is the same for all.
  *

@@ -15,7 +15,7 @@
 static const struct treatment treatments[] = {
 #define X(RULE, way_, KIND, to_, does_, costs_, undo_) \
     {RULE_##RULE, way_, &treat_kind_##KIND, to_, does_, costs_, undo_},
-#include "weir/doctor/treat/treatments.def"
+#include "weir/doctor/rules/treatments.def"
 #undef X
 };
 

@@ -63,12 +63,14 @@ static void test_catalogue(void)
 {
     for (unsigned r = 0; r < RULE_COUNT; r++) {
         char command[96];
-        bool named[LANG_COUNT], treated = treatment_find((enum rule_name)r, NULL) != NULL;
+        bool named[LANG_COUNT], treated = rule_is_treated((enum rule_name)r);
         (void)snprintf(command, sizeof command, "weir treat %s --pid {pid}",
                        rule_get((enum rule_name)r)->id);
         for (unsigned l = 0; l < LANG_COUNT; l++)
             named[l] = strstr(catalogue_text((enum rule_name)r, (enum doctor_lang)l)->now,
                               command) != NULL;
+        ok((treatment_find((enum rule_name)r, NULL) != NULL) == treated,
+           "%s: the report says it is treated if treat does", rule_get((enum rule_name)r)->id);
         ok(named[LANG_EN] == treated && named[LANG_ZH] == treated,
            "%s: the catalogue names the treatment if there is one",
            rule_get((enum rule_name)r)->id);

@@ -112,7 +112,7 @@ bool treat_ask(const struct treat *t);
 
 #define X(RULE, way, KIND, to, does, costs, undo) \
     extern const struct treat_kind treat_kind_##KIND;
-#include "weir/doctor/treat/treatments.def"
+#include "weir/doctor/rules/treatments.def"
 #undef X
 
 #endif
