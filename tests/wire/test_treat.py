@@ -54,6 +54,10 @@ class Patient:
         """Until its thread sleeps there in the kernel."""
         return until(20, lambda: place in open("/proc/%d/wchan" % self.pid).read())
 
+    def holds(self, n):
+        """Until it has n descriptors open."""
+        return until(20, lambda: len(os.listdir("/proc/%d/fd" % self.pid)) >= n)
+
     def stop(self):
         os.kill(self.pid, signal.SIGSTOP)
         until(20, lambda: open("/proc/%d/stat" % self.pid).read().split()[2] == "T")
@@ -225,6 +229,7 @@ def test_backlog():
 def test_limit():
     with Patient("limit") as p:
         p.crowd(30, wait=True)
+        p.holds(20)
         code, o, err = treat("fd-limit", p)
         equal((code, value(o, "soft limit of descriptors", "before"), value(o, "soft limit of descriptors")), (0, 20, 64), "fd-limit: raised to the hard limit")
         equal(p.answered(), 30, "fd-limit: all are answered")
@@ -234,6 +239,7 @@ def test_limit():
         refused("fd-limit", p, "fd-limit")
     with Patient("limit") as p:
         p.crowd(30)
+        p.holds(20)
         code, o, err = treat("fd-limit", p, "--to", "2000000000")
         ok(code == 4 and "CAP_SYS_RESOURCE" in o["why"], "fd-limit: more than allowed is not permitted, and what it takes is told", (code, o, err))
 
