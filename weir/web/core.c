@@ -277,6 +277,21 @@ int core_set_aio(struct conf_load *load, const struct conf_node *node,
     return 0;
 }
 
+int core_set_directio(struct conf_load *load, const struct conf_node *node,
+                      const struct conf_row *row, void *field)
+{
+    struct core_location *c =
+        wr_container_of((uint64_t *)field, struct core_location, directio);
+    int err = conf_set_size(load, node, row, field);
+    if (err || c->directio == UINT64_MAX)
+        return err;
+    c->direct_pool = thread_pool(load, node, WR_LIT("default"));
+    if (!c->direct_pool)
+        return -ENOMEM;
+    c->direct_pool->used = true;
+    return 0;
+}
+
 /* ---- connections -------------------------------------------------------------------------------------------- */
 
 int core_set_keepalive(struct conf_load *load, const struct conf_node *node,

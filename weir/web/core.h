@@ -174,6 +174,7 @@ struct core_location {
     int64_t keepalive_requests;
     uint64_t lingering_time_ms, lingering_timeout_ms;
     struct core_thread_pool *thread_pool; /* aio threads */
+    struct core_thread_pool *direct_pool; /* of directio, without aio threads */
     uint64_t sendfile_max_chunk, directio, directio_alignment, read_ahead, postpone_output;
     uint64_t subrequest_output_buffer_size;
     struct conf_bufs output_buffers;

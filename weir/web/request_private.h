@@ -71,14 +71,16 @@ struct top {
     uint32_t nsubs;
     struct web_worker *worker;
     const struct wr_http_conn_limits *limits;
-    struct held *queue, **queue_tail; /* limit_rate */
+    struct held *queue, **queue_tail; /* limit_rate, directio */
     struct wr_timer rate_timer;
     struct wr_task task;
     uint64_t rate, rate_free, rate_began_ms, rate_sent;
     bool begun;    /* the head is with the connection */
     bool complete; /* and the whole body */
     bool clogged, drain_wanted;
-    bool gone; /* the connection's request is over */
+    bool reading;   /* a thread reads for the piece in front of the queue */
+    bool no_direct; /* its file system does not want to */
+    bool gone;      /* the connection's request is over */
     bool cut;
     bool post_action_made;
     struct body *body;
@@ -122,6 +124,14 @@ void answer_end(struct top *t);
 /* sink.c */
 WR_MUST int sink_take(struct top *t, struct web_piece *pieces);
 void sink_begin(struct top *t);
+/* From direct.c, between web_enter and web_leave. */
+void sink_direct_done(struct top *t, struct wr_span bytes);
+void sink_direct_go_on(struct top *t);
+
+/* direct.c: pieces of files from `directio SIZE` on are read by a thread, past the page cache. */
+bool direct_wanted(const struct top *t, const struct web_piece *p);
+/* At most n bytes of its front. 0: sink_direct_done will come, t->reading until then; -EAGAIN: threads are busy, ask again. */
+WR_MUST int direct_read(struct top *t, const struct web_piece *p, uint64_t n);
 void sink_drop(struct top *t);
 struct held *held_new(struct web_req *r, struct web_piece *piece); /* moves what it owns */
 void held_drop(struct held *h);

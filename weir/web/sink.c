@@ -8,7 +8,8 @@
 
 /*
  * The end of the chain: pieces become writes on the connection, which copies memory, references blocks and sends
- * files by sendfile. limit_rate holds pieces back in a queue that a timer empties.
+ * files by sendfile. limit_rate holds pieces back in a queue that a timer empties; files that a thread must read
+ * (direct.c) stand in it too, and what comes behind them.
  */
 
 #define RATE_TICK_MS 100
@@ -129,13 +130,18 @@ static int write_piece(struct top *t, struct web_piece *p)
     return rc;
 }
 
+static int pump(struct top *t);
+
 static void on_room(struct wr_http_req *http, void *arg)
 {
     struct top *t = arg;
     (void)http;
     web_enter(t);
     t->clogged = false;
-    if (t->active->r.filters && !t->active->done && web_send(&t->active->r, NULL) < 0)
+    if (t->queue && !t->gone && !t->cut)
+        (void)pump(t);
+    if (!t->gone && !t->cut && t->active->r.filters && !t->active->done &&
+        web_send(&t->active->r, NULL) < 0)
         request_cut(t);
     if (!t->gone && !t->cut)
         request_post(t->active, POST_DRAIN);
@@ -180,6 +186,8 @@ static int put(struct top *t, struct web_piece *p)
 static uint64_t allowance(const struct top *t)
 {
     uint64_t ms = wr_loop_now_ms(t->worker->loop) - t->rate_began_ms + 1000, may;
+    if (!t->rate)
+        return UINT64_MAX;
     if (__builtin_mul_overflow(t->rate, ms, &may))
         return UINT64_MAX;
     may = may / 1000 + t->rate_free;
@@ -208,11 +216,57 @@ static struct web_piece cut_front(struct web_piece *p, uint64_t n)
     return front;
 }
 
+static int take_front(struct top *t)
+{
+    struct held *h = t->queue;
+    t->queue = h->next;
+    if (!t->queue)
+        t->queue_tail = &t->queue;
+    return put(t, &h->piece);
+}
+
+/* What a thread has read of the piece in front. */
+void sink_direct_done(struct top *t, struct wr_span bytes)
+{
+    struct web_piece *p = &t->queue->piece;
+    int rc = wr_http_write(t->q.r.http, bytes);
+    if (rc < 0) {
+        if (!t->gone)
+            request_cut(t);
+        return;
+    }
+    t->q.r.body_bytes += bytes.n;
+    t->rate_sent += bytes.n;
+    p->off += bytes.n;
+    p->len -= bytes.n;
+    if (rc > 0)
+        clogged(t);
+    if (p->len == 0)
+        (void)take_front(t);
+}
+
+/* The reading is over: what is behind may go out. */
+void sink_direct_go_on(struct top *t)
+{
+    if (!t->gone && !t->cut && pump(t) == 0 && !t->queue && !t->gone)
+        request_post(t->active, POST_DRAIN);
+}
+
 static int pump(struct top *t)
 {
-    while (t->queue && !t->clogged) {
+    while (t->queue && !t->clogged && !t->reading) {
         struct held *h = t->queue;
         uint64_t n = web_piece_len(&h->piece), may = allowance(t);
+        if (may && direct_wanted(t, &h->piece)) {
+            int rc = direct_read(t, &h->piece, n < may ? n : may);
+            if (rc == -EAGAIN)
+                break;
+            if (rc) {
+                request_cut(t);
+                return rc;
+            }
+            continue;
+        }
         if (n > may) {
             if (may) {
                 struct web_piece front = cut_front(&h->piece, may);
@@ -223,11 +277,8 @@ static int pump(struct top *t)
             }
             break;
         }
-        t->queue = h->next;
-        if (!t->queue)
-            t->queue_tail = &t->queue;
         t->rate_sent += n;
-        int rc = put(t, &h->piece);
+        int rc = take_front(t);
         if (rc < 0)
             return rc;
     }
@@ -265,11 +316,11 @@ void sink_begin(struct top *t)
     struct web_req *r = &t->q.r;
     const struct core_location *c = core_of(r->location);
     t->rate = rate_value(r, r->limit_rate, &c->limit_rate);
+    t->rate_timer.fn = on_rate;
     if (!t->rate)
         return;
     t->rate_free = rate_value(r, r->limit_rate_after, &c->limit_rate_after);
     t->rate_began_ms = wr_loop_now_ms(t->worker->loop);
-    t->rate_timer.fn = on_rate;
 }
 
 /* ---- the chain's end ---------------------------------------------------------------------------------------------------- */
@@ -295,7 +346,7 @@ int sink_take(struct top *t, struct web_piece *pieces)
             web_piece_drop(p);
             continue;
         }
-        int rc = t->rate ? hold(t, p) : put(t, p);
+        int rc = t->rate || t->queue || direct_wanted(t, p) ? hold(t, p) : put(t, p);
         if (rc < 0) {
             for (p = next; p; p = next) {
                 next = p->next;
@@ -306,7 +357,7 @@ int sink_take(struct top *t, struct web_piece *pieces)
     }
     if (t->gone || t->cut)
         return WR_E_CLOSED;
-    if (t->rate && pump(t) < 0)
+    if (t->queue && pump(t) < 0)
         return WR_E_CLOSED;
     return t->clogged || t->queue ? 1 : 0;
 }

@@ -189,6 +189,7 @@ int web_worker_start(struct web_worker *w, struct web_generation *g,
     w->date_s = -1;
     w->shortage = (struct web_shortage){0};
     w->turned_away = 0;
+    w->direct_said = false;
     w->stopped = NULL;
     wr_pool_init(&w->requests, wr_loop_mem(w->loop), wr_loop_budget(w->loop), "web-requests",
                  sizeof(struct top));

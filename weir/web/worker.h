@@ -72,6 +72,7 @@ struct web_worker {
     uint64_t full_said_ms, reuse_said_ms;
     struct web_shortage shortage;
     uint64_t turned_away; /* ever */
+    bool direct_said;     /* that a file system refuses O_DIRECT */
     struct wr_pool requests;
     struct wr_arena_source arenas;
     struct wr_date_cache date;
