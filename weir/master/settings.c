@@ -7,6 +7,7 @@
 #include "libweir/os/os.h"
 #include "weir/master/directives.h"
 #include "weir/web/core.h"
+#include "weir/web/ssl.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -295,6 +296,16 @@ static int read_paths(struct reading *r)
     return err;
 }
 
+/* DNS over TCP, and the responders of OCSP. */
+static void read_ports(struct reading *r)
+{
+    struct settings *s = r->out;
+    s->ports[0] = 53;
+    s->ports[1] = 80;
+    s->n_ports =
+        2 + ssl_staple_ports(r->config->generation, s->ports + 2, WR_ARRAY_LEN(s->ports) - 2);
+}
+
 /* ---- files of the master ----------------------------------------------------------------------------------- */
 
 static struct wr_span directory_of(const char *path)
@@ -408,6 +419,7 @@ int settings_read(struct web_config *config, struct settings *s,
         return WR_E_SYNTAX;
     }
     check_limit(&r);
+    read_ports(&r);
     int err = read_user(&r);
     if (!err)
         err = read_affinity(&r);

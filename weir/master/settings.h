@@ -38,6 +38,8 @@ struct settings {
     enum sandbox_mode sandbox;
     const struct sandbox_path *paths;
     unsigned n_paths;
+    uint16_t ports[16]; /* that workers may connect to */
+    unsigned n_ports;
 };
 
 /* 0; WR_E_SYNTAX after say was called, -ENOMEM. */

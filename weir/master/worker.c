@@ -103,14 +103,12 @@ static int settle(struct worker *w, unsigned index)
 
 static int enter_sandbox(struct worker *w)
 {
-    /* DNS over TCP, and the responders of OCSP. */
-    static const uint16_t ports[] = {53, 80};
     const struct settings *s = &w->crew->settings;
     return sandbox_enter(&(struct sandbox_plan){.mode = s->sandbox,
                                                 .paths = s->paths,
                                                 .n_paths = s->n_paths,
-                                                .ports = ports,
-                                                .n_ports = WR_ARRAY_LEN(ports),
+                                                .ports = s->ports,
+                                                .n_ports = s->n_ports,
                                                 .say = say_text,
                                                 .ctx = w});
 }

@@ -250,6 +250,25 @@ void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_
     write_line(log, t, level, wr_span(text, (size_t)(l.p - text)));
 }
 
+void web_server_error(const struct web_server *s, struct wr_log *log, uint64_t wall_ns,
+                      int level, const char *fmt, ...)
+{
+    const struct error_target *t = targets(s->outer);
+    uint64_t suppressed;
+    char text[WR_LOG_RECORD_MAX];
+    struct line l = {text, text + sizeof text};
+    if (!wanted(t, level) ||
+        !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt, BURST, &suppressed))
+        return;
+    put_head(&l, wall_ns, level, (uint32_t)wr_os_getpid());
+    va_list ap;
+    va_start(ap, fmt);
+    put_vformat(&l, fmt, ap);
+    va_end(ap);
+    put_suppressed(&l, suppressed);
+    write_line(log, t, level, wr_span(text, (size_t)(l.p - text)));
+}
+
 /* ---- error_log ------------------------------------------------------------------------------------------ */
 
 static const struct conf_enum levels[] = {

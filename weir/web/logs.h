@@ -44,4 +44,9 @@ WR_PRINTF(6, 7)
 void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_ns, int level,
                     int err, const char *fmt, ...);
 
+/* The same for what a server does on its own account, such as asking for its certificate's status. */
+WR_PRINTF(5, 6)
+void web_server_error(const struct web_server *s, struct wr_log *log, uint64_t wall_ns,
+                      int level, const char *fmt, ...);
+
 #endif

@@ -63,6 +63,7 @@ struct ssl_server {
     const char *passwords; /* of password_file, NUL-terminated each, an empty one last */
     unsigned char *staple; /* the OCSP answer of staple_file */
     size_t staple_n;
+    struct ssl_staple *staples; /* else: answers that workers ask for, one per certificate */
     struct ssl_ticket_key *ticket;
     uint32_t nticket;
 };
@@ -97,6 +98,12 @@ void ssl_cache_forget(SSL *ssl);
 
 /* ssl_ticket.c */
 WR_MUST int ssl_ticket_ready(struct conf_load *load, struct ssl_server *s);
+
+/* ssl_staple.c: stapling, once staple, the certificates and the trusted ones are there. */
+WR_MUST int ssl_staple_ready(struct conf_load *load, struct ssl_server *s);
+void ssl_staple_stop(struct web_worker *w, struct web_generation *g);
+/* Ports of responders, each once: what the sandbox has to leave open. Returns how many, at most max. */
+unsigned ssl_staple_ports(const struct web_generation *g, uint16_t *out, unsigned max);
 
 /* ssl_vars.c */
 extern const struct web_var ssl_variables[];

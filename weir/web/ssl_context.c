@@ -327,33 +327,16 @@ static int set_verify(struct conf_load *load, struct ssl_server *s)
 
 /* ---- stapling ----------------------------------------------------------------------------------------------- */
 
-static int on_status(SSL *ssl, void *arg)
-{
-    const struct ssl_server *s = arg;
-    unsigned char *copy = OPENSSL_memdup(s->staple, s->staple_n);
-    if (!copy)
-        return SSL_TLSEXT_ERR_NOACK;
-    (void)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)s->staple_n);
-    return SSL_TLSEXT_ERR_OK;
-}
-
 static int set_stapling(struct conf_load *load, struct ssl_server *s)
 {
-    if (!s->stapling)
-        return 0;
-    if (!s->staple_file.n) {
-        conf_warn(load, s->server->node, 0,
-                  "\"ssl_stapling\" ignored: give the OCSP answer by \"ssl_stapling_file\"");
-        return 0;
-    }
     char *p;
-    int rc = read_whole(load, s, s->staple_file, STAPLE_MAX, &p, &s->staple_n);
-    if (rc)
-        return rc;
-    s->staple = (unsigned char *)p;
-    (void)SSL_CTX_set_tlsext_status_cb(s->ctx, on_status);
-    (void)SSL_CTX_set_tlsext_status_arg(s->ctx, s);
-    return 0;
+    if (s->stapling && s->staple_file.n) {
+        int rc = read_whole(load, s, s->staple_file, STAPLE_MAX, &p, &s->staple_n);
+        if (rc)
+            return rc;
+        s->staple = (unsigned char *)p;
+    }
+    return ssl_staple_ready(load, s);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------ */
