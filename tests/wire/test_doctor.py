@@ -138,6 +138,8 @@ if os.getuid() == 0 and shutil.which("setpriv"):
     ok(got.exit == 4 and "Not checked, as uid 65534" in got.out and "UNDECIDED" in got.out, "nobody, a healthy server: 4, and what was not checked", got)
     got = doctor(":7002", "-t", "200ms", before=nobody, weir=copy)
     ok(got.exit == 1 and "never accepted" in got.out and "Not checked" in got.out, "nobody, a sick one: the symptom that anybody sees", got)
+    got = doctor(":7001", "-t", "200ms", "--lang", "zh", before=nobody, weir=copy)
+    ok("属于其他用户" in got.out and "another user" not in got.out and "who else" not in got.out, "in Chinese, with the reasons", got)
     equal(doctor(str(well.pid), "-t", "200ms", before=nobody, weir=copy).exit, 4, "nobody, a pid: 4")
 else:
     print("# skipped: to be nobody takes root and setpriv")

@@ -3,6 +3,7 @@
  * What the doctor says without looking at anything: --help, --rules, --explain.
  */
 #include "weir/doctor/command.h"
+#include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/report_text.h"
 #include "weir/stats/text.h"
 
@@ -114,7 +115,9 @@ void doctor_show_rules(struct stats_text *out, const struct doctor_options *o,
         const struct threshold *t = threshold_get((enum threshold_name)i);
         pad(out, t->name, 27);
         stats_printf(out, "%9" PRIu64 "  ", o->limits.value[i]);
-        report_wrap(out, s, 38, wr_span_str(t->what));
+        struct stats_text what = {.heap = out->heap};
+        phrase_put(&what, s->lang, t->what);
+        report_wrap_text(out, s, 38, &what);
     }
 }
 
@@ -214,8 +217,8 @@ static void show_limits(struct stats_text *out, enum rule_name rule,
         if (uses[i].rule != rule)
             continue;
         const struct threshold *limit = threshold_get(uses[i].limit);
-        stats_printf(&t, "%s %" PRIu64 ": %s", limit->name, o->limits.value[uses[i].limit],
-                     limit->what);
+        stats_printf(&t, "%s %" PRIu64 ": ", limit->name, o->limits.value[uses[i].limit]);
+        phrase_put(&t, s->lang, limit->what);
         if (label)
             report_label(out, s, label);
         else

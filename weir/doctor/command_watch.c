@@ -73,7 +73,7 @@ static void put_change(struct stats_text *out, const struct watch *w, const stru
     stats_printf(out, "  %s", rule_get(k->f.rule)->id);
     if (change == CHANGE_STILL) {
         stats_put(out, WR_LIT(": "));
-        catalogue_fill(out, catalogue_text(k->f.rule, lang)->sentence, &k->f);
+        catalogue_fill(out, lang, catalogue_text(k->f.rule, lang)->sentence, &k->f);
     }
     stats_put(out, WR_LIT("\n"));
 }

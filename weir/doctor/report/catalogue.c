@@ -2,6 +2,7 @@
 #include "weir/doctor/report/catalogue.h"
 
 #include "libweir/base/assert.h"
+#include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/plain.h"
 #include "weir/stats/text.h"
 
@@ -106,19 +107,20 @@ static void put_id(struct stats_text *out, int32_t id)
         stats_put(out, WR_LIT("?"));
 }
 
-static void put_evidence(struct stats_text *out, const struct finding *f,
+static void put_evidence(struct stats_text *out, enum doctor_lang lang, const struct finding *f,
                          enum evidence_name name)
 {
     const struct evidence *e = finding_evidence(f, name);
     if (!e)
         stats_put(out, WR_LIT("?"));
     else if (evidence_row(name)->unit == UNIT_TEXT)
-        put_text(out, e->text);
+        phrase_put(out, lang, *e->text ? e->text : "?");
     else
         catalogue_value(out, evidence_row(name)->unit, e->b);
 }
 
-static void put_field(struct stats_text *out, const struct finding *f, struct wr_span name)
+static void put_field(struct stats_text *out, enum doctor_lang lang, const struct finding *f,
+                      struct wr_span name)
 {
     int which = field(name);
     switch (which) {
@@ -141,7 +143,7 @@ static void put_field(struct stats_text *out, const struct finding *f, struct wr
         break;
     }
     if (which >= FIELD_EVIDENCE)
-        put_evidence(out, f, (enum evidence_name)(which - FIELD_EVIDENCE));
+        put_evidence(out, lang, f, (enum evidence_name)(which - FIELD_EVIDENCE));
     else
         stats_printf(out, "{%.*s}", WR_SPANF(name));
 }
@@ -156,12 +158,13 @@ static const char *next_field(const char *p, const char **out_end)
     return end ? open : NULL;
 }
 
-void catalogue_fill(struct stats_text *out, const char *template, const struct finding *f)
+void catalogue_fill(struct stats_text *out, enum doctor_lang lang, const char *template,
+                    const struct finding *f)
 {
     const char *end = NULL;
     for (const char *open; (open = next_field(template, &end)); template = end) {
         stats_put(out, wr_span(template, (size_t)(open - template)));
-        put_field(out, f, wr_span(open + 1, (size_t)(end - open) - 2));
+        put_field(out, lang, f, wr_span(open + 1, (size_t)(end - open) - 2));
     }
     stats_put(out, wr_span_str(template));
 }

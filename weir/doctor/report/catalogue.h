@@ -27,7 +27,8 @@ const struct rule_text *catalogue_text(enum rule_name rule, enum doctor_lang lan
 
 /* "1.2 s", "64 KiB", "98 %": a value in its unit. */
 void catalogue_value(struct stats_text *out, enum evidence_unit unit, uint64_t value);
-void catalogue_fill(struct stats_text *out, const char *template, const struct finding *f);
+void catalogue_fill(struct stats_text *out, enum doctor_lang lang, const char *template,
+                    const struct finding *f);
 /* Whether all {names} of a template are known. */
 bool catalogue_known(const char *template);
 

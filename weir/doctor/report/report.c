@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/doctor/report/report.h"
 
+#include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/plain.h"
 #include "weir/doctor/report/report_text.h"
 #include "weir/stats/text.h"
@@ -53,11 +54,12 @@ static const struct words words[LANG_COUNT] = {
 };
 
 /* ---- one finding ---- */
-static void put_values(struct stats_text *t, const struct evidence *e, const struct words *w)
+static void put_values(struct stats_text *t, const struct evidence *e, enum doctor_lang lang)
 {
+    const struct words *w = &words[lang];
     enum evidence_unit unit = evidence_row(e->name)->unit;
     if (unit == UNIT_TEXT) {
-        plain_put(t, wr_span_str(e->text));
+        phrase_put(t, lang, e->text);
         return;
     }
     if (e->a != e->b && unit != UNIT_NUMBER && unit != UNIT_HEX) {
@@ -79,7 +81,7 @@ static void put_line(struct stats_text *t, const struct evidence *e,
     const struct evidence_row *row = evidence_row(e->name);
     const struct words *w = &words[s->lang];
     stats_printf(t, "%s: ", row->label[s->lang]);
-    put_values(t, e, w);
+    put_values(t, e, s->lang);
     if (e->over != THRESHOLD_NONE)
         stats_printf(t, " (%s %s %" PRIu64 ")", w->threshold, threshold_get(e->over)->name,
                      e->threshold);
@@ -118,7 +120,7 @@ static void tell_text(struct stats_text *out, const struct finding *f,
     if (!*template)
         return;
     struct stats_text line = {.heap = out->heap};
-    catalogue_fill(&line, template, f);
+    catalogue_fill(&line, s->lang, template, f);
     unsigned column = word ? REPORT_BODY : 2;
     if (word)
         report_label(out, s, word);
@@ -254,9 +256,9 @@ static void tell_one_unreadable(struct stats_text *out, const struct unreadable 
                                 const struct doctor_style *s)
 {
     struct stats_text line = {.heap = out->heap};
-    plain_put(&line, wr_span_str(u->what));
+    phrase_put(&line, s->lang, u->what);
     stats_put(&line, WR_LIT(": "));
-    plain_put(&line, wr_span_str(u->why));
+    phrase_put(&line, s->lang, u->why);
     report_spaces(out, 2);
     report_wrap_text(out, s, 4, &line);
 }
@@ -450,7 +452,7 @@ void report_brief(struct stats_text *out, const struct doctor_report *r,
             stats_printf(out, "%s  ", w->severity[x->severity]);
             put_who(out, &r->cases[k]);
             stats_printf(out, "  %s: ", rule_get(x->rule)->id);
-            catalogue_fill(out, catalogue_text(x->rule, s->lang)->sentence, x);
+            catalogue_fill(out, s->lang, catalogue_text(x->rule, s->lang)->sentence, x);
             stats_put(out, WR_LIT("\n"));
         }
     }

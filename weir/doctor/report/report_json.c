@@ -89,11 +89,11 @@ static void evidence(struct stats_text *out, const struct evidence *e)
     stats_put(out, WR_LIT("}"));
 }
 
-static void filled(struct stats_text *out, const struct finding *f, const char *comma,
-                   const char *key, const char *template)
+static void filled(struct stats_text *out, enum doctor_lang lang, const struct finding *f,
+                   const char *comma, const char *key, const char *template)
 {
     struct stats_text line = {.heap = out->heap};
-    catalogue_fill(&line, template, f);
+    catalogue_fill(&line, lang, template, f);
     stats_printf(out, "%s\"%s\":", comma, key);
     report_json_string(out, wr_span(line.p, line.n));
     out->failed |= line.failed;
@@ -105,11 +105,11 @@ static void text(struct stats_text *out, const struct finding *f, enum doctor_la
     const struct rule_text *t = catalogue_text(f->rule, lang);
     stats_put(out, WR_LIT(",\"text\":{"));
     member(out, "", "title", t->title);
-    filled(out, f, ",", "what", t->sentence);
-    filled(out, f, ",", "why", t->why);
-    filled(out, f, ",", "now", t->now);
-    filled(out, f, ",", "fix", t->fix);
-    filled(out, f, ",", "not", t->not_it);
+    filled(out, lang, f, ",", "what", t->sentence);
+    filled(out, lang, f, ",", "why", t->why);
+    filled(out, lang, f, ",", "now", t->now);
+    filled(out, lang, f, ",", "fix", t->fix);
+    filled(out, lang, f, ",", "not", t->not_it);
     stats_put(out, WR_LIT("}"));
 }
 

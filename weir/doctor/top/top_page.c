@@ -62,7 +62,7 @@ static void paragraph(struct stats_text *out, const struct finding *f, const cha
     if (!*template)
         return;
     stats_put(out, wr_span_str(label));
-    catalogue_fill(out, template, f);
+    catalogue_fill(out, LANG_EN, template, f);
     stats_put(out, WR_LIT("\n"));
 }
 
@@ -100,11 +100,11 @@ static void treat(struct stats_text *out, const struct findings *found)
         stats_printf(out, "%s\n", t->title);
         if (*t->now) {
             stats_put(out, WR_LIT("  now   "));
-            catalogue_fill(out, t->now, f);
+            catalogue_fill(out, LANG_EN, t->now, f);
             stats_put(out, WR_LIT("\n"));
         }
         stats_put(out, WR_LIT("  fix   "));
-        catalogue_fill(out, *t->fix ? t->fix : "-", f);
+        catalogue_fill(out, LANG_EN, *t->fix ? t->fix : "-", f);
         stats_put(out, WR_LIT("\n\n"));
         any = true;
     }

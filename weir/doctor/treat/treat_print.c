@@ -146,7 +146,8 @@ void treat_print_plan(const struct treat *t)
     stats_put(&out, WR_LIT("\n"));
     if (!t->o->undo) {
         struct stats_text sentence = {.heap = t->heap};
-        catalogue_fill(&sentence, catalogue_text(t->o->rule, LANG_EN)->sentence, &t->finding);
+        catalogue_fill(&sentence, LANG_EN, catalogue_text(t->o->rule, LANG_EN)->sentence,
+                       &t->finding);
         stats_put(&out, WR_LIT("  Finding   "));
         treat_put_text(&out, wr_span(sentence.p, sentence.n));
         stats_put(&out, WR_LIT("  Does      "));
