@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """weir doctor against a sick and a healthy server: exit status, options, JSON, recordings, forms of the output."""
-import json, os, pty, re, select, shutil, subprocess, sys, tempfile, time
+import json, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, threading, time
 
 from doctor import BUILD, HERE, WEIR, Patient, burst, columns, connect, doctor, end_children, enter
 from wire import done, equal, ok
@@ -143,6 +143,17 @@ if os.getuid() == 0 and shutil.which("setpriv"):
     equal(doctor(str(well.pid), "-t", "200ms", before=nobody, weir=copy).exit, 4, "nobody, a pid: 4")
 else:
     print("# skipped: to be nobody takes root and setpriv")
+
+# ---- a master that dies meanwhile, and leaves a worker
+MASTER = ("import os, socket, time; l = socket.create_server(('127.0.0.1', 7009)); pid = os.fork(); "
+          "print('READY', flush=True) if pid else None; time.sleep(30)")
+master = subprocess.Popen([sys.executable, "-c", MASTER], stdout=subprocess.PIPE, process_group=0)
+master.stdout.readline()
+threading.Timer(0.7, master.kill).start()
+got = doctor(str(master.pid), "-t", "2s")
+ok(got.exit == 3 and "ended while it was looked at" in got.err, "the one that was asked about has ended: 3", got)
+os.killpg(master.pid, signal.SIGKILL)
+master.wait()
 
 # ---- what it knows
 got = doctor("--rules")

@@ -60,10 +60,18 @@ struct examine run_question(const struct run *r, const struct target_groups *g,
 int run_result(int result)
 {
     if (result == -ESRCH || result == EXAMINE_ENDED) {
-        say_error("doctor", "the process ended before it was examined");
+        say_error("doctor", "the process ended while it was looked at");
         return DOCTOR_NO_TARGET;
     }
     return result < 0 ? run_no_memory(result) : 0;
+}
+
+/* A master that dies leaves its workers: they are not what was asked about. */
+static bool leader_has_ended(const struct target_groups *g, const struct facts *f)
+{
+    uint32_t lead = g->rows.n == 1 ? g->rows.v[0].lead : 0;
+    const struct facts_process *p = lead ? facts_process(&f->b, lead) : NULL;
+    return lead && (!p || p->state == 'Z');
 }
 
 static int look(const struct run *r, const struct target_groups *g, struct facts *out)
@@ -71,7 +79,10 @@ static int look(const struct run *r, const struct target_groups *g, struct facts
     uint16_t ports[RUN_PORTS];
     (void)run_ports(g, ports);
     struct examine e = run_question(r, g, ports);
-    int status = run_result(examine(&e, out));
+    int result = examine(&e, out);
+    if (result >= 0 && leader_has_ended(g, out))
+        result = EXAMINE_ENDED;
+    int status = run_result(result);
     if (!status)
         target_note(out, g);
     return status;
