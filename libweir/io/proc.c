@@ -266,6 +266,12 @@ static void on_restart(struct wr_timer *t)
     start_child(slot, slot->current != NULL);
 }
 
+/* By somebody else: a signal to the whole group, perhaps before the child could take it. */
+static bool was_told_to(int status)
+{
+    return status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
 static void log_end(struct child *c, int status, uint64_t lost)
 {
     char text[64];
@@ -274,7 +280,7 @@ static void log_end(struct child *c, int status, uint64_t lost)
     if (c->state == CHILD_STOPPING)
         WR_LOG(log, INFO, "proc", "stopped", "pid=%d worker=%u status=%s lost=%llu", c->pid,
                c->slot->index, text, (unsigned long long)lost);
-    else if (status == 0) /* told to by somebody else: a signal to the whole group */
+    else if (was_told_to(status))
         WR_LOG(log, NOTICE, "proc", "ended", "pid=%d worker=%u lost=%llu", c->pid,
                c->slot->index, (unsigned long long)lost);
     else

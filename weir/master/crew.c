@@ -108,7 +108,9 @@ static int seat_of(const struct master *m, pid_t pid)
 
 static void say_end(struct master *m, pid_t pid, int status)
 {
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) /* a signal to the whole group */
+        master_say(m, WR_LOG_NOTICE, "worker process %d ended by SIGTERM", (int)pid);
+    else if (WIFSIGNALED(status))
         master_say(m, WR_LOG_CRIT, "worker process %d exited on signal %d%s", (int)pid,
                    WTERMSIG(status),
                    WTERMSIG(status) == SIGSYS

@@ -38,9 +38,9 @@ static const struct conf_row rows[] = {
      "directory | off", "Where the last words of workers that died are kept."},
     {"worker_memory", CONF_MAIN, 1, 1, 0, CONF_AT_CORE,
      conf_set_size, FIELD(worker_memory), "off", "off",
-     "size | off", "How much memory a worker may use for connections and requests. Above four fifths of it new "
-     "requests are answered 503 with Retry-After and idle connections are closed; at the whole of "
-     "it the connection that asks for more is closed. The log says when it begins and ends."},
+     "size | off", "How much memory a worker may use for connections and requests: above four fifths of it new "
+     "requests are answered 503 with Retry-After and idle connections are closed, at the whole of it the connection "
+     "that asks for more is closed, and the log says when it begins and ends."},
     {"worker_watchdog", CONF_MAIN, 1, 1, 0, CONF_AT_CORE,
      conf_set_msec, FIELD(worker_watchdog_ms), "10s", "off",
      "time | off", "How long a worker may stand still before it is replaced."},

@@ -249,8 +249,8 @@ const struct conf_row core_rows[] = {
      "on | off", "Whether files are written by aio."},
     {"directio", CONF_HSL, 1, 1, 0, CONF_AT_LOCATION,
      core_set_directio, LOCATION(directio), "off", "off",
-     "size | off", "Files from that size on are read past the page cache, by threads: those of aio threads, or of the default pool. "
-     "Not where a filter changes the answer."},
+     "size | off", "Files from that size on are read past the page cache, by threads (those of aio threads, or of the default "
+     "pool), except where a filter changes the answer."},
     {"directio_alignment", CONF_HSL, 1, 1, 0, CONF_AT_LOCATION,
      conf_set_size, LOCATION(directio_alignment), "512", NULL,
      "size", "Alignment of such reads: a power of two, at most 64k."},
