@@ -18,6 +18,7 @@ ok(said and numbers[-1] < int(said.group(1)) <= numbers[-1] + 3, "with the conne
 
 # ---- TERM for everybody at once
 for times in range(3):
+    time.sleep(0.5)  # one worker answers; the other may still be starting, and who is ended then has not begun
     family = [site.pid()] + pids_of_family(site.pid())
     for pid in family[1:] + family[:1]:
         os.kill(pid, signal.SIGTERM)
