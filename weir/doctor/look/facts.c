@@ -283,6 +283,12 @@ const struct facts_socket *facts_socket_of_inode(const struct facts_look *l, uin
     return i < n && l->sockets.v[place[i]].inode == inode ? &l->sockets.v[place[i]] : NULL;
 }
 
+const struct facts_socket *facts_socket_of_fd(const struct facts_look *l,
+                                              const struct facts_fd *fd)
+{
+    return fd->kind == FACTS_FD_SOCKET ? facts_socket_of_inode(l, fd->inode) : NULL;
+}
+
 const struct facts_unix *facts_unix(const struct facts_look *l, uint64_t inode)
 {
     uint32_t i = FIRST_NOT(l->unixes.n, at, l->unixes.v[at].inode < inode);

@@ -376,6 +376,9 @@ void facts_deinit(struct facts *f);
 /* ---- finding, in a sealed look: NULL when there is none ------------------------------------------ */
 const struct facts_socket *facts_socket(const struct facts_look *l, uint64_t cookie);
 const struct facts_socket *facts_socket_of_inode(const struct facts_look *l, uint64_t inode);
+/* The TCP or UDP socket that this descriptor is. */
+const struct facts_socket *facts_socket_of_fd(const struct facts_look *l,
+                                              const struct facts_fd *fd);
 const struct facts_unix *facts_unix(const struct facts_look *l, uint64_t inode);
 const struct facts_process *facts_process(const struct facts_look *l, uint32_t pid);
 const struct facts_fd *facts_fd(const struct facts_look *l, uint32_t pid, int fd);

@@ -125,7 +125,7 @@ void judge_addr(const struct facts_socket *s, bool remote, char out[64])
     (void)snprintf(out, 64, "%.63s", text);
 }
 
-void judge_peer_addr(const struct judge *j, const struct judge_peer *p, char out[64])
+static void peer_addr(const struct judge *j, const struct judge_peer *p, char out[64])
 {
     const struct facts_socket *s = &j->facts->b.sockets.v[p->sample];
     if (p->role == JUDGE_OUT) {
@@ -137,6 +137,17 @@ void judge_peer_addr(const struct judge *j, const struct judge_peer *p, char out
     char text[WR_ADDR_TEXT_MAX];
     (void)wr_addr_format_ip(&addr, text);
     (void)snprintf(out, 64, "%.63s", text);
+}
+
+struct finding *judge_peer_finding(const struct judge *j, enum rule_name rule,
+                                   const struct judge_peer *p, uint32_t process)
+{
+    char addr[64];
+    struct finding *f = finding_add(j->out, rule);
+    peer_addr(j, p, addr);
+    judge_name(j, f, process);
+    finding_peer(f, wr_span_str(addr));
+    return f;
 }
 
 struct wr_span judge_comm(const char comm[16])

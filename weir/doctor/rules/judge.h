@@ -46,8 +46,10 @@ bool judge_owns(const struct judge *j, const struct facts_socket *s);
 uint64_t judge_limit(const struct judge *j, enum threshold_name name);
 /* "10.0.0.7:443" of the local or the remote end; room for 64 bytes. */
 void judge_addr(const struct facts_socket *s, bool remote, char out[64]);
-/* A peer's address: with its port where we went there, without where it came. */
-void judge_peer_addr(const struct judge *j, const struct judge_peer *p, char out[64]);
+/* A finding about a peer, named by its address: with the port where we went there, without where it came.
+ * process: a place in b.processes; FACTS_NONE leaves the subject unnamed. */
+struct finding *judge_peer_finding(const struct judge *j, enum rule_name rule,
+                                   const struct judge_peer *p, uint32_t process);
 struct wr_span judge_comm(const char comm[16]);
 /* NULL when the socket is new. */
 const struct facts_socket *judge_before(const struct judge *j, const struct facts_socket *s);

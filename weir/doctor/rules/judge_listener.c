@@ -110,8 +110,7 @@ bool judge_has_connection(const struct judge *j, uint32_t pid)
     const struct facts_look *b = &j->facts->b;
     const struct facts_fd *v = facts_fds(b, pid, &n);
     for (uint32_t i = 0; i < n; i++) {
-        const struct facts_socket *s =
-            v[i].kind == FACTS_FD_SOCKET ? facts_socket_of_inode(b, v[i].inode) : NULL;
+        const struct facts_socket *s = facts_socket_of_fd(b, &v[i]);
         if (s && j->map->conn[s - b->sockets.v].role == JUDGE_IN)
             return true;
     }

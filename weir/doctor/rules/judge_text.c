@@ -37,9 +37,8 @@ void judge_process_text(const struct judge *j, uint32_t pid, char out[EVIDENCE_T
                    state_word(p->state));
 }
 
-static bool reads_it(const struct judge *j, const struct facts_fd *fd)
+static bool reads_it(const struct facts_look *l, const struct facts_fd *fd)
 {
-    const struct facts_look *l = &j->facts->b;
     const struct facts_thread *t;
     for (uint32_t at = 0; (t = judge_next_thread(l, fd->pid, &at));)
         if (judge_call(t)->kind == CALL_READ && t->arg[0] == (uint64_t)fd->fd)
@@ -48,27 +47,25 @@ static bool reads_it(const struct judge *j, const struct facts_fd *fd)
 }
 
 /* How much this descriptor looks like the reading end that `from` writes to. */
-static int reader_score(const struct judge *j, const struct facts_fd *from,
+static int reader_score(const struct facts_look *l, const struct facts_fd *from,
                         const struct facts_fd *fd)
 {
     if (fd->flags != FACTS_NONE && (fd->flags & O_ACCMODE) == O_WRONLY)
         return 0;
     if (fd->flags != FACTS_NONE && (fd->flags & O_ACCMODE) == O_RDONLY)
         return fd->pid != from->pid ? 100 : 90;
-    const struct facts_process *me = facts_process(&j->facts->b, from->pid);
-    const struct facts_process *it = facts_process(&j->facts->b, fd->pid);
+    const struct facts_process *me = facts_process(l, from->pid);
+    const struct facts_process *it = facts_process(l, fd->pid);
     int score = fd->pid != from->pid ? 10 : fd->fd != from->fd;
-    score += reads_it(j, fd) ? 40 : 0;
+    score += reads_it(l, fd) ? 40 : 0;
     score += fd->fd == 0 ? 30 : 0;
-    if (me && it &&
-        strcmp(facts_text(&j->facts->b, me->exe), facts_text(&j->facts->b, it->exe)) != 0)
+    if (me && it && strcmp(facts_text(l, me->exe), facts_text(l, it->exe)) != 0)
         score += 5;
     return score;
 }
 
-uint32_t judge_other_end(const struct judge *j, const struct facts_fd *fd)
+uint32_t judge_other_end(const struct facts_look *l, const struct facts_fd *fd)
 {
-    const struct facts_look *l = &j->facts->b;
     const struct facts_unix *u = fd->kind == FACTS_FD_SOCKET ? facts_unix(l, fd->inode) : NULL;
     const struct facts_fd *it;
     uint32_t best = 0;
@@ -80,7 +77,7 @@ uint32_t judge_other_end(const struct judge *j, const struct facts_fd *fd)
     }
     int high = 0;
     for (uint32_t i = 0; fd->inode && (it = facts_owner(l, fd->inode, i)); i++) {
-        int score = reader_score(j, fd, it);
+        int score = reader_score(l, fd, it);
         if (score > high)
             high = score, best = it->pid;
     }
@@ -102,7 +99,7 @@ static void with_end(const struct judge *j, const struct facts_fd *fd, const cha
                      const char *end, char out[EVIDENCE_TEXT])
 {
     char who[EVIDENCE_TEXT];
-    uint32_t pid = judge_other_end(j, fd);
+    uint32_t pid = judge_other_end(&j->facts->b, fd);
     if (pid == 0) {
         (void)snprintf(out, EVIDENCE_TEXT, "%s", what);
         return;

@@ -78,7 +78,7 @@ void judge_wait_text(const struct judge *j, const struct facts_thread *t,
                      char out[EVIDENCE_TEXT]);
 /* Who is at the other end of this pipe or unix socket: a process of another program before a relative, a reader
  * before who only holds it; 0 where it is not known. */
-uint32_t judge_other_end(const struct judge *j, const struct facts_fd *fd);
+uint32_t judge_other_end(const struct facts_look *l, const struct facts_fd *fd);
 /* The call's name, what it waits for, for how long: the evidence of every rule about a sleeping thread. */
 void judge_put_sleep(const struct judge *j, struct finding *f, const struct facts_thread *t);
 

@@ -79,7 +79,7 @@ static void judge_unix(const struct judge *j, const struct facts_thread *t,
         return; /* TCP: not a channel of this host */
     bool log = is_log_name(facts_text(&j->facts->b, u->name)) ||
                (peer && is_log_name(facts_text(&j->facts->b, peer->name)));
-    add(j, log ? RULE_LOG_WRITE : RULE_IPC_FULL, t, fd, judge_other_end(j, fd));
+    add(j, log ? RULE_LOG_WRITE : RULE_IPC_FULL, t, fd, judge_other_end(&j->facts->b, fd));
 }
 
 static void judge_writer(const struct judge *j, const struct facts_thread *t)
@@ -93,7 +93,7 @@ static void judge_writer(const struct judge *j, const struct facts_thread *t)
     if (fd->kind == FACTS_FD_SOCKET) {
         judge_unix(j, t, fd);
     } else if (fd->kind == FACTS_FD_PIPE) {
-        uint32_t reader = judge_other_end(j, fd);
+        uint32_t reader = judge_other_end(&j->facts->b, fd);
         add(j, is_log_pipe(j, fd, reader) ? RULE_LOG_WRITE : RULE_IPC_FULL, t, fd, reader);
     } else if (fd->kind == FACTS_FD_TTY || (fd->kind == FACTS_FD_FILE && is_pipe_wait(t))) {
         add(j, RULE_LOG_WRITE, t, fd, 0);

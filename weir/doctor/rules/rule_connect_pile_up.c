@@ -43,11 +43,7 @@ void rule_connect_pile_up(const struct judge *j)
         struct tally t = tally(j, p);
         if (t.now < judge_limit(j, THRESHOLD_syn_sent_min))
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_CONNECT_PILE_UP);
-        judge_name(j, f, t.process);
-        finding_peer(f, wr_span_str(addr));
+        struct finding *f = judge_peer_finding(j, RULE_CONNECT_PILE_UP, p, t.process);
         f->victims = t.now;
         finding_value(f, EVIDENCE_SYN_SENT, t.before, t.now);
         finding_over(f, &j->limits, THRESHOLD_syn_sent_min);

@@ -24,8 +24,7 @@ static const struct facts_socket *question_of(const struct judge *j, uint32_t pi
     const struct facts_look *b = &j->facts->b;
     const struct facts_fd *v = facts_fds(b, pid, &n);
     for (uint32_t i = 0; i < n; i++) {
-        const struct facts_socket *s =
-            v[i].kind == FACTS_FD_SOCKET ? facts_socket_of_inode(b, v[i].inode) : NULL;
+        const struct facts_socket *s = facts_socket_of_fd(b, &v[i]);
         if (is_question(j, s) && !judge_watch(b, s->inode, 0)) /* else: an asynchronous one */
             return s;
     }

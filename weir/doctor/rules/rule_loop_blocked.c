@@ -59,8 +59,7 @@ static struct work work_of(const struct judge *j, uint32_t pid, int epoll)
     const struct facts_look *b = &j->facts->b;
     const struct facts_fd *v = facts_fds(b, pid, &n);
     for (uint32_t i = 0; i < n; i++) {
-        const struct facts_socket *s =
-            v[i].kind == FACTS_FD_SOCKET ? facts_socket_of_inode(b, v[i].inode) : NULL;
+        const struct facts_socket *s = facts_socket_of_fd(b, &v[i]);
         if (s && s->proto == FACTS_TCP && (epoll < 0 || in_set(j, s, pid, epoll)))
             add_socket(j, (uint32_t)(s - b->sockets.v), &w);
     }

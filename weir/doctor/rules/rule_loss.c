@@ -47,12 +47,8 @@ static bool lossy(const struct judge *j, const struct tally *t)
 
 static void add(const struct judge *j, const struct tally *t)
 {
-    char addr[64];
     uint64_t permille = t->retrans * 1000 / t->sent;
-    struct finding *f = finding_add(j->out, RULE_LOSS);
-    judge_name(j, f, t->process);
-    judge_peer_addr(j, &j->map->peer[t->worst], addr);
-    finding_peer(f, wr_span_str(addr));
+    struct finding *f = judge_peer_finding(j, RULE_LOSS, &j->map->peer[t->worst], t->process);
     f->victims = t->conns;
     finding_of(f, EVIDENCE_RETRANS, t->retrans, t->retrans, t->sent);
     finding_value(f, EVIDENCE_LOST, permille, permille);

@@ -91,12 +91,8 @@ void rule_nagle(const struct judge *j)
         struct tally t = p->mine ? tally(j, p) : (struct tally){0};
         if (t.conns == 0)
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_NAGLE);
+        struct finding *f = judge_peer_finding(j, RULE_NAGLE, p, t.process);
         uint64_t each_ms = t.busy_us / t.requests / 1000;
-        judge_name(j, f, t.process);
-        finding_peer(f, wr_span_str(addr));
         f->victims = t.conns;
         finding_value(f, EVIDENCE_REQUEST_MS, each_ms, each_ms);
         finding_over(f, &j->limits, THRESHOLD_nagle_request_ms);

@@ -84,11 +84,7 @@ static struct tally tally_before(const struct judge *j, const struct judge_peer 
 static void add(const struct judge *j, const struct judge_peer *p, const struct tally *was,
                 const struct tally *now, uint32_t process)
 {
-    char addr[64];
-    judge_peer_addr(j, p, addr);
-    struct finding *f = finding_add(j->out, RULE_PORTS);
-    judge_name(j, f, process);
-    finding_peer(f, wr_span_str(addr));
+    struct finding *f = judge_peer_finding(j, RULE_PORTS, p, process);
     f->victims = now->used;
     finding_of(f, EVIDENCE_PORTS, was->used, now->used,
                j->map->port_max - j->map->port_min + 1);

@@ -54,11 +54,7 @@ void rule_slow_path(const struct judge *j)
         struct tally t = p->mine ? tally(j, p) : (struct tally){0};
         if (t.conns == 0)
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_SLOW_PATH);
-        judge_name(j, f, t.process);
-        finding_peer(f, wr_span_str(addr));
+        struct finding *f = judge_peer_finding(j, RULE_SLOW_PATH, p, t.process);
         f->victims = t.conns;
         finding_value(f, EVIDENCE_NOTSENT, t.waiting, t.waiting);
         finding_value(f, EVIDENCE_DRAIN_MS, t.drain_ms, t.drain_ms);

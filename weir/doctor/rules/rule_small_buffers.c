@@ -43,11 +43,7 @@ void rule_small_buffers(const struct judge *j)
         uint64_t percent = judge_percent(t.limited, t.busy);
         if (t.conns == 0 || percent < judge_limit(j, THRESHOLD_sndbuf_limited_percent))
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_SMALL_BUFFERS);
-        judge_name(j, f, t.process);
-        finding_peer(f, wr_span_str(addr));
+        struct finding *f = judge_peer_finding(j, RULE_SMALL_BUFFERS, p, t.process);
         f->victims = t.conns;
         finding_value(f, EVIDENCE_SNDBUF_LIMITED, percent, percent);
         finding_over(f, &j->limits, THRESHOLD_sndbuf_limited_percent);

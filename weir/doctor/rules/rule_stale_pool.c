@@ -55,11 +55,7 @@ void rule_stale_pool(const struct judge *j)
         struct tally t = tally(j, p);
         if (t.stale < judge_limit(j, THRESHOLD_stale_min))
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_STALE_POOL);
-        judge_name(j, f, t.process);
-        finding_peer(f, wr_span_str(addr));
+        struct finding *f = judge_peer_finding(j, RULE_STALE_POOL, p, t.process);
         f->victims = t.stale;
         f->oldest_ms = t.oldest_ms;
         finding_of(f, EVIDENCE_STALE, t.before, t.stale, t.all);

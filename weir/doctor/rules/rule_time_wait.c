@@ -33,10 +33,7 @@ void rule_time_wait(const struct judge *j)
         uint64_t n = p->role == JUDGE_OUT && p->mine ? time_waits(j, p) : 0;
         if (n < least || n == 0)
             continue;
-        char addr[64];
-        judge_peer_addr(j, p, addr);
-        struct finding *f = finding_add(j->out, RULE_TIME_WAIT);
-        finding_peer(f, wr_span_str(addr));
+        struct finding *f = judge_peer_finding(j, RULE_TIME_WAIT, p, FACTS_NONE);
         finding_of(f, EVIDENCE_TIME_WAITS, time_waits_before(j, p), n, range);
         finding_over(f, &j->limits, THRESHOLD_time_wait_percent);
         finding_value(f, EVIDENCE_CONNS, p->n_before, p->n);

@@ -46,11 +46,8 @@ static void count(const struct judge *j, const struct judge_peer *p, struct tall
 
 static struct finding *add(const struct judge *j, const struct tally *t)
 {
-    char addr[64];
-    struct finding *f = finding_add(j->out, RULE_ZERO_WINDOW);
-    judge_name(j, f, t->process);
-    judge_peer_addr(j, &j->map->peer[t->worst], addr);
-    finding_peer(f, wr_span_str(addr));
+    struct finding *f =
+        judge_peer_finding(j, RULE_ZERO_WINDOW, &j->map->peer[t->worst], t->process);
     f->victims = t->stuck;
     finding_value(f, EVIDENCE_STUCK, t->stuck, t->stuck);
     finding_value(f, EVIDENCE_NOTSENT, t->waiting, t->waiting);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "weir/doctor/rules/judge_thread.h"
 #include "weir/doctor/top/top_text.h"
 #include "weir/doctor/top/top_work.h"
 
@@ -35,8 +36,7 @@ static uint64_t silent_ms(const struct facts_look *l, const struct facts_thread 
 {
     const struct facts_fd *fd =
         t->arg[0] < 1U << 30 ? facts_fd(l, t->pid, (int)t->arg[0]) : NULL;
-    const struct facts_socket *s =
-        fd && fd->kind == FACTS_FD_SOCKET ? facts_socket_of_inode(l, fd->inode) : NULL;
+    const struct facts_socket *s = fd ? facts_socket_of_fd(l, fd) : NULL;
     const struct facts_tcp *tcp = s ? facts_tcp(l, s) : NULL;
     if (!tcp || tcp->last_data_sent_ms == FACTS_NONE || tcp->last_data_recv_ms == FACTS_NONE)
         return 0;
@@ -90,22 +90,8 @@ static int worker(struct top_work *w, const struct facts_thread *t, const struct
 }
 
 /* ---- families ------------------------------------------------------------------------------------- */
-/* "pool-1-thread-12" -> "pool-*-thread-*". */
-static void family_name(const char comm[16], char out[24])
-{
-    size_t n = 0;
-    for (unsigned i = 0; i < 16 && comm[i] && n < 22; i++) {
-        bool digit = comm[i] >= '0' && comm[i] <= '9';
-        if (!digit)
-            out[n++] = comm[i];
-        else if (n == 0 || out[n - 1] != '*')
-            out[n++] = '*';
-    }
-    out[n] = '\0';
-}
-
 struct kin { /* a worker's row by what its family is */
-    char name[24];
+    char name[17];
     uint32_t pid, row;
 };
 
@@ -177,7 +163,7 @@ static int families(struct top_work *w)
     if (n && !kin)
         return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
-        family_name(w->model->workers.v[i].comm, kin[i].name);
+        judge_family(w->model->workers.v[i].comm, kin[i].name);
         kin[i].pid = w->model->workers.v[i].pid;
         kin[i].row = i;
     }
