@@ -11,7 +11,7 @@ SECS ?= 60
 all: deps $(BUILD)/build.ninja  ## build everything into build/
 	@ninja -C $(BUILD)
 
-run: all                        ## serve the project's own site on http://127.0.0.1:8080/ (PORT=... ADMIN=...)
+run: program                    ## serve the project's own site on http://127.0.0.1:8080/ (PORT=... ADMIN=...)
 	@mkdir -p $(BUILD)/run/run && ln -sfn $(CURDIR)/docs/site $(BUILD)/run/site
 	@sed 's/listen 8080;/listen $(PORT);/; s/127.0.0.1:8081/127.0.0.1:$(ADMIN)/' examples/weir.conf >$(BUILD)/run/weir.conf
 	@echo "weir: open http://127.0.0.1:$(PORT)/, status at http://127.0.0.1:$(ADMIN)/ (stop with Ctrl-C)"
@@ -40,10 +40,10 @@ bench-peers: deps all           ## the server beside nginx, h2o, lighttpd, hapro
 	@tools/install_deps peers
 	@perf/peers/peers.py all
 
-bench-doctor: all                  ## what `weir doctor` costs on a server with 9,500 and 19,000 connections, and what a server under load feels of it (root)
-	perf/doctor_cost.py 9500
-	perf/doctor_cost.py 19000
-	perf/doctor_p99.py
+bench-doctor: all               ## what `weir doctor` costs on a server with 9,500 and 19,000 connections, and what a server under load feels of it (root)
+	@perf/doctor_cost.py 9500
+	@perf/doctor_cost.py 19000
+	@perf/doctor_p99.py
 
 fuzz: test-deps                 ## every fuzz target for SECS=60 seconds each; findings land in build-fuzz/
 	@tools/run_fuzz $(SECS)
@@ -59,7 +59,7 @@ format:                         ## write every C file as clang-format does
 	@tools/check_format --fix
 
 clean:                          ## remove every build folder
-	rm -rf build build-clang build-asan build-fuzz build-install
+	rm -rf $(BUILD) build-clang build-asan build-fuzz build-install
 
 help:                           ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -67,10 +67,13 @@ help:                           ## this list
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD)
 
+program: deps $(BUILD)/build.ninja
+	@ninja -C $(BUILD) weir
+
 deps:
 	@tools/install_deps build
 
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all run test sim patients patients-healthy nights bench bench-doctor bench-peers fuzz valgrind install format clean help deps test-deps
+.PHONY: all program run test sim patients patients-healthy nights bench bench-doctor bench-peers fuzz valgrind install format clean help deps test-deps
