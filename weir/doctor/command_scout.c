@@ -55,19 +55,27 @@ static bool needs_owners(enum target_kind k)
 }
 
 /* ---- nobody ---------------------------------------------------------------------------------------- */
+static bool has_port(const uint16_t *ports, unsigned n, uint16_t port)
+{
+    while (n && ports[n - 1] != port)
+        n--;
+    return n != 0;
+}
+
 static void put_near(const struct facts_look *l, struct stats_text *t)
 {
+    uint16_t named[NEAR];
     unsigned n = 0;
     for (uint32_t i = 0; i < l->sockets.n && n < NEAR; i++) {
         const struct facts_socket *s = &l->sockets.v[i];
         const struct facts_fd *fd = facts_owner(l, s->inode, 0);
         const struct facts_process *p = fd ? facts_process(l, fd->pid) : NULL;
-        if (s->state != FACTS_LISTEN)
+        if (s->state != FACTS_LISTEN || has_port(named, n, s->local_port))
             continue;
-        stats_printf(t, "%s:%u", n++ ? ", " : "; listening here: ", s->local_port);
-        if (!p)
-            continue;
-        stats_printf(t, " %.15s", p->comm);
+        stats_printf(t, "%s:%u", n ? ", " : "; listening here: ", s->local_port);
+        if (p)
+            stats_printf(t, " %.15s", p->comm);
+        named[n++] = s->local_port;
     }
     if (n == 0)
         stats_put(t, WR_LIT("; nobody listens here"));
