@@ -118,9 +118,26 @@ def reloads_under_load(n=20):
     s.stop()
 
 
+def unanswered(s, n=40):
+    """Of n connections, each with its own port and so perhaps another socket of the server's: how many wait in vain."""
+    crowd = [connect(s.port, 10) for _ in range(n)]
+    for c in crowd:
+        c.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    lost = 0
+    for c in crowd:
+        try:
+            lost += not read_all(c).startswith(b"HTTP/1.1 200")
+        except OSError:
+            lost += 1
+            for other in crowd:
+                other.settimeout(0.1)  # one long wait tells about them all
+    return lost
+
+
 def reuseport():
     s = Site(listen="reuseport")
     equal(s.status()["listeners"][0]["sockets"], 2, "reuseport: a socket for each worker")
+    equal(unanswered(s), 0, "each has a reader from the first start on: 40 of 40 connections are answered")
     load = Load(s.port, kept=1, short=3)
     for i in range(6):
         text = open(s.path("weir.conf")).read().replace("worker_processes 2", "worker_processes 1") if i % 2 == 0 else open(s.path("weir.conf")).read().replace("worker_processes 1", "worker_processes 2")
@@ -129,6 +146,15 @@ def reuseport():
         time.sleep(0.3)
     load.stop()
     ok(load.asked > 50 and not load.failed, "workers come and go with their sockets: 0 of %d requests failed" % load.asked, "\n".join(load.failed))
+    ok(wait_for(lambda: len(s.workers()) == 2), "two workers")
+    equal(unanswered(s), 0, "and every socket has a reader")
+    for listen, name in (("", "without reuseport"), ("reuseport", "with it again")):
+        before = s.status()["generation"]
+        s.listen = listen
+        s.write()
+        s.kill(signal.SIGHUP)
+        ok(wait_for(lambda: s.status()["generation"] > before), name)
+        equal(unanswered(s), 0, "the sockets that are there have readers")
     s.stop()
 
 

@@ -63,7 +63,8 @@ unsigned crew_sockets(const struct crew *c, unsigned index, struct web_worker_fd
         struct listener *row = listeners_find(&c->m->listeners, &l->options.addr);
         if (!l->bind || !row)
             continue;
-        unsigned got = listener_fds(row, index, c->settings.workers, fds, WR_ARRAY_LEN(fds));
+        unsigned got = listener_fds(row, l->options.reuseport, index, c->settings.workers, fds,
+                                    WR_ARRAY_LEN(fds));
         for (unsigned j = 0; j < got && n < max; j++)
             out[n++] = (struct web_worker_fd){l, fds[j]};
     }

@@ -341,16 +341,11 @@ void listeners_commit(struct listeners *t, const struct listener_say *s)
 
 /* ---- for workers and successors ---------------------------------------------------------------------- */
 
-unsigned listener_fds(const struct listener *l, unsigned index, unsigned workers, int *out_fds,
-                      unsigned max)
+unsigned listener_fds(const struct listener *l, bool own, unsigned index, unsigned workers,
+                      int *out_fds, unsigned max)
 {
     unsigned n = 0;
-    if (!l->want.socket.reuseport) {
-        if (l->n_fds && max)
-            out_fds[n++] = l->fds[0];
-        return n;
-    }
-    for (unsigned i = index; i < l->n_fds && n < max; i += workers)
+    for (unsigned i = own ? index : 0; i < l->n_fds && n < max; i += own ? workers : 1)
         out_fds[n++] = l->fds[i];
     return n;
 }

@@ -11,7 +11,8 @@
  * 1. A socket that stays is never closed and opened again: its queue of connections lives through reloads,
  *    dead workers and upgrades. Options that can change on a living socket are set at commit.
  * 2. A row with reuseport has at least one socket per worker. When there are fewer workers than sockets each
- *    serves several (listener_fds): a socket whose queue the kernel fills is never left without a reader.
+ *    serves several, and without reuseport all serve all (listener_fds): a socket whose queue the kernel
+ *    fills is never left without a reader.
  * 3. Between prepare and commit or rollback the old workers' sockets are untouched.
  *
  * Owner: the master, or the only process; workers inherit the descriptors.
@@ -71,9 +72,10 @@ void listeners_commit(struct listeners *t, const struct listener_say *say);
 void listeners_rollback(struct listeners *t);
 
 struct listener *listeners_find(const struct listeners *t, const struct wr_addr *addr);
-/* The sockets that worker `index` of `workers` serves; returns how many, at most max. */
-unsigned listener_fds(const struct listener *l, unsigned index, unsigned workers, int *out_fds,
-                      unsigned max);
+/* The sockets that worker `index` of `workers` serves; returns how many, at most max. own: as the worker's
+ * configuration says (reuseport), the row may hold another one's word: each has its own sockets, else all share all. */
+unsigned listener_fds(const struct listener *l, bool own, unsigned index, unsigned workers,
+                      int *out_fds, unsigned max);
 /* "5;6;" with a final NUL: all sockets, for a successor. 0, or WR_E_TOO_BIG. */
 WR_MUST int listeners_format(const struct listeners *t, char *out, size_t n);
 /* The sockets become, or are no longer, closed by exec. */

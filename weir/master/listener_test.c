@@ -59,18 +59,34 @@ static void test_reload(void)
 
     ok(listeners_prepare(&t, both, 2, 3, 0, &say) == 0, "again");
     listeners_commit(&t, &say);
-    is_int(listener_fds(listeners_find(&t, &a.socket.addr), 1, 3, fds, 8), 1,
+    is_int(listener_fds(listeners_find(&t, &a.socket.addr), false, 1, 3, fds, 8), 1,
            "shared: the same for all");
     is_int(fds[0], first, "still the first socket");
-    is_int(listener_fds(listeners_find(&t, &b.socket.addr), 2, 3, fds, 8), 1,
+    is_int(listener_fds(listeners_find(&t, &b.socket.addr), true, 2, 3, fds, 8), 1,
            "reuseport: one each");
 
     ok(listeners_prepare(&t, &b, 1, 2, 0, &say) == 0, "fewer workers, one address");
     listeners_commit(&t, &say);
     struct listener *l = listeners_find(&t, &b.socket.addr);
     ok(t.n == 1 && l->n_fds == 3, "no socket of the address is closed");
-    is_int(listener_fds(l, 0, 2, fds, 8), 2, "so that one worker serves two");
-    is_int(listener_fds(l, 1, 2, fds, 8), 1, "and the other one");
+    is_int(listener_fds(l, true, 0, 2, fds, 8), 2, "so that one worker serves two");
+    is_int(listener_fds(l, true, 1, 2, fds, 8), 1, "and the other one");
+    is_int(listener_fds(l, false, 1, 2, fds, 8), 3, "no more reuseport: all serve all");
+    listeners_deinit(&t);
+}
+
+/* Workers are born before the commit. */
+static void test_first_birth(void)
+{
+    struct listeners t;
+    struct listener_want b = want(free_addr(), true);
+    int first = -1, second = -1;
+    listeners_init(&t, wr_os_heap());
+    ok(listeners_prepare(&t, &b, 1, 2, 0, &say) == 0, "a fresh address with a socket a worker");
+    const struct listener *l = listeners_find(&t, &b.socket.addr);
+    is_int(listener_fds(l, true, 0, 2, &first, 1), 1, "not yet committed, the first has one");
+    is_int(listener_fds(l, true, 1, 2, &second, 1), 1, "and the second");
+    ok(first == l->fds[0] && second == l->fds[1], "another one");
     listeners_deinit(&t);
 }
 
@@ -120,6 +136,7 @@ static void test_hand_over(void)
 int main(void)
 {
     test_reload();
+    test_first_birth();
     test_taken();
     test_hand_over();
     return tap_done();
