@@ -48,8 +48,8 @@ struct slot { /* one place in the pool: its process comes and goes */
 struct wr_procs {
     struct wr_loop *loop;
     const struct wr_heap *heap;
-    struct wr_procs_options o;
-    struct wr_list children; /* all that live, also those that are leaving */
+    struct wr_procs_options o; /* keep_fds: our copy, children are started long after */
+    struct wr_list children;   /* all that live, also those that are leaving */
     unsigned alive;
     struct wr_timer watchdog;
     struct wr_free_later later;
@@ -431,7 +431,6 @@ static int fork_child(struct child *c)
         return r;
     w->channel = pair[1];
     if (p->o.keep_fds) {
-        WR_ASSERT(p->o.n_keep <= WR_PROCS_KEEP_MAX);
         memcpy(w->keep, p->o.keep_fds, p->o.n_keep * sizeof(int));
         w->keep[p->o.n_keep] = w->channel;
         w->n_keep = p->o.n_keep + 1;
@@ -531,19 +530,29 @@ static void on_watchdog(struct wr_timer *t)
 
 /* ---- the pool --------------------------------------------------------------------------------------------- */
 
+/* The slots and behind them the descriptors to keep. */
+static size_t size_of(const struct wr_procs_options *o)
+{
+    return sizeof(struct wr_procs) + o->workers * sizeof(struct slot) +
+           o->n_keep * sizeof *o->keep_fds;
+}
+
 int wr_procs_start(struct wr_loop *loop, const struct wr_procs_options *o,
                    struct wr_procs **out)
 {
-    WR_ASSERT(o->workers > 0 && o->main);
+    WR_ASSERT(o->workers > 0 && o->main && o->n_keep <= WR_PROCS_KEEP_MAX);
     if (wr_os_thread_count() > 1)
         return -EDEADLK;
     const struct wr_heap *heap = wr_loop_heap(loop);
-    struct wr_procs *p = wr_heap_zalloc(heap, sizeof *p + o->workers * sizeof p->slot[0]);
+    struct wr_procs *p = wr_heap_zalloc(heap, size_of(o));
     if (!p)
         return -ENOMEM;
     p->loop = loop;
     p->heap = heap;
     p->o = *o;
+    if (o->keep_fds)
+        p->o.keep_fds =
+            memcpy(&p->slot[o->workers], o->keep_fds, o->n_keep * sizeof *o->keep_fds);
     p->watchdog.fn = on_watchdog;
     wr_list_init(&p->children);
     *out = p; /* events may come before we return */
@@ -603,7 +612,7 @@ bool wr_procs_info(const struct wr_procs *p, unsigned index, struct wr_procs_inf
 static void free_pool(struct wr_free_later *f)
 {
     struct wr_procs *p = wr_container_of(f, struct wr_procs, later);
-    wr_heap_free(p->heap, p, sizeof *p + p->o.workers * sizeof p->slot[0]);
+    wr_heap_free(p->heap, p, size_of(&p->o));
 }
 
 /* Killed children are reaped here; a kill takes effect within a scheduling of the child. */

@@ -94,7 +94,7 @@ struct wr_procs_options {
     unsigned (*list_to_close)(unsigned index, int out_fds[static WR_PROCS_CLOSE_MAX],
                               void *arg);
     /* The other way round, for children that need little: they keep 0, 1, 2, their channel and these
-     * (up to WR_PROCS_KEEP_MAX), and close everything else. NULL: only what is listed is closed. */
+     * (up to WR_PROCS_KEEP_MAX), and close everything else. NULL: only what is listed is closed. The list is copied. */
     const int *keep_fds;
     unsigned n_keep;
 };

@@ -31,6 +31,7 @@ struct fixture {
     uint64_t last_ended_ns, last_ready_ns;
     /* child */
     bool deaf, spin, exit_at_once, linger;
+    int hello; /* a descriptor to write to at the start, or 0 */
 };
 
 static void set_up(struct fixture *f)
@@ -98,6 +99,8 @@ static int child_main(struct wr_worker *w, void *arg)
     struct wr_loop_options o = {.stats = wr_worker_loop_stats(w)};
     if (f->exit_at_once)
         return 3;
+    if (f->hello && wr_os_write(f->hello, "h", 1) != 1)
+        return 5;
     struct wr_worker_callbacks callbacks = {child_stop, NULL, NULL};
     if (wr_loop_new(&o, &loop) < 0)
         return 1;
@@ -219,6 +222,30 @@ static void test_killed_is_replaced(void)
     int got = wr_recorder_read(part, n, seat, (uint32_t)victim, e, 8);
     ok(got == 2 && e[0].code == WR_EVENT_START && e[1].id == 42,
        "its last events are readable");
+    tear_down(&f);
+}
+
+/* The caller's list of what children keep may be gone when the second child is born. */
+static void test_kept_by_successor(void)
+{
+    struct fixture f;
+    int pipe[2];
+    char got[4];
+    set_up(&f);
+    ok(wr_os_pipe(pipe, 0) == 0, "a pipe");
+    f.hello = pipe[1];
+    int keep[] = {pipe[1]};
+    struct wr_procs_options o = options_of(&f, 1);
+    o.keep_fds = keep;
+    o.n_keep = 1;
+    bool started = start(&f, &o);
+    keep[0] = -1;
+    ok(started && wr_os_kill(pid_of(&f, 0), SIGKILL) == 0, "the first is killed");
+    run_until(&f, &f.ready, 2, 5000);
+    is_int(f.ready, 2, "its successor starts");
+    is_int(wr_os_read(pipe[0], got, sizeof got), 2, "and holds what the first held");
+    wr_os_close(pipe[0]);
+    wr_os_close(pipe[1]);
     tear_down(&f);
 }
 
@@ -418,6 +445,7 @@ int main(void)
     }
     test_start_and_stop();
     test_killed_is_replaced();
+    test_kept_by_successor();
     test_many_kills();
     test_crash_loop();
     test_deadlines();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Connections have small numbers, and a signal to the whole group is an end, not a death."""
-import os, re, signal, subprocess, time
+import os, re, signal
 
 from weir_site import Site, WEIR, alive, pids_of_family, wait_for
 from wire import done, equal, ok
@@ -18,7 +18,6 @@ ok(said and numbers[-1] < int(said.group(1)) <= numbers[-1] + 3, "with the conne
 
 # ---- TERM for everybody at once
 for times in range(3):
-    time.sleep(0.5)  # one worker answers; the other may still be starting, and who is ended then has not begun
     family = [site.pid()] + pids_of_family(site.pid())
     for pid in family[1:] + family[:1]:
         os.kill(pid, signal.SIGTERM)

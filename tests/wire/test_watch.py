@@ -2,7 +2,7 @@
 """The watch: metrics, status, health; who may ask; and all of it while every worker stands still."""
 import json, os, re, signal, socket, stat, subprocess, time
 
-from weir_site import Load, Site, wait_for
+from weir_site import Load, Site, pids_of_family, wait_for
 from wire import connect, done, equal, free_port, ok
 
 
@@ -141,6 +141,23 @@ def stopped_at_work():
     s.stop()
 
 
+def killed():
+    s = Site()
+    for times in ("once", "twice"):
+        for p in [p for p in pids_of_family(s.pid()) if p not in s.workers()]:  # watch and logger
+            os.kill(p, signal.SIGKILL)
+        ok(wait_for(lambda: answers(s), 10), "killed %s, the watch answers again" % times, s.log()[-600:])
+    equal(s.get("/")[0], 403, "the workers serve on")
+    s.stop()
+
+
+def answers(s):
+    try:
+        return s.status()["pid"] == s.pid()
+    except (OSError, ValueError):
+        return False
+
+
 def watchdog():
     s = Site(main="worker_watchdog 1s;")
     old = s.workers()
@@ -155,6 +172,7 @@ def watchdog():
 pages()
 tcp()
 all_stopped()
+killed()
 stopped_at_work()
 watchdog()
 done()
