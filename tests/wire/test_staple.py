@@ -2,78 +2,23 @@
 """`ssl_stapling on` without a file: workers ask the responder, staple good and revoked, never garbage, what has expired or a stranger signed; no handshake waits."""
 import base64, http.server, os, re, subprocess, threading, time, urllib.parse
 
+from ocsp_kit import Pki
 from weir_site import Site, wait_for
 from wire import done, equal, free_port, ok
 
 site = Site(start=False)
+pki = Pki(site.dir)
 port, aia_port, dead_port = free_port(), free_port(), free_port()
-
-
-def openssl(*args, **more):
-    return subprocess.run(["openssl"] + list(args), cwd=site.dir, check=True, capture_output=True, timeout=60, **more).stdout
-
-
-def file(name, data):
-    with open(site.path(name), "wb") as f:
-        f.write(data)
-
-
-def make_ca(name):
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", name + ".key", "-out", name + ".crt", "-days", "9", "-subj", "/CN=" + name)
-
-
-def make_cert(name, serial, more=""):
-    file(name + ".ext", b"subjectAltName=DNS:x\n" + more.encode())
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
-    openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", "0x" + serial, "-days", "8", "-extfile", name + ".ext", "-out", name + ".crt")
-    with open(site.path(name + ".crt")) as a, open(site.path("ca.crt")) as b, open(site.path(name + ".pem"), "w") as out:
-        out.write(a.read() + b.read())
-
-
-make_ca("ca")
-make_ca("stranger")
-make_cert("plain", "10")
-make_cert("bad", "20")
-make_cert("aia", "30", "authorityInfoAccess=OCSP;URI:http://127.0.0.1:%d\n" % aia_port)
-file("index", b"V\t401231000000Z\t\t10\tunknown\t/CN=plain\nR\t401231000000Z\t250101000000Z\t20\tunknown\t/CN=bad\nV\t401231000000Z\t\t30\tunknown\t/CN=aia\n")
+pki.make_ca("ca")
+pki.make_ca("stranger")
+pki.make_cert("plain", "10")
+pki.make_cert("bad", "20")
+pki.make_cert("aia", "30", "authorityInfoAccess=OCSP;URI:http://127.0.0.1:%d\n" % aia_port)
+pki.revoke("20")
+pki.file("index", b"V\t401231000000Z\t\t30\tunknown\t/CN=aia\n")
 
 
 # ---- a responder that can be told to misbehave
-def answer(request, signer="ca", number=[0]):
-    number[0] += 1
-    name = "q%d" % number[0]
-    file(name, request)
-    openssl("ocsp", "-index", "index", "-CA", "ca.crt", "-rsigner", signer + ".crt", "-rkey", signer + ".key", "-reqin", name, "-respout", name + ".out", "-ndays", "1")
-    with open(site.path(name + ".out"), "rb") as f:
-        return f.read()
-
-
-def inside(data, at):
-    """Where the content of the DER element at `at` begins and where it ends."""
-    n, head = data[at + 1], 2
-    if n & 0x80:
-        head = 2 + (n & 0x7f)
-        n = int.from_bytes(data[at + 2:at + head], "big")
-    return at + head, at + head + n
-
-
-def expired(data):
-    """The same answer of 2020, signed anew: an RSA signature keeps its length."""
-    data = bytearray(data)
-    at = inside(data, 0)[0]             # the response: status, then [0]
-    at = inside(data, inside(data, at)[1])[0]
-    at = inside(data, at)[0]            # OID, then the octets
-    at = inside(data, inside(data, at)[1])[0]
-    tbs = inside(data, at)[0]
-    end = inside(data, tbs)[1]
-    for m in list(re.finditer(rb"\x18\x0f20\d{12}Z", bytes(data[tbs:end]))):
-        data[tbs + m.start() + 2:tbs + m.start() + 6] = b"2020"
-    sig = inside(data, inside(data, end)[1])
-    file("tbs", bytes(data[tbs:end]))
-    data[sig[0] + 1:sig[1]] = openssl("dgst", "-sha256", "-sign", "ca.key", "tbs")
-    return bytes(data)
-
-
 asked = {}
 released = threading.Event()
 broken = threading.Event()
@@ -92,9 +37,9 @@ class Responder(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Ty")
             released.wait(60)
             return
-        body = answer(request, "stranger" if kind == "stranger" else "ca")
+        body = pki.answer(request, "stranger" if kind == "stranger" else "ca")
         if kind == "expired":
-            body = expired(body)
+            body = pki.expired(body)
         elif kind == "garbage":
             body = b"garbage" * 10
         elif kind == "cut":
@@ -102,9 +47,9 @@ class Responder(http.server.BaseHTTPRequestHandler):
         elif kind == "huge":
             body = b"\0" * 200000
         elif kind == "other":  # about another certificate
-            openssl("ocsp", "-issuer", "ca.crt", "-cert", "bad.crt", "-no_nonce", "-reqout", "other.req")
+            pki.openssl("ocsp", "-issuer", "ca.crt", "-cert", "bad.crt", "-no_nonce", "-reqout", "other.req")
             with open(site.path("other.req"), "rb") as f:
-                body = answer(f.read())
+                body = pki.answer(f.read())
         elif kind == "refused":
             body = b"\x30\x03\x0a\x01\x06"
         elif kind == "type":
@@ -165,9 +110,7 @@ site.write(http=http_text)
 with open(site.path("weir.conf")) as f:
     text = f.read().replace("worker_processes 2;", "worker_processes 1;", 1)
 site.write(raw=text)
-for name in os.listdir(site.dir):
-    if name.endswith((".key", ".pem", ".crt")):
-        os.chmod(site.path(name), 0o644)
+pki.readable()
 
 
 def status(name):

@@ -93,13 +93,16 @@ static int enter_landlock(const struct sandbox_plan *p)
         return 0;
     }
     uint64_t known = fs_rights(abi);
-    int set = wr_os_landlock_new(known, abi >= 4 ? NET_BIND | NET_CONNECT : 0,
+    int set = wr_os_landlock_new(known,
+                                 abi < 4       ? 0
+                                 : p->any_port ? NET_BIND
+                                               : NET_BIND | NET_CONNECT,
                                  abi >= 6 ? SCOPE_ABSTRACT | SCOPE_SIGNAL : 0);
     if (set < 0)
         return set;
     for (unsigned i = 0; i < p->n_paths && r == 0; i++)
         r = allow_path(set, p, &p->paths[i], known);
-    for (unsigned i = 0; i < p->n_ports && r == 0 && abi >= 4; i++)
+    for (unsigned i = 0; i < p->n_ports && r == 0 && abi >= 4 && !p->any_port; i++)
         r = wr_os_landlock_allow_port(set, p->ports[i], NET_CONNECT);
     if (r == 0)
         r = wr_os_landlock_enter(set);

@@ -40,7 +40,8 @@ struct sandbox_plan {
     unsigned n_paths;
     const uint16_t *ports; /* that it may connect to */
     unsigned n_ports;
-    bool netlink; /* the watch asks the kernel about listeners */
+    bool any_port; /* to whatever port */
+    bool netlink;  /* the watch asks the kernel about listeners */
     void (*say)(void *ctx, int level, const char *text); /* enum wr_log_level */
     void *ctx;
 };

@@ -302,8 +302,9 @@ static void read_ports(struct reading *r)
     struct settings *s = r->out;
     s->ports[0] = 53;
     s->ports[1] = 80;
-    s->n_ports =
-        2 + ssl_staple_ports(r->config->generation, s->ports + 2, WR_ARRAY_LEN(s->ports) - 2);
+    s->n_ports = 2 + ssl_responder_ports(r->config->generation, s->ports + 2,
+                                         WR_ARRAY_LEN(s->ports) - 2);
+    s->any_port = ssl_responder_anywhere(r->config->generation);
 }
 
 /* ---- files of the master ----------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ struct settings {
     unsigned n_paths;
     uint16_t ports[16]; /* that workers may connect to */
     unsigned n_ports;
+    bool any_port; /* it cannot be known */
 };
 
 /* 0; WR_E_SYNTAX after say was called, -ENOMEM. */

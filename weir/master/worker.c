@@ -109,6 +109,7 @@ static int enter_sandbox(struct worker *w)
                                                 .n_paths = s->n_paths,
                                                 .ports = s->ports,
                                                 .n_ports = s->n_ports,
+                                                .any_port = s->any_port,
                                                 .say = say_text,
                                                 .ctx = w});
 }

@@ -2,55 +2,22 @@
 
 /*
  * Module ssl: TLS on addresses with `listen ... ssl`. The directives and what is checked of them; the rest is in
- * ssl_context.c, ssl_name.c, ssl_cache.c, ssl_ticket.c, ssl_vars.c.
+ * ssl_context.c, ssl_name.c, ssl_client.c, ssl_cache.c, ssl_ticket.c, ssl_vars.c.
  */
 
 #include "weir/web/ssl.h"
 
 #include "libweir/base/err.h"
-#include "libweir/io/log.h"
 
 #include <errno.h>
-#include <openssl/x509_vfy.h>
 #include <string.h>
-
-/* ---- run time: what came of the client's certificate ---------------------------------------------------- */
-
-static bool lacks_only_a_ca(long result)
-{
-    return result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
-           result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
-           result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
-           result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
-           result == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
-}
-
-static int ssl_post_read(struct web_req *r)
-{
-    const struct ssl_server *s = ssl_of(r->server);
-    SSL *ssl = r->conn->tls && r->http ? wr_http_ssl(r->http) : NULL;
-    if (!ssl || s->verify == SSL_CLIENT_OFF || r->internal)
-        return WEB_NEXT;
-    long result = SSL_get_verify_result(ssl);
-    if (result != X509_V_OK &&
-        (s->verify != SSL_CLIENT_OPTIONAL_NO_CA || !lacks_only_a_ca(result))) {
-        web_error(r, WR_LOG_INFO, 0, "client SSL certificate verify error: (%ld:%s)", result,
-                  X509_verify_cert_error_string(result));
-        ssl_cache_forget(ssl);
-        return 495;
-    }
-    if (s->verify == SSL_CLIENT_ON && !SSL_get0_peer_certificate(ssl)) {
-        web_error(r, WR_LOG_INFO, 0, "client sent no required SSL certificate");
-        ssl_cache_forget(ssl);
-        return 496;
-    }
-    return WEB_NEXT;
-}
 
 static bool ssl_wanted(const struct web_location *location)
 {
     return ssl_of(location->server)->verify != SSL_CLIENT_OFF;
 }
+
+#define ZONE_MIN (8 * 4096)
 
 /* ---- configuration ------------------------------------------------------------------------------------ */
 
@@ -105,7 +72,7 @@ static int set_shared(struct conf_load *load, const struct conf_node *node, uint
     if (colon <= 0 || conf_read_size(wr_span_sub(rest, (size_t)colon + 1, SIZE_MAX), &size))
         return conf_fail(load, node, word, "invalid session cache \"%s\"",
                          conf_str(node, word));
-    if (size < 8 * 4096)
+    if (size < ZONE_MIN)
         return conf_fail(load, node, word, "session cache \"%.*s\" is too small", (int)colon,
                          rest.p);
     return web_zone_declare(load, node, word, wr_span_sub(rest, 0, (size_t)colon), size,
@@ -138,17 +105,25 @@ static int set_cache(struct conf_load *load, const struct conf_node *node,
     return 0;
 }
 
-/* Asking a responder about clients' certificates needs a client of HTTP in the worker. */
-static int set_ocsp(struct conf_load *load, const struct conf_node *node,
-                    const struct conf_row *row, void *field)
+/* off | shared:NAME:SIZE. Its names are not those of session caches. */
+static int set_ocsp_cache(struct conf_load *load, const struct conf_node *node,
+                          const struct conf_row *row, void *field)
 {
     (void)row;
-    *(int *)field = 0;
-    if (wr_span_eq(conf_arg(node, 1), WR_LIT("off")))
+    struct wr_span text = conf_arg(node, 1), rest = wr_span_sub(text, 7, text.n);
+    ptrdiff_t colon = wr_span_find_char(rest, ':');
+    uint64_t size = 0;
+    *(struct web_zone **)field = NULL;
+    if (wr_span_eq(text, WR_LIT("off")))
         return 0;
-    return conf_fail(load, node, 1,
-                     "\"ssl_ocsp %s\" is not supported: revocation is checked by \"ssl_crl\"",
-                     conf_str(node, 1));
+    if (!wr_span_has_prefix(text, WR_LIT("shared:")) || colon <= 0 ||
+        conf_read_size(wr_span_sub(rest, (size_t)colon + 1, SIZE_MAX), &size))
+        return conf_fail(load, node, 1, "invalid OCSP cache \"%s\"", conf_str(node, 1));
+    if (size < ZONE_MIN)
+        return conf_fail(load, node, 1, "OCSP cache \"%s\" is too small", conf_str(node, 1));
+    char *name = wr_arena_printf(load->arena, "ocsp:%.*s", (int)colon, rest.p);
+    return name ? web_zone_declare(load, node, 1, wr_span_str(name), size, WEB_ssl, field)
+                : -ENOMEM;
 }
 
 enum {
@@ -167,6 +142,12 @@ static const struct conf_enum protocols[] = {
     {"TLSv1.2", TLS_1_2},
     {"TLSv1.3", TLS_1_3},
     {NULL,      0      }
+};
+static const struct conf_enum ocsp_modes[] = {
+    {"off",  SSL_OCSP_OFF },
+    {"on",   SSL_OCSP_ON  },
+    {"leaf", SSL_OCSP_LEAF},
+    {NULL,   0            }
 };
 static const struct conf_enum verify_modes[] = {
     {"off",            SSL_CLIENT_OFF           },
@@ -225,12 +206,16 @@ static const struct conf_row rows[] = {
      NULL, "number", "How long a client's chain may be."},
     {"ssl_crl",                                                                              HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(crl), NULL, NULL, "file",
      "Revoked certificates of clients, PEM."},
-    {"ssl_ocsp",                                                                                    HS, 1, 1, 0, CONF_AT_SERVER, set_ocsp, FIELD(ocsp), NULL, NULL,
-     "on | off | leaf", "Only off is supported: see ssl_crl."},
-    {"ssl_ocsp_cache",        HS, 1, 1, CONF_NOTE, CONF_AT_SERVER, conf_set_text, FIELD(ocsp_cache),
-     NULL, NULL, "off | shared:name:size", "Accepted without effect, as ssl_ocsp is off."},
-    {"ssl_ocsp_responder",                                                                                   HS, 1, 1, CONF_NOTE, CONF_AT_SERVER, conf_set_text,
-     FIELD(ocsp_responder), NULL, NULL, "url", "Accepted without effect, as ssl_ocsp is off."},
+    {"ssl_ocsp",                                                                                    HS, 1, 1, 0, CONF_AT_SERVER, conf_set_enum, FIELD(ocsp), "off", ocsp_modes,
+     "on | off | leaf", "Asks responders about the client's certificate, with on also about those between it and "
+     "the trusted one."},
+    {"ssl_ocsp_cache",        HS, 1, 1, 0, CONF_AT_SERVER, set_ocsp_cache, FIELD(ocsp_cache), NULL,
+     NULL, "off | shared:name:size",
+     "Keeps what responders said of clients' certificates, for all workers."},
+    {"ssl_ocsp_responder",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(ocsp_responder),
+     NULL, NULL, "url",
+     "Who is asked about clients' certificates, http://host[:port][/path], in place of the one "
+     "that each names."},
     {"ssl_stapling",                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(stapling), "off", NULL,
      "on | off", "Sends the OCSP answer of ssl_stapling_file, or of the responder that is asked."},
     {"ssl_stapling_file",                                                            HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(staple_file), NULL, NULL,
@@ -288,9 +273,19 @@ static int ssl_ready(struct conf_load *load, struct web_generation *g)
 }
 
 static const struct web_phase_row phases[] = {
-    {WEB_POST_READ, ssl_post_read, ssl_wanted},
+    {WEB_POST_READ, ssl_client_post_read, ssl_wanted},
     {0  },
 };
+
+static void ssl_stop(struct web_worker *w, struct web_generation *g)
+{
+    (void)w;
+    uint32_t cursor = 0;
+    for (const struct web_server *s; (s = web_server_next(g, &cursor));) {
+        ssl_staple_stop(ssl_of(s));
+        ssl_responder_stop(ssl_of(s));
+    }
+}
 
 const struct web_module ssl_module = {
     .conf = {.name = "http_ssl",
@@ -299,5 +294,5 @@ const struct web_module ssl_module = {
     .phases = phases,
     .variables = ssl_variables,
     .ready = ssl_ready,
-    .stop = ssl_staple_stop,
+    .stop = ssl_stop,
 };

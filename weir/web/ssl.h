@@ -8,7 +8,8 @@
  * The rows fill a struct per server (ssl.c); when the configuration is complete every server on an address with `ssl` gets
  * a context (ssl_context.c), in the master, which may read keys. A connection begins with the context of
  * its address's default server; the name that the client sends then chooses the server and its context
- * (ssl_name.c). Sessions are kept in memory that all workers share (ssl_cache.c).
+ * (ssl_name.c). Sessions are kept in memory that all workers share (ssl_cache.c). What a client's certificate is worth is
+ * judged before the first request of its connection (ssl_client.c), where ssl_ocsp says so by asking a responder.
  *
  * 1. Contexts belong to the generation and are freed with its arena; connections hold references of their own.
  * 2. Workers never open a key or a certificate, but for those that a variable names (ssl_named.c).
@@ -38,6 +39,12 @@ struct ssl_cache { /* ssl_session_cache */
     struct web_zone *zone;
 };
 
+enum ssl_ocsp_mode {
+    SSL_OCSP_OFF,
+    SSL_OCSP_ON,
+    SSL_OCSP_LEAF
+};
+
 struct ssl_texts { /* directives that may be given several times, each with its node */
     const struct conf_node **list;
     uint32_t n;
@@ -53,7 +60,8 @@ struct ssl_server {
     bool prefer_server_ciphers, tickets, early_data, reject_handshake;
     bool stapling, stapling_verify;
     int ocsp;
-    struct wr_span stapling_responder, ocsp_responder, ocsp_cache;
+    struct wr_span stapling_responder, ocsp_responder;
+    struct web_zone *ocsp_cache;
     const struct conf_node *certificate_cache;
     uint64_t session_timeout_s, buffer_size;
     struct ssl_cache cache;
@@ -66,6 +74,11 @@ struct ssl_server {
     struct ssl_staple *staples; /* else: answers that workers ask for, one per certificate */
     struct ssl_ticket_key *ticket;
     uint32_t nticket;
+    uint16_t responder_ports[8];
+    unsigned nresponder_ports;
+    /* a worker's */
+    struct wr_resolver *resolver; /* of responders' names; made when one is asked */
+    uint32_t checking;            /* of clients' certificates */
 };
 
 static inline struct ssl_server *ssl_of(const struct web_server *s)
@@ -96,14 +109,41 @@ WR_MUST int ssl_cache_ready(struct conf_load *load, struct ssl_server *s);
 /* A session whose client certificate failed is not to be resumed. */
 void ssl_cache_forget(SSL *ssl);
 
+/* ssl_client.c: what came of the client's certificate. */
+int ssl_client_post_read(struct web_req *r);
+WR_MUST int ssl_client_ready(struct conf_load *load, struct ssl_server *s);
+/* NULL: it is good. */
+const char *ssl_client_fault(SSL *ssl);
+
+/* ssl_status.c: ssl_ocsp_cache. id: which certificate of which issuer. */
+WR_MUST int ssl_status_ready(struct conf_load *load, struct ssl_server *s);
+bool ssl_status_find(const struct ssl_server *s, struct wr_span id, uint64_t now_s, int *out);
+void ssl_status_keep(const struct ssl_server *s, struct wr_span id, int status,
+                     uint64_t until_s);
+
 /* ssl_ticket.c */
 WR_MUST int ssl_ticket_ready(struct conf_load *load, struct ssl_server *s);
 
 /* ssl_staple.c: stapling, once staple, the certificates and the trusted ones are there. */
 WR_MUST int ssl_staple_ready(struct conf_load *load, struct ssl_server *s);
-void ssl_staple_stop(struct web_worker *w, struct web_generation *g);
-/* Ports of responders, each once: what the sandbox has to leave open. Returns how many, at most max. */
-unsigned ssl_staple_ports(const struct web_generation *g, uint16_t *out, unsigned max);
+void ssl_staple_stop(struct ssl_server *s);
+
+/* ssl_responder.c */
+struct ocsp_fetch;
+struct ocsp_subject;
+/* `ours`, else what the certificate names, else an empty one; NUL-terminated. */
+WR_MUST int ssl_responder_url(struct wr_arena *arena, struct wr_span ours, X509 *cert,
+                              const char **out);
+/* Begins the fetch, with the resolver of the server; counted. */
+WR_MUST int ssl_responder_ask(struct ocsp_fetch *f, struct web_worker *w, struct ssl_server *s,
+                              const struct ocsp_subject *subject);
+void ssl_responder_stop(struct ssl_server *s);
+/* This one will be asked: its port is one of those that the sandbox leaves open. */
+void ssl_responder_note(struct ssl_server *s, const struct wr_target *t);
+/* Each port once. Returns how many, at most max. */
+unsigned ssl_responder_ports(const struct web_generation *g, uint16_t *out, unsigned max);
+/* Clients' certificates name responders: any port may be needed. */
+bool ssl_responder_anywhere(const struct web_generation *g);
 
 /* ssl_vars.c */
 extern const struct web_var ssl_variables[];

@@ -357,6 +357,8 @@ int ssl_context_new(struct conf_load *load, struct ssl_server *s)
     if (rc == 0)
         rc = set_verify(load, s);
     if (rc == 0)
+        rc = ssl_client_ready(load, s);
+    if (rc == 0)
         rc = set_stapling(load, s);
     if (rc == 0)
         rc = ssl_ticket_ready(load, s);

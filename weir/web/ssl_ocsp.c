@@ -42,10 +42,11 @@ static void put_down(struct ocsp_fetch *f)
 static void end(struct ocsp_fetch *f, struct wr_span answer, const struct ocsp_why *why)
 {
     struct ocsp_flight *flight = f->flight;
+    struct wr_loop *loop = f->loop;
     f->flight = NULL;
     put_down(f);
     f->done(f, answer, why);
-    wr_heap_free(wr_loop_heap(f->loop), flight, sizeof *flight);
+    wr_heap_free(wr_loop_heap(loop), flight, sizeof *flight);
 }
 
 WR_PRINTF(3, 4) static void fail(struct ocsp_fetch *f, const char *what, const char *fmt, ...)
@@ -93,7 +94,8 @@ static bool take_head(struct ocsp_fetch *f)
     return true;
 }
 
-/* The pieces of the answer move together, into the place of their framing. */
+/* The pieces of the answer move together, into the place of their framing. False: the fetch has ended, and f may be
+ * gone, or at work on the next one. */
 static bool take_body(struct ocsp_fetch *f)
 {
     struct ocsp_flight *l = f->flight;
@@ -105,13 +107,15 @@ static bool take_body(struct ocsp_fetch *f)
         l->body_n += data.n;
     }
     l->seen = l->n - in.n;
+    if (l->body_n <= OCSP_ANSWER_MAX && event != WR_BODY_BAD && event != WR_BODY_DONE)
+        return true;
     if (l->body_n > OCSP_ANSWER_MAX)
         fail(f, "OCSP responder", "sent more than %u bytes", OCSP_ANSWER_MAX);
     else if (event == WR_BODY_BAD)
         fail(f, "OCSP responder", "sent invalid response");
-    else if (event == WR_BODY_DONE)
+    else
         end(f, wr_span(answer, l->body_n), NULL);
-    return ocsp_fetching(f);
+    return false;
 }
 
 static void take_end(struct ocsp_fetch *f)
@@ -198,9 +202,11 @@ static void on_connected(void *arg, int err, const struct wr_connected *c)
 }
 
 int ocsp_fetch(struct ocsp_fetch *f, struct wr_loop *loop, struct wr_resolver *resolver,
-               const struct ocsp_subject *s)
+               const struct ocsp_subject *s, uint64_t connect_ms)
 {
-    const struct wr_connect_options options = {.timeout_ms = CONNECT_MS};
+    const struct wr_connect_options options = {
+        .timeout_ms =
+            connect_ms && connect_ms < CONNECT_MS ? (unsigned)connect_ms : CONNECT_MS};
     struct wr_http_limits limits = WR_HTTP_LIMITS_DEFAULT;
     struct ocsp_flight *l = wr_heap_alloc(wr_loop_heap(loop), sizeof *l);
     if (!l)

@@ -10,7 +10,7 @@
  * whole: it is of this certificate, it is valid now, and somebody who may signed it (ssl_ocsp_judge.c).
  *
  * 1. An answer that was not judged good is never handed on. A status of "revoked" is a good answer.
- * 2. A fetch ends within OCSP_FETCH_MS and holds at most OCSP_ROOM bytes; `done` is called exactly once for each that
+ * 2. A fetch ends within OCSP_FETCH_MS (the name within the time given) and holds at most OCSP_ROOM bytes; `done` is called exactly once for each that
  *    began, never from inside ocsp_fetch, and not at all after ocsp_fetch_stop.
  * 3. Nothing here waits or logs: what went wrong stands in `why`, in nginx's words.
  *
@@ -45,6 +45,10 @@ struct ocsp_why {
     char what[96], text[160];
 };
 
+/* "http://host[:port][/path]" into its target, the host as it is written and the path; both may be NULL.
+ * WR_E_SYNTAX: it is no such URL. */
+WR_MUST int ocsp_read_url(struct wr_span url, struct wr_target *out, struct wr_span *host,
+                          struct wr_span *path);
 /* The responder's "http://host[:port][/path]". WR_E_SYNTAX: it is no such URL. near has its issuer first. */
 WR_MUST int ocsp_subject_init(struct ocsp_subject *s, struct wr_arena *arena, X509 *cert,
                               struct wr_span url);
@@ -70,9 +74,10 @@ struct ocsp_fetch {
     struct ocsp_flight *flight; /* NULL: none is under way */
 };
 
-/* resolver may be NULL when the responder is an address. */
+/* resolver may be NULL when the responder is an address. connect_ms: to resolve its name and to connect. `done` may
+ * free f, or begin the next fetch with it. */
 WR_MUST int ocsp_fetch(struct ocsp_fetch *f, struct wr_loop *loop, struct wr_resolver *resolver,
-                       const struct ocsp_subject *s);
+                       const struct ocsp_subject *s, uint64_t connect_ms);
 void ocsp_fetch_stop(struct ocsp_fetch *f);
 static inline bool ocsp_fetching(const struct ocsp_fetch *f)
 {

@@ -26,18 +26,20 @@ static bool is_plain(struct wr_span text)
     return true;
 }
 
-/* The host as it is written, and the path behind it. */
-static int read_url(struct wr_span url, struct wr_target *out, struct wr_span *host,
-                    struct wr_span *path)
+int ocsp_read_url(struct wr_span url, struct wr_target *out, struct wr_span *host,
+                  struct wr_span *path)
 {
     if (!wr_span_has_prefix(url, WR_LIT(URL_PREFIX)) || !is_plain(url))
         return WR_E_SYNTAX;
     url = wr_span_sub(url, sizeof URL_PREFIX - 1, url.n);
     ptrdiff_t slash = wr_span_find_char(url, '/');
     size_t n = slash < 0 ? url.n : (size_t)slash;
-    *host = wr_span_sub(url, 0, n);
-    *path = slash < 0 ? WR_LIT("/") : wr_span_sub(url, n, url.n);
-    if (n == 0 || wr_span_find_char(*host, '@') >= 0 || wr_target_parse(*host, 80, out))
+    struct wr_span name = wr_span_sub(url, 0, n);
+    if (host)
+        *host = name;
+    if (path)
+        *path = slash < 0 ? WR_LIT("/") : wr_span_sub(url, n, url.n);
+    if (n == 0 || wr_span_find_char(name, '@') >= 0 || wr_target_parse(name, 80, out))
         return WR_E_SYNTAX;
     bool connects = out->addr.kind == WR_ADDR_V4 || out->addr.kind == WR_ADDR_V6 ||
                     (out->addr.kind == WR_ADDR_NONE && out->name.n);
@@ -80,7 +82,7 @@ int ocsp_subject_init(struct ocsp_subject *s, struct wr_arena *arena, X509 *cert
 {
     struct wr_span host, path;
     char segment[4 * REQUEST_MAX];
-    int err = read_url(url, &s->responder, &host, &path);
+    int err = ocsp_read_url(url, &s->responder, &host, &path);
     if (err)
         return err;
     s->cert = cert;
@@ -103,6 +105,8 @@ void ocsp_subject_deinit(struct ocsp_subject *s)
 {
     OCSP_CERTID_free(s->id);
     sk_X509_pop_free(s->near, X509_free);
+    s->id = NULL;
+    s->near = NULL;
 }
 
 /* ---- the answer --------------------------------------------------------------------------------------------------- */

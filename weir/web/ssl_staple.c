@@ -5,24 +5,25 @@
  *
  * ssl_stapling_file gives the answer; without it each worker asks the certificate's responder. The first handshake that
  * wants a status starts that and gets none, as do all until the answer is there; nobody waits. An answer is sent until its
- * nextUpdate and asked for anew before that. While the responder fails the old one is sent as long as it is valid.
+ * nextUpdate and asked for anew before that, by a timer if anybody was sent it. While the responder fails the old one is
+ * sent as long as it is valid, and it is asked again in the middle of what is left.
  *
- * 1. A worker asks one responder about one certificate once at a time, after a failure not before RETRY_MS.
+ * 1. A worker asks one responder about one certificate once at a time, after a failure not before RETRY_MS unless an
+ *    answer ends before.
  * 2. What is sent was judged good when it came, and its nextUpdate has not passed.
  * 3. The same complaint is logged once, until an answer came.
  *
  * A staple lies in the configuration's memory; each worker has its own copy of that. Its answer is of OpenSSL's memory.
  */
 
-#include "weir/web/core.h"
 #include "weir/web/logs.h"
 #include "weir/web/ssl.h"
 #include "weir/web/ssl_ocsp.h"
 #include "weir/web/worker.h"
 
 #include "libweir/base/err.h"
+#include "libweir/io/board.h"
 #include "libweir/io/log.h"
-#include "libweir/io/resolve.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -31,19 +32,20 @@
 
 #define RETRY_MS     300000U
 #define RETRY_MAX_MS 1200000U
+#define RETRY_MIN_MS 1000U
 #define FRESH_S      3600
 #define EARLY_S      300
-#define SERVERS_MAX  8
 
 struct ssl_staple {
     struct ssl_staple *next;
-    const struct ssl_server *server;
+    struct ssl_server *server;
     struct ocsp_subject subject;
     const char *url, *cert_name;
     /* a worker's */
     struct web_worker *worker;
-    struct wr_resolver *resolver;
     struct ocsp_fetch fetch;
+    struct wr_timer refresh; /* at again_ms, while there is an answer */
+    bool wanted;             /* the answer was sent to somebody */
     unsigned char *answer;
     size_t answer_n;
     uint64_t valid_s;  /* wall clock; the answer is sent before it */
@@ -71,11 +73,26 @@ static void say(struct ssl_staple *st, const struct ocsp_why *why)
                      why->what, why->text, st->url, st->cert_name);
 }
 
+static bool is_valid(const struct ssl_staple *st)
+{
+    return st->answer && wall_s(st) < st->valid_s;
+}
+
+static void again_in(struct ssl_staple *st, uint64_t ms)
+{
+    st->again_ms = wr_loop_now_ms(st->worker->loop) + ms;
+    if (is_valid(st))
+        wr_loop_timer_arm(st->worker->loop, &st->refresh, ms);
+}
+
 static void ask_later(struct ssl_staple *st, const struct ocsp_why *why)
 {
     uint32_t twice = 2 * st->retry_ms;
     st->retry_ms = !twice ? RETRY_MS : twice < RETRY_MAX_MS ? twice : RETRY_MAX_MS;
-    st->again_ms = wr_loop_now_ms(st->worker->loop) + st->retry_ms;
+    uint64_t half_ms = is_valid(st) ? (st->valid_s - wall_s(st)) * 500 : UINT64_MAX;
+    half_ms = half_ms < RETRY_MIN_MS ? RETRY_MIN_MS : half_ms;
+    again_in(st, half_ms < st->retry_ms ? half_ms : st->retry_ms);
+    wr_seat_count(st->worker->seat, WR_COUNTER_OCSP_FAILED, 1);
     say(st, why);
 }
 
@@ -100,7 +117,8 @@ static void keep(struct ssl_staple *st, struct wr_span answer, const struct ocsp
     st->answer = copy;
     st->answer_n = answer.n;
     st->valid_s = wall_s(st) + (uint64_t)left;
-    st->again_ms = wr_loop_now_ms(st->worker->loop) + fresh_s(left) * 1000;
+    st->wanted = false;
+    again_in(st, fresh_s(left) * 1000);
     st->retry_ms = 0;
     if (v->status == V_OCSP_CERTSTATUS_GOOD) {
         st->said = (struct ocsp_why){0};
@@ -124,36 +142,23 @@ static void on_fetched(struct ocsp_fetch *f, struct wr_span answer, const struct
         ask_later(st, &bad);
 }
 
-static int make_resolver(struct ssl_staple *st)
-{
-    const struct core_location *c = core_of(st->server->server->outer);
-    struct wr_addr servers[SERVERS_MAX];
-    struct wr_target t;
-    struct wr_resolver_options o = {.servers = servers};
-    for (uint32_t i = 0; i < c->resolver.servers.n && o.server_count < SERVERS_MAX; i++)
-        if (wr_target_parse(c->resolver.servers.list[i], 53, &t) == 0 && t.addr.kind)
-            servers[o.server_count++] = t.addr;
-    if (o.server_count == 0)
-        o.servers = NULL;
-    if (c->resolver.valid_ms)
-        o.ttl_min_s = o.ttl_max_s = (unsigned)(c->resolver.valid_ms / 1000);
-    return wr_resolver_new(st->worker->loop, &o, &st->resolver);
-}
-
 static void ask(struct ssl_staple *st)
 {
-    int err = 0;
     if (ocsp_fetching(&st->fetch) || wr_loop_now_ms(st->worker->loop) < st->again_ms)
         return;
-    if (st->subject.responder.addr.kind == WR_ADDR_NONE && !st->resolver)
-        err = make_resolver(st);
-    if (!err)
-        err = ocsp_fetch(&st->fetch, st->worker->loop, st->resolver, &st->subject);
+    int err = ssl_responder_ask(&st->fetch, st->worker, st->server, &st->subject);
     if (err) {
         struct ocsp_why why = {.what = "OCSP responder"};
         (void)snprintf(why.text, sizeof why.text, "cannot be asked (%s)", wr_err_text(err));
         ask_later(st, &why);
     }
+}
+
+static void on_refresh(struct wr_timer *t)
+{
+    struct ssl_staple *st = wr_container_of(t, struct ssl_staple, refresh);
+    if (st->wanted)
+        ask(st);
 }
 
 /* ---- run time: the handshake ----------------------------------------------------------------------------------------- */
@@ -186,8 +191,9 @@ static int on_status(SSL *ssl, void *arg)
         return SSL_TLSEXT_ERR_NOACK;
     st->worker = door->worker;
     ask(st);
-    if (!st->answer || wall_s(st) >= st->valid_s)
+    if (!is_valid(st))
         return SSL_TLSEXT_ERR_NOACK;
+    st->wanted = true;
     return give(ssl, st->answer, st->answer_n);
 }
 
@@ -227,24 +233,12 @@ static STACK_OF(X509) * near_of(X509 *issuer, STACK_OF(X509) * chain)
     return NULL;
 }
 
-/* Of the directive, else of the certificate; an empty one: neither names one. */
-static int find_url(struct conf_load *load, const struct ssl_server *s, X509 *cert,
-                    const char **out)
-{
-    STACK_OF(OPENSSL_STRING) *urls = NULL;
-    const char *url = s->stapling_responder.n ? s->stapling_responder.p : "";
-    if (!*url && (urls = X509_get1_ocsp(cert)) && sk_OPENSSL_STRING_num(urls) > 0)
-        url = sk_OPENSSL_STRING_value(urls, 0);
-    *out = wr_arena_printf(load->arena, "%s", url);
-    X509_email_free(urls);
-    return *out ? 0 : -ENOMEM;
-}
-
 static int start_staple(struct conf_load *load, struct ssl_server *s, struct ssl_staple *st,
                         X509 *cert, X509 *issuer, STACK_OF(X509) * chain)
 {
     st->server = s;
     st->fetch.done = on_fetched;
+    st->refresh.fn = on_refresh;
     st->subject.store = SSL_CTX_get_cert_store(s->ctx);
     st->subject.verify = s->stapling_verify;
     st->subject.near = near_of(issuer, chain);
@@ -264,6 +258,7 @@ static int start_staple(struct conf_load *load, struct ssl_server *s, struct ssl
         return 0;
     }
     if (!rc) {
+        ssl_responder_note(s, &st->subject.responder);
         st->next = s->staples;
         s->staples = st;
     }
@@ -288,7 +283,7 @@ static int add_staple(struct conf_load *load, struct ssl_server *s, uint32_t nth
             st->cert_name);
         return 0;
     }
-    int rc = find_url(load, s, cert, &st->url);
+    int rc = ssl_responder_url(load->arena, s->stapling_responder, cert, &st->url);
     if (rc == 0 && *st->url)
         return start_staple(load, s, st, cert, issuer, chain);
     X509_free(issuer);
@@ -329,39 +324,14 @@ int ssl_staple_ready(struct conf_load *load, struct ssl_server *s)
 static void stop_staple(struct ssl_staple *st)
 {
     ocsp_fetch_stop(&st->fetch);
-    wr_resolver_free(&st->resolver);
+    wr_loop_timer_cancel(&st->refresh);
     OPENSSL_free(st->answer);
     st->answer = NULL;
     st->again_ms = st->retry_ms = 0;
 }
 
-void ssl_staple_stop(struct web_worker *w, struct web_generation *g)
+void ssl_staple_stop(struct ssl_server *s)
 {
-    (void)w;
-    uint32_t cursor = 0;
-    for (const struct web_server *s; (s = web_server_next(g, &cursor));)
-        for (struct ssl_staple *st = ssl_of(s)->staples; st; st = st->next)
-            stop_staple(st);
-}
-
-static unsigned add_port(uint16_t *out, unsigned n, unsigned max, uint16_t port)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (out[i] == port)
-            return n;
-    if (n < max)
-        out[n++] = port;
-    return n;
-}
-
-unsigned ssl_staple_ports(const struct web_generation *g, uint16_t *out, unsigned max)
-{
-    uint32_t cursor = 0;
-    unsigned n = 0;
-    for (const struct web_server *s; (s = web_server_next(g, &cursor));)
-        for (const struct ssl_staple *st = ssl_of(s)->staples; st; st = st->next)
-            n = add_port(out, n, max,
-                         st->subject.responder.addr.kind ? st->subject.responder.addr.port
-                                                         : st->subject.responder.port);
-    return n;
+    for (struct ssl_staple *st = s->staples; st; st = st->next)
+        stop_staple(st);
 }

@@ -319,10 +319,9 @@ GET(get_verify)
         return 0;
     if (!SSL_get0_peer_certificate(ssl))
         return web_val_set(out, WR_LIT("NONE"));
-    long result = SSL_get_verify_result(ssl);
-    if (result == X509_V_OK)
-        return web_val_set(out, WR_LIT("SUCCESS"));
-    return web_val_printf(r, out, "FAILED:%s", X509_verify_cert_error_string(result));
+    const char *fault = ssl_client_fault(ssl);
+    return fault ? web_val_printf(r, out, "FAILED:%s", fault)
+                 : web_val_set(out, WR_LIT("SUCCESS"));
 }
 
 const struct web_var ssl_variables[] = {
