@@ -10,6 +10,9 @@ import argparse, os, resource, signal, socket, subprocess, sys, tempfile, time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TOP, "build"))
+sys.path.insert(0, os.path.join(TOP, "tests", "wire"))
+from wire import free_port  # noqa: E402
+
 CONF = """daemon off; worker_processes 1; pid %(dir)s/pid; error_log %(dir)s/error.log error;
 worker_rlimit_nofile 20000;
 events { worker_connections 18000; }
@@ -31,12 +34,6 @@ KINDS = {
     "slow bodies": b"POST /up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n",
     "slow readers": b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def probe(port):

@@ -1,7 +1,7 @@
 """Static sites for the wire tests: weir, or nginx as the oracle, on a folder and a configuration of the test's own."""
 import atexit, os, re, shutil, signal, socket, subprocess, tempfile, time
 
-from wire import BUILD, TOP, free_port
+from wire import BUILD, TOP, free_port, moments, why
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 HAVE_NGINX = os.path.exists(NGINX)
@@ -42,15 +42,14 @@ class Site:
         self.process = subprocess.Popen([self.binary, "-p", self.dir, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out,
                                         env=dict(os.environ, **(env or {})))
         _sites.append(self)
-        end = time.time() + 10
-        while True:
+        for _ in moments(10):
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
-                if self.process.poll() is not None or time.time() > end:
-                    raise SystemExit("Bail out! %s does not listen:\n%s%s" % (self.binary, self.text(), self.log()))
-                time.sleep(0.02)
+                if self.process.poll() is not None:
+                    raise SystemExit("Bail out! %s has ended:\n%s%s" % (self.binary, self.text(), self.log()))
+        raise SystemExit("Bail out! %s does not listen:\n%s%s%s" % (self.binary, self.text(), self.log(), why(self.process.pid, self.port)))
 
     def text(self):
         return open(self.out.name, errors="replace").read()

@@ -4,7 +4,7 @@ The folder has html/ and logs/, and is readable for the user that workers become
 """
 import atexit, http.client, json, os, shutil, signal, socket, subprocess, tempfile, threading, time
 
-from wire import BUILD, CRASHES, free_port, ok
+from wire import BUILD, CRASHES, free_port, moments, ok, why
 
 WEIR = os.path.join(BUILD, "weir")
 _sites = []
@@ -25,6 +25,15 @@ def pids_of_family(master):
     return out
 
 
+def is_ours(pid, folder):
+    """A pid file may be stale and its number somebody else's by now."""
+    try:
+        with open("/proc/%d/cmdline" % pid, errors="replace") as f:
+            return folder in f.read()
+    except OSError:
+        return False
+
+
 def alive(pid):
     try:
         with open("/proc/%d/stat" % pid, errors="replace") as f:
@@ -34,12 +43,10 @@ def alive(pid):
 
 
 def wait_for(what, seconds=10, step=0.02):
-    end = time.time() + seconds
-    while time.time() < end:
+    for _ in moments(seconds, step):
         got = what()
         if got:
             return got
-        time.sleep(step)
     return what()
 
 
@@ -78,14 +85,26 @@ class Site:
         if self.daemon:
             if self.process.wait(20) != 0:
                 raise SystemExit("Bail out! weir did not start:\n" + self.said())
-        if not wait_for(lambda: self.pid() and self.answers(), 20):
-            raise SystemExit("Bail out! weir does not serve:\n" + self.said() + self.log())
+        if not wait_for(self.serves, 20):
+            raise SystemExit("Bail out! weir does not serve (%s):\n%s%s%s" % (self.failure, self.said(), self.log(), self.why()))
+
+    def serves(self):
+        """Its master is there and /x is answered; `failure` says what is missing."""
+        self.failure = "no pid file"
+        return self.pid() and self.answers()
 
     def answers(self):
         try:
-            return self.get("/x")[0] == 200
-        except OSError:
+            status, body = self.get("/x")
+        except (OSError, http.client.HTTPException) as e:
+            self.failure = "/x: %r" % e
             return False
+        self.failure = "/x: status %d %r" % (status, body[:80])
+        return status == 200
+
+    def why(self):
+        master = self.pid() or self.process.pid
+        return why(master, self.port, self.path("logs", "weir.sock"))
 
     def said(self):
         with open(self.path("stderr")) as f:
@@ -175,7 +194,7 @@ class Site:
     def end(self):
         for name in ("weir.pid", "weir.pid.oldbin"):
             pid = self.pid(name)
-            if pid and alive(pid):
+            if pid and alive(pid) and is_ours(pid, self.dir):
                 children = pids_of_family(pid)
                 os.kill(pid, signal.SIGTERM)
                 if not wait_for(lambda: not alive(pid), 5):

@@ -3,7 +3,7 @@ import os, signal, subprocess, time
 
 import sites
 from sites import NGINX, Site, folder
-from wire import BUILD, free_port
+from wire import BUILD, free_port, moments, why
 
 MAIN = """daemon off; master_process on; worker_processes {workers}; pid {dir}/pid; {main}
 events { worker_connections 512; }
@@ -28,15 +28,14 @@ class Whole(Site):
         argv = (before or []) + [self.binary, "-p", self.dir, "-c", self.conf] + (["-e", self.dir + "/start.log"] if self.binary == NGINX else [])
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
         sites._sites.append(self)
-        end = time.time() + 15
-        while True:
+        for _ in moments(15):
             try:
                 with self.connect(1):
                     return
             except OSError:
-                if self.process.poll() is not None or time.time() > end:
-                    raise SystemExit("Bail out! %s does not listen:\n%s%s" % (self.binary, self.text(), self.log()))
-                time.sleep(0.02)
+                if self.process.poll() is not None:
+                    raise SystemExit("Bail out! %s has ended:\n%s%s" % (self.binary, self.text(), self.log()))
+        raise SystemExit("Bail out! %s does not listen:\n%s%s%s" % (self.binary, self.text(), self.log(), why(self.process.pid, self.port)))
 
     def stop(self, seconds=10):
         code = Site.stop(self, seconds)

@@ -38,17 +38,69 @@ def done():
     sys.exit(1 if _failed else 0)
 
 
+_kept_ports = []
+
+
 def free_port():
-    """Below the ports that the kernel gives to outgoing connections: those of another test cannot take it in the meantime."""
+    """Below the ports that the kernel gives to outgoing connections: those of another test cannot take it in the meantime. Nor can another test
+    choose it while this one lives: a name in the abstract space of unix sockets, which ends with the process, is held for it."""
     while True:
         port = random.randrange(10000, 32000)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind("\0weir-test-port-%d" % port)
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
+            _kept_ports.append(mark)
+            return port
+        except OSError:
+            mark.close()
+
+
+def moments(seconds, step=0.02):
+    """Turns of a loop that waits so long. A machine that stood still meanwhile, or a clock that was set, costs one turn's patience only: whoever
+    is waited for stood still too."""
+    left, before = seconds, time.monotonic()
+    while left > 0:
+        yield
+        time.sleep(step)
+        now = time.monotonic()
+        left, before = left - min(now - before, 6), now
+
+
+def _run(argv, seconds=30):
+    try:
+        r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds)
+        return r.stdout + r.stderr
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return repr(e) + "\n"
+
+
+def _of_proc(pid):
+    out = "== process %d\n" % pid
+    for name in ("cmdline", "wchan", "syscall", "stack", "status"):
+        try:
+            with open("/proc/%d/%s" % (pid, name), errors="replace") as f:
+                text = f.read().replace("\0", " ")
+        except OSError as e:
+            text = repr(e)
+        if name == "status":
+            text = "\n".join(line for line in text.splitlines() if line.split(":")[0] in ("State", "PPid", "Threads", "SigBlk", "SigPnd", "ShdPnd"))
+        out += "-- %s: %s\n" % (name, text.strip())
+    return out + _run(["gdb", "-p", str(pid), "-batch", "-ex", "set pagination off", "-ex", "thread apply all bt 24"])
+
+
+def why(master, port=None, admin=None):
+    """All that can be seen from outside about a server that does not answer: for whoever reads a failed test that nobody can repeat."""
+    family = _run(["ps", "-o", "pid=", "--ppid", str(master)]).split()
+    out = "== why does it not answer?\n" + _run(["uptime"]) + _run(["ps", "-o", "pid,ppid,stat,wchan:24,etimes,time,args", "--pid", str(master), "--ppid", str(master)])
+    if port:
+        out += _run(["ss", "-tanpe", "sport = :%d or dport = :%d" % (port, port)])
+    if admin:
+        out += _run(["curl", "-s", "-m", "3", "--unix-socket", admin, "http://localhost/status"]) + "\n"
+    out += _run([os.path.join(BUILD, "weir"), "doctor", str(master)], 60)
+    return out + "".join(_of_proc(int(pid)) for pid in [str(master)] + family if pid.isdigit())
 
 
 class Server:
@@ -64,16 +116,15 @@ class Server:
             self.wait_listening()
 
     def wait_listening(self, seconds=10):
-        end = time.time() + seconds
-        while time.time() < end:
+        for _ in moments(seconds):
             if self.process.poll() is not None:
                 raise SystemExit("Bail out! %s ended with %s:\n%s" % (self.argv, self.process.returncode, self.text()))
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
-                time.sleep(0.02)
-        raise SystemExit("Bail out! %s does not listen" % self.argv)
+                pass
+        raise SystemExit("Bail out! %s does not listen\n%s%s" % (self.argv, self.text(), why(self.process.pid, self.port)))
 
     def text(self):
         with open(self.log.name, encoding="utf-8", errors="replace") as f:
