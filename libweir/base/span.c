@@ -6,7 +6,7 @@ bool wr_span_ieq(struct wr_span a, struct wr_span b)
     if (a.n != b.n)
         return false;
     for (size_t i = 0; i < a.n; i++)
-        if (wr_ascii_lower(a.p[i]) != wr_ascii_lower(b.p[i]))
+        if (a.p[i] != b.p[i] && wr_ascii_lower(a.p[i]) != wr_ascii_lower(b.p[i]))
             return false;
     return true;
 }

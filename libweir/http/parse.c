@@ -506,7 +506,7 @@ static enum step judge_framing(struct wr_parse *p, struct cursor c)
 }
 
 /* The target's own authority wins; a Host that names another host is an attack on whoever believes it. */
-static enum step judge_host(struct wr_parse *p, struct cursor c)
+static enum step judge_any_host(struct wr_parse *p, struct cursor c)
 {
     struct wr_head *head = p->head;
     if (!wr_head_has(head, WR_H_HOST))
@@ -523,6 +523,17 @@ static enum step judge_host(struct wr_parse *p, struct cursor c)
     if (wr_host_parse(head->authority, &target) != 0 ||
         !wr_host_eq(field, target, https ? 443 : 80))
         return refuse_field(p, c, WR_H_HOST, WR_BAD_HOST_DIFFERS);
+    return NEXT;
+}
+
+INLINE enum step judge_host(struct wr_parse *p, struct cursor c)
+{
+    struct wr_head *head = p->head;
+    struct wr_span host = wr_head_get(head, WR_H_HOST);
+    if (!host.p || head->authority.n || host.p + host.n - c.base < 16 ||
+        !wr_scan_is_short_host(host.p, host.p + host.n))
+        return judge_any_host(p, c);
+    head->authority = host;
     return NEXT;
 }
 
@@ -568,23 +579,145 @@ static enum step judge_expect(struct wr_parse *p, struct cursor c)
 /* All of them are among the first 64 ids: most requests have none. */
 #define BIT(id) (UINT64_C(1) << WR_H_##id)
 _Static_assert(WR_H_EXPECT < 64, "BIT");
-static const uint64_t judged_fields =
-    BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(EXPECT);
+static const uint64_t framing_fields = BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING);
 
-static enum step judge(struct wr_parse *p, struct cursor c)
+INLINE enum step judge_request(struct wr_parse *p, struct cursor c)
 {
-    if (!p->is_response && !(p->head->seen[0] & judged_fields)) {
-        p->head->keep_alive = p->head->minor == 1;
-        return judge_host(p, c);
-    }
-    enum step s = judge_framing(p, c);
-    if (s == NEXT && !p->is_response)
-        s = judge_host(p, c);
+    uint64_t seen = p->head->seen[0];
+    enum step s = seen & framing_fields ? judge_framing(p, c) : NEXT;
+    p->head->keep_alive = p->head->minor == 1;
     if (s == NEXT)
+        s = judge_host(p, c);
+    if (s == NEXT && seen & BIT(CONNECTION))
         s = judge_connection(p, c);
-    if (s == NEXT && !p->is_response)
+    if (s == NEXT && seen & BIT(EXPECT))
         s = judge_expect(p, c);
     return s;
+}
+
+INLINE enum step judge(struct wr_parse *p, struct cursor c)
+{
+    if (!p->is_response)
+        return judge_request(p, c);
+    enum step s = judge_framing(p, c);
+    return s == NEXT ? judge_connection(p, c) : s;
+}
+
+/* ---- the usual head ---- */
+
+/*
+ * A request that is here whole, of the origin form, each line as everybody writes it: read in one go, with
+ * everything in registers. It only says yes. Whatever is unusual, all that is to be refused included, is left
+ * to the machine above, which begins anew: nothing was changed, and what is refused, where and why stays one
+ * text. parse_fuzz holds the two against each other.
+ */
+struct whole {
+    enum wr_method method;
+    struct wr_span method_text, target;
+    uint64_t seen[2];
+    uint32_t nfields;
+    uint8_t minor;
+};
+
+#define WHOLE_MIN  32 /* bytes of such a head at least; the scanners want 16 of them */
+#define METHOD_FEW 15
+
+/* Behind the first line, or NULL. */
+INLINE const char *whole_line(const struct wr_parse *p, struct whole *w, const char *at,
+                              const char *end)
+{
+    const char *line = at;
+    size_t n = 3;
+    w->method = WR_METHOD_GET;
+    if (memcmp(at, "GET ", 4) != 0) {
+        n = (size_t)(wr_scan_scalar(at, at + METHOD_FEW, WR_CHAR_TOKEN) - at);
+        w->method = wr_method_of(wr_span(line, n));
+        if (n == 0 || at[n] != ' ' || w->method == WR_METHOD_CONNECT)
+            return NULL;
+    }
+    w->method_text = wr_span(line, n);
+    const char *target = at + n + 1;
+    if (*target != '/')
+        return NULL;
+    at = wr_scan_target(target, end);
+    w->target = wr_span(target, (size_t)(at - target));
+    if (end - at < 11 || memcmp(at, " HTTP/1.", 8) != 0 || (at[8] | 1) != '1' ||
+        memcmp(at + 9, "\r\n", 2) != 0 || (size_t)(at + 11 - line) > p->limits.max_line)
+        return NULL;
+    w->minor = (uint8_t)(at[8] - '0');
+    return at + 11;
+}
+
+/* False: a name that came twice and may not, or that only looks like one that matters. */
+INLINE bool whole_add(const struct wr_parse *p, struct whole *w, struct wr_span name,
+                      struct wr_span value)
+{
+    struct wr_head *head = p->head;
+    enum wr_header id = wr_header_of(name);
+    uint64_t bit = UINT64_C(1) << (id & 63), *seen = &w->seen[id >> 6];
+    if (id == WR_H_OTHER) {
+        if (is_lookalike(name))
+            return false;
+    } else if (WR_UNLIKELY(*seen & bit)) {
+        if (judge_again(p, id))
+            return false;
+    } else {
+        *seen |= bit;
+        head->first[id] = (uint16_t)w->nfields;
+    }
+    head->fields[w->nfields++] = (struct wr_field){name, value, id};
+    return true;
+}
+
+/* Behind the blank line, or NULL. Values that are empty, or begin or end with more than one blank or with
+ * something that is not ASCII, are not usual. */
+INLINE const char *whole_fields(const struct wr_parse *p, struct whole *w, const char *at,
+                                const char *end)
+{
+    uint32_t cap = p->head->fields_cap;
+    cap = cap < p->limits.max_fields ? cap : p->limits.max_fields;
+    for (;;) {
+        const char *line = at;
+        if (end - at < 2)
+            return NULL;
+        if (*at == '\r')
+            return at[1] == '\n' ? at + 2 : NULL;
+        at = wr_scan_token_in(at, end);
+        if (end - at < 6 || *at != ':' || at == line) /* of ":v" and two line ends */
+            return NULL;
+        struct wr_span name = wr_span(line, (size_t)(at - line));
+        const char *value = at + 1 + (at[1] == ' ');
+        at = wr_scan_value_in(value, end);
+        if (end - at < 2 || memcmp(at, "\r\n", 2) != 0 || value[0] <= ' ' || at[-1] <= ' ')
+            return NULL;
+        struct wr_span text = wr_span(value, (size_t)(at - value));
+        at += 2;
+        if ((size_t)(at - line) > p->limits.max_field || w->nfields >= cap ||
+            !whole_add(p, w, name, text))
+            return NULL;
+    }
+}
+
+INLINE bool is_usual(struct wr_parse *p, struct cursor *c)
+{
+    struct wr_head *head = p->head;
+    struct whole w = {0};
+    if (p->is_response || c->end - c->base < WHOLE_MIN)
+        return false;
+    const char *at = whole_line(p, &w, c->base, c->end);
+    at = at ? whole_fields(p, &w, at, c->end) : NULL;
+    if (!at)
+        return false;
+    head->method = w.method;
+    head->method_text = w.method_text;
+    head->target = w.target;
+    head->form = WR_TARGET_ORIGIN;
+    head->minor = w.minor;
+    head->nfields = w.nfields;
+    memcpy(head->seen, w.seen, sizeof w.seen);
+    p->state = DONE;
+    c->at = at;
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -628,10 +761,12 @@ INLINE enum wr_parsed run(struct wr_parse *p, struct wr_span bytes, bool judged,
     struct cursor c = {.base = bytes.p, .end = bytes.p + n, .stop = bytes.p + n};
     c.at = bytes.p + p->at;
     enum step s = NEXT;
-    if (p->state < LINE)
-        s = start_line(p, &c, simd);
-    if (s == NEXT)
-        s = fields(p, &c, simd);
+    if (!simd || p->at > 0 || !is_usual(p, &c)) {
+        if (p->state < LINE)
+            s = start_line(p, &c, simd);
+        if (s == NEXT)
+            s = fields(p, &c, simd);
+    }
     if (s == NEXT) {
         p->head->size = (size_t)(c.at - c.base);
         if (judged)

@@ -22,7 +22,8 @@ enum wr_char_class {
     WR_CHAR_TARGET_HIGH = 8, /* the same and bytes >= 0x80 */
     WR_CHAR_HOST = 16,       /* letters, digits, - . _ ~ */
     WR_CHAR_HEX = 32,
-    WR_CHAR_PATH = 64, /* goes into a path unencoded */
+    WR_CHAR_PATH = 64,   /* goes into a path unencoded */
+    WR_CHAR_LABEL = 128, /* of a host: what is between the dots */
 };
 extern const uint8_t wr_char_class[256];
 
@@ -111,8 +112,59 @@ static inline const char *wr_scan_target(const char *p, const char *end)
     return wr_scan_scalar(p, end, WR_CHAR_TARGET);
 }
 
+/* The same where at least 16 bytes lie in front of end, which a head has behind its first line: the last few
+ * are judged by a load that ends with them, and no byte is looked at alone. */
+static inline unsigned wr_scan_rest(unsigned bad, const char *p, const char *end)
+{
+    return bad >> (16 - (end - p));
+}
+
+static inline const char *wr_scan_token_in(const char *p, const char *end)
+{
+    unsigned bad = 0;
+    while (end - p >= 16 && !(bad = wr_scan_mask_token(wr_scan_load(p))))
+        p += 16;
+    if (!bad && p < end)
+        bad = wr_scan_rest(wr_scan_mask_token(wr_scan_load(end - 16)), p, end);
+    p = bad ? p + __builtin_ctz(bad) : end;
+    return bad && *p == ':' ? p : wr_scan_scalar(p, end, WR_CHAR_TOKEN);
+}
+
+static inline const char *wr_scan_value_in(const char *p, const char *end)
+{
+    for (; end - p >= 16; p += 16) {
+        unsigned bad = wr_scan_mask_value(wr_scan_load(p));
+        if (bad)
+            return p + __builtin_ctz(bad);
+    }
+    if (p == end)
+        return end;
+    unsigned bad = wr_scan_rest(wr_scan_mask_value(wr_scan_load(end - 16)), p, end);
+    return bad ? p + __builtin_ctz(bad) : end;
+}
+
+/* Is it a host's name or IPv4 address, without a port, its labels not empty? Only sure when it says yes: at
+ * most 16 bytes are looked at, by a load that ends with them, so that 16 must lie in front of end. */
+static inline bool wr_scan_is_short_host(const char *p, const char *end)
+{
+    if (end - p > 16 || end == p)
+        return false;
+    __m128i x = wr_scan_load(end - 16);
+    unsigned dots = wr_scan_rest(
+        (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('.'))), p, end);
+    unsigned bad = wr_scan_rest(wr_scan_mask_token(x), p, end) & ~dots;
+    return !bad && !(dots & (dots << 1 | 1));
+}
+
 #else
 #define WR_SCAN_SIMD 0
+
+static inline bool wr_scan_is_short_host(const char *p, const char *end)
+{
+    (void)p;
+    (void)end;
+    return false;
+}
 
 static inline const char *wr_scan_token(const char *p, const char *end)
 {
@@ -127,6 +179,16 @@ static inline const char *wr_scan_value(const char *p, const char *end)
 static inline const char *wr_scan_target(const char *p, const char *end)
 {
     return wr_scan_scalar(p, end, WR_CHAR_TARGET);
+}
+
+static inline const char *wr_scan_token_in(const char *p, const char *end)
+{
+    return wr_scan_scalar(p, end, WR_CHAR_TOKEN);
+}
+
+static inline const char *wr_scan_value_in(const char *p, const char *end)
+{
+    return wr_scan_scalar(p, end, WR_CHAR_VALUE);
 }
 
 #endif

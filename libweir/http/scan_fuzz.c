@@ -11,6 +11,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (const char *p = (const char *)data; p < end && p < (const char *)data + 64; p++) {
         WR_ASSERT(wr_scan_token(p, end) == wr_scan_scalar(p, end, WR_CHAR_TOKEN));
         WR_ASSERT(wr_scan_value(p, end) == wr_scan_scalar(p, end, WR_CHAR_VALUE));
+        if (p - (const char *)data >= 16) {
+            WR_ASSERT(wr_scan_token_in(p, end) == wr_scan_scalar(p, end, WR_CHAR_TOKEN));
+            WR_ASSERT(wr_scan_value_in(p, end) == wr_scan_scalar(p, end, WR_CHAR_VALUE));
+        }
         WR_ASSERT(wr_scan_target(p, end) == wr_scan_scalar(p, end, WR_CHAR_TARGET));
     }
     return 0;

@@ -64,14 +64,16 @@ static bool is_ip6(struct wr_span s)
 /* Length of the name at the front: labels that are not empty. */
 static size_t reg_name_len(struct wr_span s)
 {
-    char before = '.';
-    size_t n = 0;
-    for (; n < s.n && wr_char_is(s.p[n], WR_CHAR_HOST); n++) {
-        if (s.p[n] == '.' && before == '.')
+    const char *at = s.p, *end = s.p + s.n, *label;
+    for (;; at++) {
+        label = at;
+        at = wr_scan_scalar(at, end, WR_CHAR_LABEL);
+        if (at == end || *at != '.')
+            break;
+        if (at == label)
             return 0;
-        before = s.p[n];
     }
-    return n <= HOST_MAX ? n : 0;
+    return at - s.p <= HOST_MAX ? (size_t)(at - s.p) : 0;
 }
 
 /* Length of "[...]" at the front, or 0. */
