@@ -12,12 +12,6 @@ void wr_buf_init(struct wr_buf *b, struct wr_block_pool *pool, struct wr_budget 
     *b = (struct wr_buf){.pool = pool, .budget = budget};
 }
 
-void wr_buf_deinit(struct wr_buf *b)
-{
-    wr_block_drop(&b->block);
-    b->len = 0;
-}
-
 int wr_buf_reserve(struct wr_buf *b, size_t n, char **out)
 {
     if (n > WR_BLOCK_MAX - b->len)

@@ -28,7 +28,13 @@ struct wr_buf {
 };
 
 void wr_buf_init(struct wr_buf *b, struct wr_block_pool *pool, struct wr_budget *budget);
-void wr_buf_deinit(struct wr_buf *b); /* also a reset: it may be used again */
+/* Also a reset: it may be used again. */
+static inline void wr_buf_deinit(struct wr_buf *b)
+{
+    if (b->block)
+        wr_block_drop(&b->block);
+    b->len = 0;
+}
 
 WR_MUST int wr_buf_put(struct wr_buf *b, const void *p, size_t n);
 WR_MUST int wr_buf_put_span(struct wr_buf *b, struct wr_span s);

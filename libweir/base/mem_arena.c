@@ -129,11 +129,6 @@ void wr_arena_init_at(struct wr_arena *a, struct wr_arena_source *source,
                            .site = site};
 }
 
-void wr_arena_deinit(struct wr_arena *a)
-{
-    wr_arena_reset(a, 0);
-}
-
 static void set_chunk(struct wr_arena *a, struct wr_arena_chunk *c)
 {
     a->chunk = c;

@@ -72,9 +72,13 @@ struct wr_arena_mark {
     wr_arena_init_at((a), (source), (budget), (first), WR_HERE)
 void wr_arena_init_at(struct wr_arena *a, struct wr_arena_source *source,
                       struct wr_budget *budget, size_t first, const struct wr_site *site);
-void wr_arena_deinit(struct wr_arena *a);
 /* Runs the defers and frees everything but the first chunk if it is not larger than keep bytes. */
 void wr_arena_reset(struct wr_arena *a, size_t keep);
+static inline void wr_arena_deinit(struct wr_arena *a)
+{
+    if (a->chunk || a->large || a->defers)
+        wr_arena_reset(a, 0);
+}
 
 WR_MUST void *wr_arena_alloc_slow(struct wr_arena *a, size_t n);
 

@@ -231,19 +231,28 @@ static bool refill(struct wr_pool *p)
     return n > 0;
 }
 
+static inline void *pop_at(struct wr_pool *p, uint32_t at)
+{
+    size_t free_now = p->resident_free + --p->stacked;
+    if (free_now < p->low_free)
+        p->low_free = free_now;
+    return p->stack[at % WR_POOL_STACK];
+}
+
+static inline void *pop_newest(struct wr_pool *p)
+{
+    return pop_at(p, p->stack_head + p->stacked - 1);
+}
+
 static void *pop(struct wr_pool *p)
 {
     if (p->stacked == 0 && !refill(p))
         return NULL;
-    uint32_t at = p->stack_head + --p->stacked;
-    if (WR_UNLIKELY(p->mem->opt.cold)) {
-        at = p->stack_head;
-        p->stack_head = (p->stack_head + 1) % WR_POOL_STACK;
-    }
-    size_t free_now = p->resident_free + p->stacked;
-    if (free_now < p->low_free)
-        p->low_free = free_now;
-    return p->stack[at % WR_POOL_STACK];
+    if (!p->mem->opt.cold)
+        return pop_newest(p);
+    uint32_t oldest = p->stack_head;
+    p->stack_head = (p->stack_head + 1) % WR_POOL_STACK;
+    return pop_at(p, oldest);
 }
 
 static void push(struct wr_pool *p, void *object)
@@ -386,6 +395,8 @@ void wr_pool_init(struct wr_pool *p, struct wr_mem *mem, struct wr_budget *budge
         n--;
     p->slots_per_slab = n;
     p->slab_offset = slots_begin(n, p->slot);
+    const struct wr_mem_options *o = &mem->opt;
+    p->watched = o->passthrough || o->poison || o->tags || o->cold;
     p->batch = p->slot >= 4096 ? 1 : p->slot >= 1024 ? 4 : 16;
     p->next = mem->pools;
     mem->pools = p;
@@ -405,7 +416,14 @@ void wr_pool_deinit(struct wr_pool *p)
     *at = p->next;
 }
 
-void *wr_pool_get_at(struct wr_pool *p, const struct wr_site *site)
+static inline void count_got(struct wr_pool *p)
+{
+    if (++p->stats.live > p->stats.peak_live)
+        p->stats.peak_live = p->stats.live;
+    p->stats.got++;
+}
+
+static void *get_slow(struct wr_pool *p, const struct wr_site *site)
 {
     const struct wr_mem_options *o = &p->mem->opt;
     void *object = WR_UNLIKELY(o->passthrough) ? passthrough_get(p) : pop(p);
@@ -415,16 +433,23 @@ void *wr_pool_get_at(struct wr_pool *p, const struct wr_site *site)
         p->stats.refused++;
         return NULL;
     }
-    if (++p->stats.live > p->stats.peak_live)
-        p->stats.peak_live = p->stats.live;
-    p->stats.got++;
-    if (WR_UNLIKELY(o->poison) && !o->passthrough) {
+    count_got(p);
+    if (o->poison && !o->passthrough) {
         wr_mem_unpoison(p->mem, object, p->slot);
         check_dead(p, object);
     }
-    if (WR_UNLIKELY(o->tags))
+    if (o->tags)
         tag_got(p, object, site);
     return object;
+}
+
+/* Nearly always a free slot lies at hand, and nobody watches. */
+void *wr_pool_get_at(struct wr_pool *p, const struct wr_site *site)
+{
+    if (WR_UNLIKELY(p->stacked == 0 || p->watched))
+        return get_slow(p, site);
+    count_got(p);
+    return pop_newest(p);
 }
 
 void *wr_pool_zget_at(struct wr_pool *p, const struct wr_site *site)
@@ -435,20 +460,27 @@ void *wr_pool_zget_at(struct wr_pool *p, const struct wr_site *site)
     return object;
 }
 
-void wr_pool_put(struct wr_pool *p, void *object)
+/* False: the object is gone. */
+static bool watch_put(struct wr_pool *p, void *object)
 {
     const struct wr_mem_options *o = &p->mem->opt;
+    if (o->tags)
+        wr_mem_tag(p->mem, *object_site(p, object), p->size, -1);
+    if (o->passthrough)
+        passthrough_put(p, object);
+    else
+        wr_mem_poison(p->mem, object, p->size);
+    return !o->passthrough;
+}
+
+void wr_pool_put(struct wr_pool *p, void *object)
+{
     if (!object)
         return;
     WR_ASSERT(p->stats.live > 0);
     p->stats.live--;
-    if (WR_UNLIKELY(o->tags))
-        wr_mem_tag(p->mem, *object_site(p, object), p->size, -1);
-    if (WR_UNLIKELY(o->passthrough)) {
-        passthrough_put(p, object);
+    if (WR_UNLIKELY(p->watched) && !watch_put(p, object))
         return;
-    }
-    wr_mem_poison(p->mem, object, p->size);
     if (WR_UNLIKELY(p->budget && wr_budget_pressed(p->budget)))
         put_under_pressure(p, object);
     else

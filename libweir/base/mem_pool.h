@@ -42,7 +42,9 @@ struct wr_pool {
     struct wr_pool *next;
     struct wr_pool_slab *partial, *full, *empty;
     void *stack[WR_POOL_STACK];
-    uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset, batch;
+    uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset;
+    uint16_t batch;
+    bool watched;         /* some debug mode looks at each object */
     size_t resident_free; /* free slots that begin in a resident page */
     size_t low_free;      /* least free this period: resident_free + stacked */
     size_t due;           /* slots to give back */

@@ -408,6 +408,8 @@ static void on_ready(struct wr_link *l)
             break;
         }
         got += (size_t)n;
+        if (!l->stream.readable) /* dry: the next edge says when not */
+            break;
     }
     if (l->stream.hang_up && c->req && !hungry(c))
         on_hang_up(c);
@@ -529,8 +531,8 @@ void wr_http_conn_settle_(struct wr_http_conn *c)
     if (over(c)) {
         c->closing = true;
         end(c);
-        if (!wr_link_is_open(&c->link))
-            return;
+        if (!wr_link_is_open(&c->link) || c->link.gathered)
+            return; /* what was gathered goes out now: on_flushed comes back */
     }
     enum http_phase phase = phase_of(c);
     /* The same phase of another request has its own deadline; output is one stream. */
@@ -599,9 +601,12 @@ static void on_flushed(struct wr_link *l)
 {
     struct wr_http_conn *c = http_conn_of(l);
     struct wr_http_req *req = c->req;
+    bool was_clogged = c->clogged;
     if (!wr_link_is_open(l))
         return;
     c->clogged = wr_link_queued(l) > 0;
+    if (WR_LIKELY(!req && !c->closing && !c->clogged && !was_clogged && !c->full))
+        return; /* between requests, and nothing had waited: on_ready has settled it */
     bool room = wr_link_queued(l) <= c->server->options.output_high / 2;
     if (c->full && room) {
         c->full = false;

@@ -358,12 +358,12 @@ static bool peer_left(int err)
 static void deliver(struct wr_listener *l, int fd, const struct sockaddr_storage *sa,
                     socklen_t n)
 {
-    struct wr_addr peer = {0};
     l->stats.accepted++;
     if (l->options.peer_unwanted) {
         l->on_accept(l, fd, NULL, l->arg);
         return;
     }
+    struct wr_addr peer = {0};
     (void)!wr_addr_from_sockaddr((const struct sockaddr *)sa, n, &peer);
     l->on_accept(l, fd, &peer, l->arg);
 }

@@ -14,28 +14,14 @@
 #define HELD_MS        250
 #define HELD_TURNS_MAX 64
 
-/* Written for readers in other threads and processes: never torn, in no particular order. */
-#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
-
 /* ---- who runs, and for how long ------------------------------------------------------------- */
-void wr_loop_enter_(struct wr_loop *l, void (*fn)(void), int fd)
+void wr_loop_longest_(struct wr_loop *l, uint64_t took, void (*fn)(void), int fd)
 {
-    PUBLISH(l->stats->running_fn, (uint64_t)(uintptr_t)fn);
-    PUBLISH(l->stats->running_fd, fd);
-    PUBLISH(l->stats->running_since_ns, l->mark_ns);
-}
-
-/* One reading of the clock per callback: the end of one is the start of the next. */
-void wr_loop_leave_(struct wr_loop *l, void (*fn)(void), int fd)
-{
-    uint64_t now = wr_os_now_ns(CLOCK_MONOTONIC), took = now - l->mark_ns;
-    l->mark_ns = now;
-    if (WR_LIKELY(took <= l->stats->longest_ns))
-        return;
-    PUBLISH(l->stats->longest_ns, took);
-    PUBLISH(l->stats->longest_fn, (uint64_t)(uintptr_t)fn);
-    PUBLISH(l->stats->longest_fd, fd);
-    PUBLISH(l->stats->longest_at_ns, now);
+    uint64_t now = l->mark_ns;
+    WR_LOOP_PUBLISH(l->stats->longest_ns, took);
+    WR_LOOP_PUBLISH(l->stats->longest_fn, (uint64_t)(uintptr_t)fn);
+    WR_LOOP_PUBLISH(l->stats->longest_fd, fd);
+    WR_LOOP_PUBLISH(l->stats->longest_at_ns, now);
 }
 
 static void account_second(struct wr_loop *l)
@@ -43,7 +29,7 @@ static void account_second(struct wr_loop *l)
     uint64_t span = l->mark_ns - l->second_ns;
     if (span < S)
         return;
-    PUBLISH(l->stats->busy_permille, l->second_busy_ns * 1000 / span);
+    WR_LOOP_PUBLISH(l->stats->busy_permille, l->second_busy_ns * 1000 / span);
     l->second_ns = l->mark_ns;
     l->second_busy_ns = 0;
 }
@@ -56,10 +42,10 @@ static void account(struct wr_loop *l)
     s->turns++;
     s->busy_ns += busy;
     s->lag_log2[log2 < 31 ? log2 : 31]++;
-    PUBLISH(s->lag_ns, busy);
+    WR_LOOP_PUBLISH(s->lag_ns, busy);
     if (busy > s->lag_max_ns)
-        PUBLISH(s->lag_max_ns, busy);
-    PUBLISH(s->posts_refused, __atomic_load_n(&l->posts_refused, __ATOMIC_RELAXED));
+        WR_LOOP_PUBLISH(s->lag_max_ns, busy);
+    WR_LOOP_PUBLISH(s->posts_refused, __atomic_load_n(&l->posts_refused, __ATOMIC_RELAXED));
     l->second_busy_ns += busy;
     account_second(l);
 }
@@ -85,7 +71,7 @@ static int wait_ms(struct wr_loop *l, int max_wait_ms)
 static int turn_wait(struct wr_loop *l, int max_wait_ms)
 {
     int timeout_ms = wait_ms(l, max_wait_ms);
-    PUBLISH(l->stats->running_since_ns, 0);
+    WR_LOOP_PUBLISH(l->stats->running_since_ns, 0);
     int n = wr_os_epoll_wait(l->ep, l->events, (int)l->max_events, timeout_ms);
     bool was_paused = l->clock.paused;
     wr_clock_read(&l->clock, timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms * MS);

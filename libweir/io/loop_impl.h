@@ -57,9 +57,27 @@ struct wr_loop {
     bool woken; /* the eventfd was written and not yet taken */
 };
 
+/* Written for readers in other threads and processes: never torn, in no particular order. */
+#define WR_LOOP_PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+
+void wr_loop_longest_(struct wr_loop *l, uint64_t took, void (*fn)(void), int fd);
+
 /* Every callback runs between these two: who is running is written before, how long it took after. */
-void wr_loop_enter_(struct wr_loop *l, void (*fn)(void), int fd);
-void wr_loop_leave_(struct wr_loop *l, void (*fn)(void), int fd);
+static inline void wr_loop_enter_(struct wr_loop *l, void (*fn)(void), int fd)
+{
+    WR_LOOP_PUBLISH(l->stats->running_fn, (uint64_t)(uintptr_t)fn);
+    WR_LOOP_PUBLISH(l->stats->running_fd, fd);
+    WR_LOOP_PUBLISH(l->stats->running_since_ns, l->mark_ns);
+}
+
+/* One reading of the clock per callback: the end of one is the start of the next. */
+static inline void wr_loop_leave_(struct wr_loop *l, void (*fn)(void), int fd)
+{
+    uint64_t now = wr_os_now_ns(CLOCK_MONOTONIC), took = now - l->mark_ns;
+    l->mark_ns = now;
+    if (WR_UNLIKELY(took > l->stats->longest_ns))
+        wr_loop_longest_(l, took, fn, fd);
+}
 
 int wr_loop_open_wake_(struct wr_loop *l);
 void wr_loop_wake_(struct wr_loop *l);

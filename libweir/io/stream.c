@@ -20,11 +20,28 @@ static size_t iov_bytes(const struct iovec *v, int n)
 
 /* ---- the plain one ----------------------------------------------------------------------------------- */
 
-/* recv for the usual single piece: the kernel's shortest way in. */
+/* recv and send for the usual single piece: the kernel's shortest way. */
+static ssize_t plain_read(struct wr_stream *s, void *p, size_t n)
+{
+    ssize_t got = wr_os_recv(s->fd, p, n, 0);
+    if (got == -EAGAIN || (got > 0 && !s->hang_up && (size_t)got < n))
+        s->readable = false;
+    return got;
+}
+
+static ssize_t plain_write(struct wr_stream *s, const void *p, size_t n, int flags)
+{
+    ssize_t put = wr_os_send(s->fd, p, n, flags);
+    if (put == -EAGAIN || (put >= 0 && (size_t)put < n))
+        s->writable = false;
+    return put;
+}
+
 static ssize_t plain_readv(struct wr_stream *s, const struct iovec *v, int n)
 {
-    ssize_t got =
-        n == 1 ? wr_os_recv(s->fd, v->iov_base, v->iov_len, 0) : wr_os_readv(s->fd, v, n);
+    if (n == 1)
+        return plain_read(s, v->iov_base, v->iov_len);
+    ssize_t got = wr_os_readv(s->fd, v, n);
     if (got == -EAGAIN || (got > 0 && !s->hang_up && (size_t)got < iov_bytes(v, n)))
         s->readable = false;
     return got;
@@ -33,14 +50,11 @@ static ssize_t plain_readv(struct wr_stream *s, const struct iovec *v, int n)
 static ssize_t plain_writev(struct wr_stream *s, const struct iovec *v, int n, bool more)
 {
     int flags = more ? MSG_MORE : 0;
-    ssize_t put;
-    if (n == 1) {
-        put = wr_os_send(s->fd, v->iov_base, v->iov_len, flags);
-    } else {
-        struct msghdr m = {.msg_iovlen = (size_t)n};
-        memcpy(&m.msg_iov, &v, sizeof v); /* sendmsg only reads it */
-        put = wr_os_sendmsg(s->fd, &m, flags);
-    }
+    if (n == 1)
+        return plain_write(s, v->iov_base, v->iov_len, flags);
+    struct msghdr m = {.msg_iovlen = (size_t)n};
+    memcpy(&m.msg_iov, &v, sizeof v); /* sendmsg only reads it */
+    ssize_t put = wr_os_sendmsg(s->fd, &m, flags);
     if (put == -EAGAIN || (put >= 0 && (size_t)put < iov_bytes(v, n)))
         s->writable = false;
     return put;
@@ -90,9 +104,8 @@ void wr_stream_events(struct wr_stream *s, uint32_t events)
         s->writable = s->out_ready = true;
 }
 
-ssize_t wr_stream_readv(struct wr_stream *s, const struct iovec *v, int n)
+static inline ssize_t count_in(struct wr_stream *s, ssize_t got)
 {
-    ssize_t got = s->ops->readv(s, v, n);
     if (got > 0)
         s->bytes_in += (uint64_t)got;
     else if (got == 0)
@@ -100,8 +113,22 @@ ssize_t wr_stream_readv(struct wr_stream *s, const struct iovec *v, int n)
     return got;
 }
 
+static inline ssize_t count_out(struct wr_stream *s, ssize_t put)
+{
+    if (put > 0)
+        s->bytes_out += (uint64_t)put;
+    return put;
+}
+
+ssize_t wr_stream_readv(struct wr_stream *s, const struct iovec *v, int n)
+{
+    return count_in(s, s->ops->readv(s, v, n));
+}
+
 ssize_t wr_stream_read(struct wr_stream *s, void *p, size_t n)
 {
+    if (WR_LIKELY(s->ops == &wr_stream_plain_ops_))
+        return count_in(s, plain_read(s, p, n));
     return wr_stream_readv(s, &(struct iovec){p, n}, 1);
 }
 
@@ -118,14 +145,13 @@ ssize_t wr_stream_read_chain(struct wr_stream *s, struct wr_chain *chain, size_t
 
 ssize_t wr_stream_writev(struct wr_stream *s, const struct iovec *v, int n, bool more)
 {
-    ssize_t put = s->ops->writev(s, v, n, more);
-    if (put > 0)
-        s->bytes_out += (uint64_t)put;
-    return put;
+    return count_out(s, s->ops->writev(s, v, n, more));
 }
 
 ssize_t wr_stream_write(struct wr_stream *s, const void *p, size_t n)
 {
+    if (WR_LIKELY(s->ops == &wr_stream_plain_ops_))
+        return count_out(s, plain_write(s, p, n, 0));
     struct iovec v = {.iov_len = n};
     memcpy(&v.iov_base, &p, sizeof p); /* writing only reads it */
     return wr_stream_writev(s, &v, 1, false);
