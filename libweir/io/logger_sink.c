@@ -26,9 +26,11 @@ static uint64_t now_ms(const struct wr_logger *l)
 
 /* ---- descriptors ---------------------------------------------------------------------------------------- */
 
+#define APPENDS (O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK)
+
 static int open_path(const char *path)
 {
-    return wr_os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0644);
+    return wr_os_open(path, APPENDS, 0644);
 }
 
 /* A descriptor of somebody else's may not become non-blocking: that would hit everyone who shares it.
@@ -271,10 +273,10 @@ static int open_below(const struct wr_sink *s, const char *name)
     int dir = wr_os_open(folder, O_RDONLY | O_DIRECTORY, 0);
     if (dir < 0)
         return dir;
-    int fd = wr_os_openat2(dir, name + n, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK,
-                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    int fd = wr_os_openat2(dir, name + n, APPENDS, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
     (void)wr_os_close(dir);
-    return fd == -ENOSYS ? open_path(name) : fd; /* before Linux 5.6 */
+    /* Before Linux 5.6 at least the file itself is no link. */
+    return fd == -ENOSYS ? wr_os_open(name, APPENDS | O_NOFOLLOW, 0644) : fd;
 }
 
 static int path_open(struct wr_logger *l, struct wr_sink *s, const char *name)

@@ -449,7 +449,7 @@ static void test_table(void)
     ok(plain >= WR_LOGGER_SINKS, "a channel");
     is_int(add_sink(sinks, &def, f.dir, "plain"), plain, "the same sink, the same channel");
     def.buffer_bytes = 100;
-    def.flush_ms = 60;
+    def.flush_ms = 300;
     unsigned held = add_sink(sinks, &def, f.dir, "held");
     def.gzip = 3;
     def.flush_ms = 0;
@@ -463,7 +463,7 @@ static void test_table(void)
     is_int(count_in_dir(&f, "plain", "plain line\n"), 3, "at once");
     is_int(count_in_dir(&f, "held", "held line\n"), 0, "held back");
     is_int(count_in_dir(&f, "packed", "<a packed"), 1, "two of three filled the buffer");
-    turns(&f, 80);
+    turns(&f, 350);
     is_int(count_in_dir(&f, "held", "held line\n"), 3, "its time was over");
     is_int(count_in(f.error_path, "plain line"), 0, "not in the main log");
     (void)wr_log_raw(f.log, 300, WR_LIT("lost soul"));
