@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """weir top on a real pty: what it shows, what keys do, how it resizes, that the terminal is always given back, what it costs."""
-import glob, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, time
+import glob, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, time, unicodedata
 
 from term import Terminal
 from wire import BUILD, done, equal, ok
@@ -206,6 +206,43 @@ def test_plain(p):
     quit(t, "coloured")
 
 
+def column(line, text):
+    """Where the text begins, in columns of the terminal."""
+    return wide(line[:line.index(text)])
+
+
+def wide(s):
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in s)
+
+
+def test_chinese(p):
+    t = top(":%d" % p.port, env={"LANG": "zh_CN.UTF-8"})
+    ok(t.until(lambda s: "诊断 " in s and "第二次观察" not in s), "the first verdict comes, in Chinese", t.screen.text())
+    ok(t.until(lambda s: "! write 管道" in s), "a thread is blocked in a write", t.screen.text())
+    rows = t.screen.lines()
+    ok("最久" in rows[1] and "未接受" in rows[1] and "秒" in rows[1], "ages with their units", rows[1])
+    ok("回车 解释" in rows[23], "the keys", rows[23])
+    equal([r for r in rows if wide(r) > 80], [], "no row is wider than the terminal")
+    head = rows[8]
+    row = next(r for r in rows[9:] if "write 管道" in r)
+    equal(column(row, "patient"), column(head, "名称"), "names stand under their title")
+    equal(wide(row), wide(head), "the last column ends where its title does")
+    for key, text in (("2", "往返"), ("3", "持有者"), ("4", "在做什么"), ("6", "持续"), ("0", "监听于"), ("h", "十六个线程"), ("\x1b", "监听于")):
+        t.type(key)
+        ok(t.until(text, 20), "Chinese: key %r shows %s" % (key, text), t.screen.text())
+        equal([r for r in t.screen.lines() if wide(r) > 80], [], "in 80 columns")
+    quit(t, "Chinese")
+    t = top(":%d" % p.port, env={"LANG": "zh_CN.GB18030"})
+    ok(t.until("verdict "), "a terminal that is not UTF-8 is spoken to in English")
+    quit(t, "English")
+    r = run(":%d" % p.port, "--once", "--interval", "200ms", "--lang=zh", env={**os.environ, "LC_ALL": "C"})
+    ok(r.returncode == 0 and "已运行" in r.stdout, "--lang=zh counts for more than the locale", r.stdout)
+    r = run("--lang", "zh", "--once", ":1")
+    ok(r.returncode == 3 and "不是这里的进程" in r.stderr, "complaints too", r.stderr)
+    r = run("--help", "--lang=zh")
+    ok(r.returncode == 0 and r.stdout.startswith("用法"), "--help too", r.stdout)
+
+
 def test_hostile():
     p = Patient("\x1b[31m\u4e2d\\")
     t = top(str(p.pid))
@@ -297,6 +334,7 @@ def main():
         test_ways_out(p)
         test_stop(p)
         test_plain(p)
+        test_chinese(p)
         test_scripts(p)
         test_hostile()
         test_end_of_target()

@@ -156,7 +156,7 @@ def test_edge():
         equal(p.answered(), 1, "and their clients know it")
 
 
-def at_terminal(args, answer):
+def at_terminal(args, answer, question="Do it?"):
     pid, fd = pty.fork()
     if pid == 0:
         os.execv(WEIR, [WEIR, "treat"] + args)
@@ -168,7 +168,7 @@ def at_terminal(args, answer):
             said += os.read(fd, 4096)
         except OSError:
             break
-        if b"Do it?" in said and not sent:
+        if question.encode() in said and not sent:
             os.write(fd, answer)
             sent = True
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -184,6 +184,26 @@ def test_terminal():
         equal(open("/proc/%d/stat" % p.pid).read().split()[2], "T", "and nothing happened")
         status, said = at_terminal(["process-stopped", "--pid", str(p.pid)], b"y\n")
         ok(status == 0 and "stopped 1 -> 0" in said and "Undo      kill -STOP %d" % p.pid in said, "yes is yes, and the undo is told", said)
+
+
+def test_chinese():
+    with Patient("plain") as p:
+        p.stop()
+        status, said = at_terminal(["process-stopped", "--pid", str(p.pid), "--lang=zh"], b"n\n", "要这样做吗")
+        ok(status == 2 and "做什么    发送 SIGCONT" in said and "未获确认" in said, "Chinese: it asks, and no is no", said)
+        status, said = at_terminal(["process-stopped", "--pid", str(p.pid), "--lang", "zh"], b"y\n", "要这样做吗")
+        ok(status == 0 and "被停住 1 -> 0" in said and "撤销      kill -STOP %d" % p.pid in said, "Chinese: before, after, undo", said)
+        code, out, err = run("process-stopped", "--pid", p.pid, "--yes", "--lang", "zh")
+        ok(code == 2 and "没有在那里发现 process-stopped" in err, "Chinese: the refusal", (code, out, err))
+        code, out, err = run("process-stopped", "--pid", p.pid, "--yes", "--json", "--lang", "zh")
+        o = json.loads(out)
+        ok(o["result"] == "refused" and "没有在那里发现" in o["why"] and o["does"] == "发送 SIGCONT", "Chinese: words of the JSON, not its keys", o)
+    for words, want in ((["--help", "--lang=zh"], "用法"), (["fd-limit", "--lang", "zh"], "请指定一个进程"), (["--lang", "fr"], "en or zh"),
+                        (["--lang", "zh", "no-such", "--pid", 1], "没有这条规则"), (["fd-limit", "--lang=zh", "--pid", 2147480000, "--yes"], "没有进程")):
+        code, out, err = run(*words)
+        ok(want in out + err, "Chinese: %s" % " ".join(map(str, words)), (code, out, err))
+    code, out, err = run("--help", env={**os.environ, "LC_ALL": "zh_CN.UTF-8"})
+    ok(code == 0 and "退出状态" in out, "by the locale too", out)
 
 
 def test_rights():

@@ -12,10 +12,10 @@
 #define UPSTREAM_PIDS  256
 
 /* ---- output ----------------------------------------------------------------------------------------- */
-void run_say(struct stats_text *text)
+void run_say(const struct run *r, struct stats_text *text)
 {
     if (text->failed)
-        (void)run_no_memory(-ENOMEM);
+        (void)run_no_memory(r, -ENOMEM);
     else
         (void)say(1, wr_span(text->p, text->n));
     stats_text_free(text);
@@ -30,7 +30,7 @@ void run_print(const struct run *r, struct cases *c)
         report_brief(&t, &c->report, &r->style, r->o->fail_on);
     else
         report_tell(&t, &c->report, &r->style);
-    run_say(&t);
+    run_say(r, &t);
 }
 
 /* ---- one examination -------------------------------------------------------------------------------- */
@@ -57,13 +57,13 @@ struct examine run_question(const struct run *r, const struct target_groups *g,
     return e;
 }
 
-int run_result(int result)
+int run_result(const struct run *r, int result)
 {
     if (result == -ESRCH || result == EXAMINE_ENDED) {
-        say_error("doctor", "the process ended while it was looked at");
+        say_error("doctor", "%s", WORD(r->o->lang, D_ENDED));
         return DOCTOR_NO_TARGET;
     }
-    return result < 0 ? run_no_memory(result) : 0;
+    return result < 0 ? run_no_memory(r, result) : 0;
 }
 
 /* A master that dies leaves its workers: they are not what was asked about. */
@@ -82,7 +82,7 @@ static int look(const struct run *r, const struct target_groups *g, struct facts
     int result = examine(&e, out);
     if (result >= 0 && leader_has_ended(g, out))
         result = EXAMINE_ENDED;
-    int status = run_result(result);
+    int status = run_result(r, result);
     if (!status)
         target_note(out, g);
     return status;
@@ -158,12 +158,12 @@ static int follow(const struct run *r, struct cases *c, struct shelf *shelf,
     memcpy(name, c->rooms.v[c->rooms.n - 1].name, sizeof name);
     target_groups_init(&behind, r->heap);
     int err = find_behind(r, f, g, c, &behind);
-    int status = err < 0 ? run_no_memory(err) : 0;
+    int status = err < 0 ? run_no_memory(r, err) : 0;
     if (!status && behind.rows.n > 0) {
         const struct case_options o = {.limits = &r->o->limits, .behind = name};
         status = look(r, &behind, more);
         if (!status && (err = cases_judge(c, more, &behind, &o)) != 0)
-            status = run_no_memory(err);
+            status = run_no_memory(r, err);
         if (!status)
             status = follow(r, c, shelf, &behind, depth - 1);
     }
@@ -181,9 +181,9 @@ static int one_net(const struct run *r, const struct target_groups *all, uint64_
     struct facts *f = next_facts(shelf, r->heap);
     target_groups_init(&g, r->heap);
     int err = f ? run_scout_net(all, net, &g) : -E2BIG;
-    int status = err ? run_no_memory(err) : look(r, &g, f);
+    int status = err ? run_no_memory(r, err) : look(r, &g, f);
     if (!status && (err = cases_judge(c, f, &g, &o)) != 0)
-        status = run_no_memory(err);
+        status = run_no_memory(r, err);
     if (!status && r->o->upstream)
         status = follow(r, c, shelf, &g, UPSTREAM_DEPTH);
     target_groups_deinit(&g);
@@ -213,15 +213,14 @@ static bool is_idle(const struct cases *c, uint32_t i)
 }
 
 /* Of what was named something must have been there to examine: no socket and no finding is no health. */
-static int check_idle(const struct cases *c)
+static int check_idle(const struct run *r, const struct cases *c)
 {
     for (uint32_t i = 0; i < c->shown.n; i++)
         if (!is_idle(c, i))
             return 0;
     if (c->shown.n == 0)
         return 0;
-    say_error("doctor", "pid %d %s neither listens nor has a connection: nothing to examine",
-              (int)c->shown.v[0].pid, c->shown.v[0].name);
+    say_error("doctor", WORD(r->o->lang, D_IDLE), (int)c->shown.v[0].pid, c->shown.v[0].name);
     return DOCTOR_NO_TARGET;
 }
 
@@ -232,8 +231,7 @@ static int look_everywhere(const struct run *r, const struct target_groups *g, s
     unsigned nets = list_nets(g, net, NETS);
     int status = 0, err;
     if (nets > 1 && r->o->record) {
-        say_error("doctor", "--record: these targets live in %u network namespaces; name one",
-                  nets);
+        say_error("doctor", WORD(r->o->lang, D_NETS), nets);
         return DOCTOR_USAGE;
     }
     for (unsigned i = 0; !status && i < nets; i++)
@@ -241,9 +239,9 @@ static int look_everywhere(const struct run *r, const struct target_groups *g, s
     if (!status && r->o->record)
         status = run_record(r, &shelf->f[0]);
     if (!status && (err = cases_report(c, &shelf->f[0], run_whole_host(r), r->o->fail_on)) != 0)
-        status = run_no_memory(err);
+        status = run_no_memory(r, err);
     if (!status && !run_whole_host(r))
-        status = check_idle(c);
+        status = check_idle(r, c);
     return status;
 }
 
@@ -254,7 +252,7 @@ static int once(const struct run *r)
     struct shelf *shelf = wr_heap_zalloc(r->heap, sizeof *shelf);
     target_groups_init(&g, r->heap);
     int err = cases_init(&c, r->heap);
-    int status = err || !shelf ? run_no_memory(-ENOMEM) : run_scout(r, &g);
+    int status = err || !shelf ? run_no_memory(r, -ENOMEM) : run_scout(r, &g);
     if (!status)
         status = look_everywhere(r, &g, &c, shelf);
     if (!status) {
@@ -270,27 +268,18 @@ static int once(const struct run *r)
 }
 
 /* ---- the command ------------------------------------------------------------------------------------ */
-static const char *locale(void)
-{
-    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-    for (size_t i = 0; i < WR_ARRAY_LEN(names); i++)
-        if (*say_environment(names[i]))
-            return say_environment(names[i]);
-    return "";
-}
-
 static bool show(const struct run *r)
 {
     struct stats_text t = {.heap = r->heap};
     if (r->o->help)
-        doctor_show_help(&t);
+        stats_put(&t, wr_span_str(WORD(r->o->lang, DOCTOR_HELP)));
     else if (r->o->explain)
         doctor_show_rule(&t, rule_find(r->o->explain), r->o, &r->style);
     else if (r->o->rules)
         doctor_show_rules(&t, r->o, &r->style);
     else
         return false;
-    run_say(&t);
+    run_say(r, &t);
     return true;
 }
 
@@ -298,7 +287,7 @@ int doctor_command(int argc, char **argv)
 {
     struct doctor_options o;
     char error[256];
-    if (doctor_options(argc, argv, locale(), &o, error, sizeof error)) {
+    if (doctor_options(argc, argv, lang_locale(), &o, error, sizeof error)) {
         say_error("doctor", "%s", error);
         return DOCTOR_USAGE;
     }

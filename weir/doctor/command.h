@@ -55,7 +55,6 @@ WR_MUST int doctor_options(int argc, char **argv, const char *locale,
 struct doctor_style;
 struct stats_text;
 
-void doctor_show_help(struct stats_text *out);
 void doctor_show_rules(struct stats_text *out, const struct doctor_options *o,
                        const struct doctor_style *s);
 void doctor_show_rule(struct stats_text *out, enum rule_name rule,

@@ -32,7 +32,7 @@ int run_record(const struct run *r, const struct facts *f)
     }
     if (!err)
         return 0;
-    say_error("doctor", "--record: %.200s: %s", path, wr_err_text(err));
+    say_error("doctor", WORD(r->o->lang, D_RECORD), path, word_error(r->o->lang, err));
     return DOCTOR_USAGE;
 }
 
@@ -68,10 +68,9 @@ static int read_facts(const struct run *r, struct facts *out)
     if (!err)
         return 0;
     if (line > 0)
-        say_error("doctor", "--from: %.200s, line %u: not as weir doctor --record writes it",
-                  path, line);
+        say_error("doctor", WORD(r->o->lang, D_FROM_LINE), path, line);
     else
-        say_error("doctor", "--from: %.200s: %s", path, wr_err_text(err));
+        say_error("doctor", WORD(r->o->lang, D_FROM), path, word_error(r->o->lang, err));
     return DOCTOR_USAGE;
 }
 
@@ -81,15 +80,15 @@ static int groups_asked(const struct run *r, const struct facts_look *l,
     struct target t;
     const char *why = "";
     for (unsigned i = 0; i < r->o->n_targets; i++) {
-        if (target_parse(wr_span_str(r->o->target[i]), &t, &why)) {
-            say_error("doctor", "\"%.60s\" is no target: %s", r->o->target[i], why);
+        if (target_parse(wr_span_str(r->o->target[i]), r->o->lang, &t, &why)) {
+            say_error("doctor", WORD(r->o->lang, D_NO_TARGET), r->o->target[i], why);
             return DOCTOR_USAGE;
         }
         int n = target_find(l, &t, 0, out);
         if (n < 0)
-            return run_no_memory(n);
+            return run_no_memory(r, n);
         if (n == 0) {
-            say_error("doctor", "\"%.60s\" is not in this recording", r->o->target[i]);
+            say_error("doctor", WORD(r->o->lang, D_NOT_RECORDED), r->o->target[i]);
             return DOCTOR_NO_TARGET;
         }
     }
@@ -106,9 +105,9 @@ static int judge(const struct run *r, const struct facts *f, const struct target
         err = cases_judge(&c, f, g, &o);
     if (!err)
         err = cases_report(&c, f, host, r->o->fail_on);
-    int status = err ? run_no_memory(err) : c.report.exit;
+    int status = err ? run_no_memory(r, err) : c.report.exit;
     if (host)
-        c.report.host = "a recorded host";
+        c.report.host = WORD(r->o->lang, D_RECORDED_HOST);
     if (!err)
         run_print(r, &c);
     cases_deinit(&c);
@@ -125,11 +124,11 @@ int run_from(const struct run *r)
     if (!status && r->o->n_targets > 0)
         status = groups_asked(r, &f.b, &g);
     else if (!status && target_noted(&f.b, &g))
-        status = run_no_memory(-ENOMEM);
+        status = run_no_memory(r, -ENOMEM);
     if (!status && g.rows.n == 0) { /* a file that names none: all that it saw is one */
         struct target_group all = {0};
         if (FACTS_ADD(&g.rows, g.heap, &all))
-            status = run_no_memory(-ENOMEM);
+            status = run_no_memory(r, -ENOMEM);
     }
     if (!status)
         status = judge(r, &f, &g);

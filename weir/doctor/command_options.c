@@ -2,6 +2,7 @@
 #include "weir/doctor/command.h"
 
 #include "libweir/base/num.h"
+#include "weir/doctor/report/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ static int set_wait(struct parse *p, const char *value)
     uint64_t ms;
     if (duration(wr_span_str(value), &ms) || ms < DOCTOR_WAIT_LEAST_MS ||
         ms > DOCTOR_WAIT_MOST_MS)
-        return bad(p, value, "the time between the looks is 50ms to 600s, as in -t 2s");
+        return bad(p, value, WORD(p->o->lang, O_TIME));
     p->o->wait_ms = (uint32_t)ms;
     return 0;
 }
@@ -56,23 +57,20 @@ static int set_watch(struct parse *p, const char *value)
     uint64_t ms = DOCTOR_WATCH_MS;
     p->o->watch = true;
     if (value && (duration(wr_span_str(value), &ms) || ms < 100 || ms > 86400000))
-        return bad(p, value, "the interval is 100ms to 24h, as in --watch=10s");
+        return bad(p, value, WORD(p->o->lang, O_WATCH));
     p->o->watch_ms = (uint32_t)ms;
     return 0;
 }
 
 static int set_lang(struct parse *p, const char *value)
 {
-    if (strcmp(value, "en") && strcmp(value, "zh"))
-        return bad(p, value, "the languages are en and zh");
-    p->o->lang = strcmp(value, "zh") == 0 ? LANG_ZH : LANG_EN;
-    return 0;
+    return lang_parse(value, &p->o->lang) ? 0 : bad(p, value, WORD(p->o->lang, O_LANG));
 }
 
 static int set_fail_on(struct parse *p, const char *value)
 {
     if (strcmp(value, "warn") && strcmp(value, "crit"))
-        return bad(p, value, "it is warn or crit");
+        return bad(p, value, WORD(p->o->lang, O_FAIL_ON));
     p->o->fail_on = strcmp(value, "crit") == 0 ? SEVERITY_CRIT : SEVERITY_WARN;
     return 0;
 }
@@ -80,7 +78,7 @@ static int set_fail_on(struct parse *p, const char *value)
 static int set_explain(struct parse *p, const char *value)
 {
     if (rule_find(value) == RULE_COUNT)
-        return bad(p, value, "no such rule; weir doctor --rules lists them");
+        return bad(p, value, WORD(p->o->lang, O_RULE));
     p->o->explain = value;
     return 0;
 }
@@ -90,26 +88,26 @@ static int set_threshold(struct parse *p, const char *value)
     struct wr_span rest = wr_span_str(value), name;
     uint64_t v;
     if (!wr_span_split(&rest, '=', &name) || !rest.p || wr_num_parse_u64(rest, &v))
-        return bad(p, value, "it is NAME=NUMBER, as in --set owed_age_ms=5000");
+        return bad(p, value, WORD(p->o->lang, O_SET));
     for (unsigned i = THRESHOLD_NONE + 1; i < THRESHOLD_COUNT; i++) {
         if (!wr_span_eq(name, wr_span_str(threshold_get((enum threshold_name)i)->name)))
             continue;
         p->o->limits.value[i] = v;
         return 0;
     }
-    return bad(p, value, "no such threshold; weir doctor --rules -v lists them");
+    return bad(p, value, WORD(p->o->lang, O_THRESHOLD));
 }
 
 static int set_record(struct parse *p, const char *value)
 {
     p->o->record = value;
-    return *value ? 0 : bad(p, value, "a file name is missing");
+    return *value ? 0 : bad(p, value, WORD(p->o->lang, O_FILE));
 }
 
 static int set_from(struct parse *p, const char *value)
 {
     p->o->from = value;
-    return *value ? 0 : bad(p, value, "a file name is missing");
+    return *value ? 0 : bad(p, value, WORD(p->o->lang, O_FILE));
 }
 
 /* ---- options ----------------------------------------------------------------------------------------- */
@@ -179,12 +177,12 @@ static int one_long(struct parse *p, const char *word, char ***io_next)
     const struct option *o = long_option(name);
     p->option = word;
     if (!o)
-        return bad(p, NULL, "no such option; weir doctor --help lists them");
+        return bad(p, NULL, WORD(p->o->lang, O_UNKNOWN));
     p->option = o->name;
     if (o->takes == NOTHING && equals)
-        return bad(p, NULL, "takes no value");
+        return bad(p, NULL, WORD(p->o->lang, O_NO_VALUE));
     if (o->takes == VALUE && !equals && !**io_next)
-        return bad(p, NULL, "a value is missing; weir doctor --help shows it");
+        return bad(p, NULL, WORD(p->o->lang, O_VALUE));
     const char *value = equals ? equals + 1 : NULL;
     if (o->takes == VALUE && !value)
         value = *(*io_next)++;
@@ -201,13 +199,13 @@ static int short_ones(struct parse *p, const char *word, char ***io_next)
         spelled[1] = *c;
         p->option = spelled;
         if (!o)
-            return bad(p, NULL, "no such option; weir doctor --help lists them");
+            return bad(p, NULL, WORD(p->o->lang, O_UNKNOWN));
         if (o->takes == NOTHING) {
             err = apply(p, o, NULL);
             continue;
         }
         if (!c[1] && !**io_next)
-            return bad(p, NULL, "a value is missing, as in -t 2s");
+            return bad(p, NULL, WORD(p->o->lang, O_SHORT_VALUE));
         return apply(p, o, c[1] ? c + 1 : *(*io_next)++);
     }
     return err;
@@ -216,8 +214,7 @@ static int short_ones(struct parse *p, const char *word, char ***io_next)
 static int take_command(struct parse *p, char **words)
 {
     if (!*words || strcmp(*words, "--") != 0 || !words[1])
-        return bad(p, NULL,
-                   "two dashes and a command follow: --while -- ab -n 1000 http://...");
+        return bad(p, NULL, WORD(p->o->lang, O_COMMAND));
     p->o->command = words + 1;
     return 0;
 }
@@ -227,18 +224,16 @@ static int agree(struct parse *p)
     const struct doctor_options *o = p->o;
     p->option = "--from";
     if (o->from && (o->watch || o->command || o->record || o->upstream))
-        return bad(
-            p, NULL,
-            "judges a recording; --watch, --while, --record and --upstream need the machine");
+        return bad(p, NULL, WORD(p->o->lang, O_FROM));
     p->option = "--while";
     if (o->command && (o->watch || o->upstream))
-        return bad(p, NULL, "and --watch or --upstream exclude each other");
+        return bad(p, NULL, WORD(p->o->lang, O_WHILE));
     p->option = "--record";
     if (o->record && o->watch)
-        return bad(p, NULL, "and --watch exclude each other: a recording is one examination");
+        return bad(p, NULL, WORD(p->o->lang, O_RECORD));
     p->option = "--quiet";
     if (o->quiet && o->json)
-        return bad(p, NULL, "and --json exclude each other");
+        return bad(p, NULL, WORD(p->o->lang, O_QUIET));
     return 0;
 }
 
@@ -260,7 +255,7 @@ static int one_word(struct parse *p, char ***io_next)
         return 0;
     p->option = word;
     if (p->o->n_targets == DOCTOR_TARGETS)
-        return bad(p, NULL, "at most 64 targets; without any the whole host is examined");
+        return bad(p, NULL, WORD(p->o->lang, O_TARGETS));
     p->o->target[p->o->n_targets++] = word;
     return 0;
 }
@@ -270,7 +265,7 @@ int doctor_options(int argc, char **argv, const char *locale, struct doctor_opti
 {
     struct parse p = {.o = out, .error = error, .room = n};
     *out = (struct doctor_options){.fail_on = SEVERITY_WARN};
-    out->lang = strncmp(locale, "zh", 2) == 0 ? LANG_ZH : LANG_EN;
+    out->lang = lang_of_locale(locale);
     thresholds_init(&out->limits);
     char **next = argv + (argc > 0);
     int err = 0;

@@ -5,6 +5,7 @@
 
 static struct doctor_options o;
 static char error[256];
+static const char *locale = "zh_CN.UTF-8";
 
 static int parse(const char *line)
 {
@@ -15,7 +16,7 @@ static int parse(const char *line)
         words[n++] = w;
     words[n] = NULL;
     error[0] = 0;
-    return doctor_options(n, words, "zh_CN.UTF-8", &o, error, sizeof error);
+    return doctor_options(n, words, locale, &o, error, sizeof error);
 }
 
 static void test_good(void)
@@ -74,6 +75,11 @@ static void test_bad(void)
 int main(void)
 {
     test_good();
+    ok(parse("-t 2h") != 0 && strstr(error, "50ms 到 600s"), "a complaint in Chinese: %s",
+       error);
+    ok(parse("--lang en -t 2h") != 0 && strstr(error, "50ms to 600s"),
+       "--lang counts from where it stands: %s", error);
+    locale = "C";
     test_bad();
     return tap_done();
 }

@@ -12,6 +12,7 @@
 #include "weir/doctor/command.h"
 #include "weir/doctor/command_case.h"
 #include "weir/doctor/look/examine.h"
+#include "weir/doctor/report/words.h"
 #include "weir/stats/text.h"
 
 struct run {
@@ -26,7 +27,7 @@ WR_MUST int run_scout(const struct run *r, struct target_groups *out);
 WR_MUST int run_scout_net(const struct target_groups *all, uint64_t net,
                           struct target_groups *out);
 /* Of several namespaces one: the caller's own where it is among them. Says what is left out, unless told before. */
-WR_MUST int run_scout_one(const struct target_groups *all, bool silent,
+WR_MUST int run_scout_one(const struct run *r, const struct target_groups *all, bool silent,
                           struct target_groups *out);
 bool run_whole_host(const struct run *r);
 
@@ -35,13 +36,13 @@ bool run_whole_host(const struct run *r);
 struct examine run_question(const struct run *r, const struct target_groups *g,
                             const uint16_t *ports);
 /* Of examine*(): 0, or complains. */
-WR_MUST int run_result(int result);
+WR_MUST int run_result(const struct run *r, int result);
 WR_MUST int run_record(const struct run *r, const struct facts *f);
 WR_MUST int run_from(const struct run *r);
 void run_print(const struct run *r, struct cases *c);
-int run_no_memory(int err);
+int run_no_memory(const struct run *r, int err);
 /* The text goes to standard output. */
-void run_say(struct stats_text *text);
+void run_say(const struct run *r, struct stats_text *text);
 
 int run_watch(const struct run *r);
 int run_while(const struct run *r);

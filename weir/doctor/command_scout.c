@@ -17,20 +17,19 @@ bool run_whole_host(const struct run *r)
     return r->o->n_targets == 0;
 }
 
-int run_no_memory(int err)
+int run_no_memory(const struct run *r, int err)
 {
     say_error("doctor", "%s",
-              err == -E2BIG ? "there is more than can be looked at"
-                            : "not enough memory to look");
+              err == -E2BIG ? WORD(r->o->lang, D_MUCH) : WORD(r->o->lang, D_MEMORY));
     return DOCTOR_UNDECIDED;
 }
 
 static int parse(const struct run *r, unsigned i, struct target *out)
 {
     const char *why = "";
-    if (target_parse(wr_span_str(r->o->target[i]), out, &why) == 0)
+    if (target_parse(wr_span_str(r->o->target[i]), r->o->lang, out, &why) == 0)
         return 0;
-    say_error("doctor", "\"%.60s\" is no target: %s", r->o->target[i], why);
+    say_error("doctor", WORD(r->o->lang, D_NO_TARGET), r->o->target[i], why);
     return DOCTOR_USAGE;
 }
 
@@ -62,7 +61,7 @@ static bool has_port(const uint16_t *ports, unsigned n, uint16_t port)
     return n != 0;
 }
 
-static void put_near(const struct facts_look *l, struct stats_text *t)
+static void put_near(const struct run *r, const struct facts_look *l, struct stats_text *t)
 {
     uint16_t named[NEAR];
     unsigned n = 0;
@@ -72,13 +71,13 @@ static void put_near(const struct facts_look *l, struct stats_text *t)
         const struct facts_process *p = fd ? facts_process(l, fd->pid) : NULL;
         if (s->state != FACTS_LISTEN || has_port(named, n, s->local_port))
             continue;
-        stats_printf(t, "%s:%u", n ? ", " : "; listening here: ", s->local_port);
+        stats_printf(t, "%s:%u", n ? ", " : WORD(r->o->lang, D_NEAR), s->local_port);
         if (p)
             stats_printf(t, " %.15s", p->comm);
         named[n++] = s->local_port;
     }
     if (n == 0)
-        stats_put(t, WR_LIT("; nobody listens here"));
+        stats_put(t, wr_span_str(WORD(r->o->lang, D_NONE_NEAR)));
 }
 
 static int nobody(const struct run *r, const struct facts_look *l, const struct target *t,
@@ -87,24 +86,21 @@ static int nobody(const struct run *r, const struct facts_look *l, const struct 
     struct stats_text text = {.heap = r->heap};
     switch (t->kind) {
     case TARGET_PID:
-        stats_printf(&text, "there is no process %u", t->pid);
+        stats_printf(&text, WORD(r->o->lang, D_NO_PROCESS), t->pid);
         break;
     case TARGET_PORT:
-        stats_printf(&text, "nobody listens on %.60s", word);
-        put_near(l, &text);
+        stats_printf(&text, WORD(r->o->lang, D_NOBODY), word);
+        put_near(r, l, &text);
         break;
     case TARGET_NAME:
-        stats_printf(
-            &text,
-            "there is no process of the name \"%.60s\"; a port has a colon before it, :8080",
-            word);
+        stats_printf(&text, WORD(r->o->lang, D_NO_NAME), word);
         break;
     case TARGET_CGROUP:
     case TARGET_UNIT:
-        stats_printf(&text, "no process belongs to %.200s", word);
+        stats_printf(&text, WORD(r->o->lang, D_NO_MEMBER), word);
         break;
     case TARGET_HOST:
-        stats_put(&text, WR_LIT("no program on this host listens on TCP"));
+        stats_put(&text, wr_span_str(WORD(r->o->lang, D_NO_LISTENER)));
         break;
     }
     say_error("doctor", "%.*s", (int)text.n, text.p ? text.p : "");
@@ -118,7 +114,7 @@ static int find(const struct run *r, const struct facts_look *l, const struct ta
 {
     int n = target_find(l, t, (uint32_t)wr_os_getpid(), io);
     if (n < 0)
-        return run_no_memory(n);
+        return run_no_memory(r, n);
     return n == 0 ? nobody(r, l, t, word) : 0;
 }
 
@@ -148,7 +144,7 @@ int run_scout(const struct run *r, struct target_groups *out)
     while (!status) {
         facts_look_init(&l, r->heap);
         int err = take_look(&l, owners);
-        status = err ? run_no_memory(err) : find_all(r, &l, out);
+        status = err ? run_no_memory(r, err) : find_all(r, &l, out);
         facts_look_deinit(&l);
         /* Several of one name may be the members of one SO_REUSEPORT group: ask who listens. */
         if (owners || !several || out->rows.n < 2)
@@ -185,12 +181,12 @@ static uint64_t one_net(const struct target_groups *all)
     return all->rows.v[0].net;
 }
 
-int run_scout_one(const struct target_groups *all, bool silent, struct target_groups *out)
+int run_scout_one(const struct run *r, const struct target_groups *all, bool silent,
+                  struct target_groups *out)
 {
     int err = run_scout_net(all, one_net(all), out);
     if (!err && !silent && out->rows.n < all->rows.n)
-        say_error("doctor",
-                  "left out: %u of %u targets, which live in other network namespaces",
-                  all->rows.n - out->rows.n, all->rows.n);
+        say_error("doctor", WORD(r->o->lang, D_LEFT_OUT), all->rows.n - out->rows.n,
+                  all->rows.n);
     return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the doctor says without looking at anything: --help, --rules, --explain.
+ * What the doctor says without looking at anything: --rules, --explain.
  */
 #include "weir/doctor/command.h"
 #include "weir/doctor/report/phrase.h"
@@ -8,40 +8,6 @@
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
-
-static const char help[] =
-    "usage: weir doctor [TARGET ...] [options]\n"
-    "\n"
-    "Looks twice at running server processes, without stopping or changing them, and says "
-    "what\n"
-    "is wrong with their connections: what, by which evidence, why, and what helps.\n"
-    "\n"
-    "TARGET  811                  a process by its number, with its workers\n"
-    "        :8080                who listens on this port; 127.0.0.1:8080, [::1]:8080\n"
-    "        nginx                processes of this name\n"
-    "        unit:nginx.service   a unit of systemd; cgroup:/PATH, a control group\n"
-    "        none                 everybody on this host who listens\n"
-    "\n"
-    "  -t, --time TIME            between the two looks (2s)\n"
-    "  -v, --verbose              also what only follows, hints, and where values were read\n"
-    "  -q, --quiet                one line for each finding that counts, else nothing\n"
-    "      --json                 for programs: one object, see docs/doctor.md\n"
-    "      --lang en|zh           language (by LC_ALL, LC_MESSAGES, LANG)\n"
-    "      --fail-on warn|crit    from which finding on the exit status is not 0 (warn)\n"
-    "      --set THRESHOLD=VALUE  another limit; weir doctor --rules -v lists them\n"
-    "      --watch[=TIME]         again and again (10s): what is new, stays, has gone\n"
-    "      --while -- COMMAND     runs a command and says what it did to the sockets\n"
-    "      --upstream             also the local processes behind outgoing connections\n"
-    "      --record FILE          keeps what was seen; --from FILE judges it again\n"
-    "      --rules                all rules; --explain RULE: all about one\n"
-    "\n"
-    "exit status: 0 no finding that counts, 1 warning, 2 critical, 3 no such target,\n"
-    "             4 too much could not be seen, 64 wrong command line\n";
-
-void doctor_show_help(struct stats_text *out)
-{
-    stats_put(out, wr_span(help, sizeof help - 1));
-}
 
 /* ---- words -------------------------------------------------------------------------------------------- */
 struct words {
@@ -56,14 +22,14 @@ static const struct words words[LANG_COUNT] = {
                  "Now",    "Fix",
                  "Not it", "Needs",
                  "Explains", "Limits",
-                 "%s, at most %s", "nothing else"},
+                 "%s, at most %s",   "nothing else"},
     [LANG_ZH] = {{"提示", "警告", "严重"},
                  {"线索", "很可能", "确定"},
                  "现象", "原因",
                  "现在", "根治",
                  "并非", "需要",
                  "解释",   "阈值",
-                 "%s,至多为%s", "无"         },
+                 "%s，至多为%s", "无"         },
 };
 
 struct need {
@@ -74,19 +40,19 @@ struct need {
 static const struct need needs[] = {
     {SEE_DIAG,
      {"sockets (sock_diag: anybody; whose they are: the process's own user or root)",
-      "套接字(sock_diag:任何用户;其属主:同一用户或 root)"}                         },
-    {SEE_UDP,      {"UDP sockets (anybody)", "UDP 套接字(任何用户)"}                       },
-    {SEE_UNIX,     {"unix sockets (anybody)", "unix 套接字(任何用户)"}                     },
-    {SEE_FDS,      {"descriptors (its own user or root)", "描述符(同一用户或 root)"}      },
-    {SEE_EPOLL,    {"epoll sets (its own user or root)", "epoll 集合(同一用户或 root)"}    },
+      "套接字（sock_diag：任何用户；其属主：同一用户或 root）"}                   },
+    {SEE_UDP,      {"UDP sockets (anybody)", "UDP 套接字（任何用户）"}                       },
+    {SEE_UNIX,     {"unix sockets (anybody)", "unix 套接字（任何用户）"}                     },
+    {SEE_FDS,      {"descriptors (its own user or root)", "描述符（同一用户或 root）"}      },
+    {SEE_EPOLL,    {"epoll sets (its own user or root)", "epoll 集合（同一用户或 root）"}    },
     {SEE_THREADS,
      {"threads and their system calls (its own user or root)",
-      "线程及其系统调用(同一用户或 root)"}                                           },
+      "线程及其系统调用（同一用户或 root）"}                                           },
     {SEE_MEMORY,
-     {"words of its memory (its own user or root)", "进程内存中的字(同一用户或 root)"}},
-    {SEE_COUNTERS, {"the kernel's counters (anybody)", "内核计数器(任何用户)"}           },
+     {"words of its memory (its own user or root)", "进程内存中的字（同一用户或 root）"}},
+    {SEE_COUNTERS, {"the kernel's counters (anybody)", "内核计数器（任何用户）"}           },
     {SEE_HOST,
-     {"sysctls, pressure, control groups (anybody)", "sysctl、压力、控制组(任何用户)"} },
+     {"sysctls, pressure, control groups (anybody)", "sysctl、压力、控制组（任何用户）"} },
 };
 
 /* ---- --rules ------------------------------------------------------------------------------------------ */

@@ -54,19 +54,15 @@ static void put_change(struct stats_text *out, const struct watch *w, const stru
                        enum change change)
 {
     static const char *const words[LANG_COUNT][3] = {
-        [LANG_EN] = {"new",       "still there, for ", "gone, lasted "    },
-        [LANG_ZH] = {"新出现", "仍存在,已 ",    "已消失,持续 "},
+        [LANG_EN] = {"new",       "still there, for ", "gone, lasted "      },
+        [LANG_ZH] = {"新出现", "仍存在，已 ",  "已消失，持续 "},
     };
     enum doctor_lang lang = w->r->style.lang;
     put_clock(out);
     stats_put(out, wr_span_str(words[lang][change]));
     if (change != CHANGE_NEW)
-        catalogue_value(out, UNIT_MS, (wr_os_now_ns(CLOCK_MONOTONIC) - k->since_ns) / MS);
-    static const char *const severities[LANG_COUNT][3] = {
-        [LANG_EN] = {"info",   "warning", "critical"},
-        [LANG_ZH] = {"提示", "警告",  "严重"  },
-    };
-    stats_printf(out, "  %s  ", severities[lang][k->f.severity]);
+        catalogue_value(out, lang, UNIT_MS, (wr_os_now_ns(CLOCK_MONOTONIC) - k->since_ns) / MS);
+    stats_printf(out, "  %s  ", word_severity(lang, k->f.severity));
     if (k->lead)
         stats_printf(out, "pid %u ", k->lead);
     plain_put(out, wr_span_str(k->name));
@@ -171,7 +167,7 @@ static int examine_or_stop(struct watch *w, const struct examine *what, struct f
 
 static void say_round(struct watch *w, struct cases *c)
 {
-    static const char *const well[] = {"nothing found; watching\n", "没有发现问题;继续观察\n"};
+    static const char *const well[] = {"nothing found; watching\n", "没有发现问题；继续观察\n"};
     struct stats_text t = {.heap = w->r->heap};
     w->status = c->report.exit;
     if (w->r->o->json) {
@@ -184,7 +180,7 @@ static void say_round(struct watch *w, struct cases *c)
         }
     }
     w->rounds++;
-    run_say(&t);
+    run_say(w->r, &t);
 }
 
 static int one_look(struct watch *w, const struct target_groups *g, bool *out_over)
@@ -199,12 +195,12 @@ static int one_look(struct watch *w, const struct target_groups *g, bool *out_ov
     facts_init(&f, r->heap);
     int err = cases_init(&c, r->heap);
     int result = err ? err : examine_or_stop(w, &what, &f, out_over);
-    int status = *out_over ? 0 : run_result(result);
+    int status = *out_over ? 0 : run_result(w->r, result);
     if (!status && !*out_over) {
         err = cases_judge(&c, &f, g, &o);
         if (!err)
             err = cases_report(&c, &f, run_whole_host(r), r->o->fail_on);
-        status = err ? run_no_memory(err) : 0;
+        status = err ? run_no_memory(w->r, err) : 0;
         if (!err)
             say_round(w, &c);
     }
@@ -220,8 +216,8 @@ static int one_round(struct watch *w, bool *out_over)
     target_groups_init(&all, w->r->heap);
     target_groups_init(&g, w->r->heap);
     int status = run_scout(w->r, &all);
-    if (!status && run_scout_one(&all, w->rounds > 0, &g))
-        status = run_no_memory(-ENOMEM);
+    if (!status && run_scout_one(w->r, &all, w->rounds > 0, &g))
+        status = run_no_memory(w->r, -ENOMEM);
     if (!status)
         status = one_look(w, &g, out_over);
     target_groups_deinit(&all);
@@ -259,7 +255,7 @@ int run_watch(const struct run *r)
     (void)wr_os_sigmask(SIG_BLOCK, &set, NULL);
     w.signals = wr_os_signalfd(&set);
     w.known = wr_heap_array(r->heap, KNOWN_MAX, sizeof *w.known);
-    int status = w.signals < 0 || !w.known ? run_no_memory(-ENOMEM) : watch(&w);
+    int status = w.signals < 0 || !w.known ? run_no_memory(r, -ENOMEM) : watch(&w);
     wr_heap_free(r->heap, w.known, KNOWN_MAX * sizeof *w.known);
     if (w.signals >= 0)
         (void)wr_os_close(w.signals);

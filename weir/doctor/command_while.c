@@ -82,7 +82,7 @@ static int child(void *arg)
     if (s->r->o->json && wr_os_dup_to(2, 1) < 0)
         return 126;
     int err = wr_os_exec(s->path, s->r->o->command, wr_os_environ());
-    say_error("doctor", "%.200s: %s", s->path, wr_err_text(err));
+    say_error("doctor", "%.200s: %s", s->path, word_error(s->r->o->lang, err));
     return 127;
 }
 
@@ -94,7 +94,7 @@ static int start(struct bystander *b, const char *path)
     int err =
         b->pid < 0 ? (int)b->pid : wr_os_epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->pidfd, &ev);
     if (err)
-        say_error("doctor", "%.200s: %s", path, wr_err_text(err));
+        say_error("doctor", "%.200s: %s", path, word_error(b->r->o->lang, err));
     return err ? DOCTOR_UNDECIDED : 0;
 }
 
@@ -225,7 +225,7 @@ static int stand_by(struct bystander *b)
         if (b->looking && examine_due_ms(&b->e) == 0)
             err = step(b);
         if (err)
-            return run_no_memory(err);
+            return run_no_memory(b->r, err);
     }
     return 0;
 }
@@ -245,7 +245,7 @@ static int prepare(struct bystander *b, sigset_t *set)
     ev.data.fd = b->signals;
     if (b->signals < 0 || b->epoll < 0 ||
         wr_os_epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->signals, &ev))
-        return run_no_memory(-ENOMEM);
+        return run_no_memory(b->r, -ENOMEM);
     return 0;
 }
 
@@ -255,15 +255,15 @@ static int first_look(struct bystander *b)
     struct target_groups all;
     target_groups_init(&all, b->r->heap);
     int status = run_scout(b->r, &all);
-    if (!status && run_scout_one(&all, false, &b->groups))
-        status = run_no_memory(-ENOMEM);
+    if (!status && run_scout_one(b->r, &all, false, &b->groups))
+        status = run_no_memory(b->r, -ENOMEM);
     target_groups_deinit(&all);
     if (status)
         return status;
     (void)run_ports(&b->groups, ports);
     struct examine what = run_question(b->r, &b->groups, ports);
     what.wait_ms = what.wait_ms ? what.wait_ms : INTERVAL;
-    status = run_result(examine_begin(&b->e, &what, &b->facts));
+    status = run_result(b->r, examine_begin(&b->e, &what, &b->facts));
     b->looking = !status;
     memcpy(b->first, b->facts.a.counter, sizeof b->first);
     b->begun_ns = b->facts.a.at_ns;
@@ -277,7 +277,7 @@ static int last_look(struct bystander *b)
     if (b->looking && spent < LEAST)
         (void)wr_os_sleep_ns((LEAST - spent) * MS);
     int err = b->looking ? whole_look(b) : 0;
-    return err ? run_no_memory(err) : 0;
+    return err ? run_no_memory(b->r, err) : 0;
 }
 
 static int tell(struct bystander *b)
@@ -285,7 +285,7 @@ static int tell(struct bystander *b)
     const struct run *r = b->r;
     int err = cases_report(&b->worst, &b->facts, run_whole_host(r), r->o->fail_on);
     if (err)
-        return run_no_memory(err);
+        return run_no_memory(b->r, err);
     struct doctor_report *p = &b->worst.report;
     b->load.ended = wr_exit_text(b->load.status, b->ended, sizeof b->ended);
     p->span_ms = (uint32_t)((wr_os_now_ns(CLOCK_MONOTONIC) - b->begun_ns) / MS);
@@ -293,7 +293,7 @@ static int tell(struct bystander *b)
     p->looks = ++b->load.looks; /* the first one too */
     p->load = &b->load;
     if (b->died)
-        say_error("doctor", "the target ended while the command ran");
+        say_error("doctor", "%s", WORD(b->r->o->lang, D_TARGET_ENDED));
     if (b->died && p->exit == DOCTOR_WELL)
         p->exit = DOCTOR_NO_TARGET;
     run_print(r, &b->worst);
@@ -335,12 +335,12 @@ int run_while(const struct run *r)
 {
     char path[PATH_ROOM];
     if (!find_program(r->o->command[0], path, sizeof path)) {
-        say_error("doctor", "--while: there is no program \"%.100s\"", r->o->command[0]);
+        say_error("doctor", WORD(r->o->lang, D_NO_PROGRAM), r->o->command[0]);
         return DOCTOR_USAGE;
     }
     struct bystander *b = wr_heap_zalloc(r->heap, sizeof *b);
     if (!b)
-        return run_no_memory(-ENOMEM);
+        return run_no_memory(r, -ENOMEM);
     b->r = r;
     b->epoll = b->signals = b->pidfd = -1;
     b->load.command = b->words;
@@ -348,7 +348,7 @@ int run_while(const struct run *r)
     target_groups_init(&b->groups, r->heap);
     facts_init(&b->facts, r->heap);
     int err = cases_init(&b->worst, r->heap);
-    int status = err ? run_no_memory(err) : attend(b, path);
+    int status = err ? run_no_memory(b->r, err) : attend(b, path);
     examine_drop(&b->e);
     cases_deinit(&b->worst);
     facts_deinit(&b->facts);

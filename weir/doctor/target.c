@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/doctor/target.h"
 
+#include "weir/doctor/report/words.h"
+
 #include "libweir/base/num.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 /* ---- the word ------------------------------------------------------------------------------------- */
-static int parse_port(struct wr_span digits, struct target *out, const char **out_why)
+static int parse_port(struct wr_span digits, enum doctor_lang lang, struct target *out,
+                      const char **out_why)
 {
     uint64_t port;
     if (wr_num_parse_between(digits, 1, 65535, &port)) {
-        *out_why = "a port is a number from 1 to 65535";
+        *out_why = WORD(lang, TG_PORT);
         return -EINVAL;
     }
     out->kind = TARGET_PORT;
@@ -19,17 +22,17 @@ static int parse_port(struct wr_span digits, struct target *out, const char **ou
     return 0;
 }
 
-static int parse_address(struct wr_span word, ptrdiff_t colon, struct target *out,
-                         const char **out_why)
+static int parse_address(struct wr_span word, ptrdiff_t colon, enum doctor_lang lang,
+                         struct target *out, const char **out_why)
 {
     struct wr_span ip = wr_span_sub(word, 0, (size_t)colon);
     if (wr_span_has_prefix(ip, WR_LIT("[")) && wr_span_has_suffix(ip, WR_LIT("]")))
         ip = wr_span_sub(ip, 1, ip.n - 2);
     if (!wr_span_eq(ip, WR_LIT("*")) && ip.n > 0 && wr_addr_parse_ip(ip, &out->addr)) {
-        *out_why = "before the port stands an IP address: 127.0.0.1:8080, [::1]:8080, :8080";
+        *out_why = WORD(lang, TG_ADDRESS);
         return -EINVAL;
     }
-    return parse_port(wr_span_sub(word, (size_t)colon + 1, word.n), out, out_why);
+    return parse_port(wr_span_sub(word, (size_t)colon + 1, word.n), lang, out, out_why);
 }
 
 static ptrdiff_t last_colon(struct wr_span word)
@@ -58,17 +61,18 @@ static bool all_digits(struct wr_span word)
     return word.n > 0;
 }
 
-int target_parse(struct wr_span word, struct target *out, const char **out_why)
+int target_parse(struct wr_span word, enum doctor_lang lang, struct target *out,
+                 const char **out_why)
 {
     uint64_t pid;
     *out = (struct target){.kind = TARGET_NAME, .name = word};
     if (named(word, WR_LIT("cgroup:"), TARGET_CGROUP, out) ||
         named(word, WR_LIT("unit:"), TARGET_UNIT, out)) {
-        *out_why = "behind cgroup: and unit: stands a name: unit:nginx.service";
+        *out_why = WORD(lang, TG_NAME);
         return out->name.n ? 0 : -EINVAL;
     }
     if (all_digits(word)) {
-        *out_why = "a pid is a number from 1 to 4194304; a port has a colon before it, :8080";
+        *out_why = WORD(lang, TG_PID);
         if (wr_num_parse_between(word, 1, 4194304, &pid))
             return -EINVAL;
         out->kind = TARGET_PID;
@@ -77,8 +81,8 @@ int target_parse(struct wr_span word, struct target *out, const char **out_why)
     }
     ptrdiff_t colon = last_colon(word);
     if (colon >= 0)
-        return parse_address(word, colon, out, out_why);
-    *out_why = "a target is a pid, :PORT, ADDRESS:PORT, a name, cgroup:/PATH or unit:NAME";
+        return parse_address(word, colon, lang, out, out_why);
+    *out_why = WORD(lang, TG_KIND);
     return word.n ? 0 : -EINVAL;
 }
 

@@ -18,6 +18,7 @@
 
 #include "libweir/io/addr.h"
 #include "weir/doctor/look/facts.h"
+#include "weir/doctor/report/catalogue.h"
 
 enum target_kind {
     TARGET_HOST, /* nobody was named */
@@ -37,7 +38,8 @@ struct target {
 };
 
 /* 0, or -EINVAL and why (static text: what is wrong and what would be right). */
-WR_MUST int target_parse(struct wr_span word, struct target *out, const char **out_why);
+WR_MUST int target_parse(struct wr_span word, enum doctor_lang lang, struct target *out,
+                         const char **out_why);
 
 struct target_group {
     uint32_t first, n; /* its pids, side by side in target_groups.pids */

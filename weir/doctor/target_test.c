@@ -80,7 +80,7 @@ static int find(const char *word)
     const char *why = "";
     finish();
     host();
-    if (*word && target_parse(wr_span_str(word), &t, &why))
+    if (*word && target_parse(wr_span_str(word), LANG_EN, &t, &why))
         return -1;
     return target_find(&look, &t, 4711, &groups);
 }
@@ -94,15 +94,16 @@ static void test_words(void)
     const char *why;
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         why = NULL;
-        is_int(target_parse(wr_span_str(bad[i]), &t, &why), -EINVAL, "refused: \"%s\"", bad[i]);
+        is_int(target_parse(wr_span_str(bad[i]), LANG_EN, &t, &why), -EINVAL, "refused: \"%s\"",
+               bad[i]);
         ok(why && strlen(why) > 20, "and says why");
     }
-    is_int(target_parse(WR_LIT("[::1]:443"), &t, &why), 0, "an address of IPv6");
+    is_int(target_parse(WR_LIT("[::1]:443"), LANG_EN, &t, &why), 0, "an address of IPv6");
     is_int(t.addr.kind, WR_ADDR_V6, "is one");
     is_int(t.port, 443, "with its port");
-    is_int(target_parse(WR_LIT("*:443"), &t, &why), 0, "as ss prints it");
+    is_int(target_parse(WR_LIT("*:443"), LANG_EN, &t, &why), 0, "as ss prints it");
     is_int(t.addr.kind, WR_ADDR_NONE, "means any address");
-    is_int(target_parse(WR_LIT("java"), &t, &why), 0, "a name");
+    is_int(target_parse(WR_LIT("java"), LANG_EN, &t, &why), 0, "a name");
     is_int(t.kind, TARGET_NAME, "is a name");
 }
 
@@ -141,7 +142,7 @@ static void test_several(void)
     is_int(groups.rows.v[3].lead, 0, "and the hidden one at the end");
     struct target t;
     const char *why;
-    if (target_parse(WR_LIT(":8080"), &t, &why))
+    if (target_parse(WR_LIT(":8080"), LANG_EN, &t, &why))
         abort();
     is_int(target_find(&look, &t, 4711, &groups), 1, "one that is there already");
     is_int(groups.rows.n, 4, "is not added again");

@@ -4,6 +4,7 @@
 #include "libweir/base/assert.h"
 #include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/plain.h"
+#include "weir/doctor/report/words.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
@@ -21,36 +22,37 @@ const struct rule_text *catalogue_text(enum rule_name rule, enum doctor_lang lan
     return &texts[rule][lang];
 }
 
-static void put_ms(struct stats_text *out, uint64_t ms)
+static void put_ms(struct stats_text *out, enum doctor_lang lang, uint64_t ms)
 {
     if (ms < 1000)
-        stats_printf(out, "%" PRIu64 " ms", ms);
+        stats_printf(out, WORD(lang, U_MS), ms);
     else if (ms < 120000)
-        stats_printf(out, "%" PRIu64 ".%" PRIu64 " s", ms / 1000, ms / 100 % 10);
+        stats_printf(out, WORD(lang, U_SECONDS), ms / 1000, ms / 100 % 10);
     else if (ms < 7200000)
-        stats_printf(out, "%" PRIu64 " min %" PRIu64 " s", ms / 60000, ms / 1000 % 60);
+        stats_printf(out, WORD(lang, U_MINUTES), ms / 60000, ms / 1000 % 60);
     else
-        stats_printf(out, "%" PRIu64 " h %" PRIu64 " min", ms / 3600000, ms / 60000 % 60);
+        stats_printf(out, WORD(lang, U_HOURS), ms / 3600000, ms / 60000 % 60);
 }
 
-static void put_bytes(struct stats_text *out, uint64_t n)
+static void put_bytes(struct stats_text *out, enum doctor_lang lang, uint64_t n)
 {
     if (n < 10240)
-        stats_printf(out, "%" PRIu64 " bytes", n);
+        stats_printf(out, WORD(lang, U_BYTES), n);
     else if (n < 10485760)
         stats_printf(out, "%" PRIu64 " KiB", n / 1024);
     else
         stats_printf(out, "%" PRIu64 " MiB", n / 1048576);
 }
 
-void catalogue_value(struct stats_text *out, enum evidence_unit unit, uint64_t value)
+void catalogue_value(struct stats_text *out, enum doctor_lang lang, enum evidence_unit unit,
+                     uint64_t value)
 {
     switch (unit) {
     case UNIT_MS:
-        put_ms(out, value);
+        put_ms(out, lang, value);
         return;
     case UNIT_BYTES:
-        put_bytes(out, value);
+        put_bytes(out, lang, value);
         return;
     case UNIT_PERCENT:
         stats_printf(out, "%" PRIu64 " %%", value);
@@ -116,7 +118,7 @@ static void put_evidence(struct stats_text *out, enum doctor_lang lang, const st
     else if (evidence_row(name)->unit == UNIT_TEXT)
         phrase_put(out, lang, *e->text ? e->text : "?");
     else
-        catalogue_value(out, evidence_row(name)->unit, e->b);
+        catalogue_value(out, lang, evidence_row(name)->unit, e->b);
 }
 
 static void put_field(struct stats_text *out, enum doctor_lang lang, const struct finding *f,

@@ -25,8 +25,9 @@ struct rule_text {
 
 const struct rule_text *catalogue_text(enum rule_name rule, enum doctor_lang lang);
 
-/* "1.2 s", "64 KiB", "98 %": a value in its unit. */
-void catalogue_value(struct stats_text *out, enum evidence_unit unit, uint64_t value);
+/* "1.2 s", "64 KiB", "98 %": a value in its unit, as the language writes it. */
+void catalogue_value(struct stats_text *out, enum doctor_lang lang, enum evidence_unit unit,
+                     uint64_t value);
 void catalogue_fill(struct stats_text *out, enum doctor_lang lang, const char *template,
                     const struct finding *f);
 /* Whether all {names} of a template are known. */

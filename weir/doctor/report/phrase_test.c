@@ -50,15 +50,15 @@ int main(void)
     says(LANG_EN, "a lock or a condition", "a lock or a condition");
     says(LANG_ZH, "a lock or a condition", "锁或条件变量");
     says(LANG_ZH, "pipe, other end pid 7 logger x (asleep)",
-         "管道,另一端是 pid 7 logger x(睡眠中)");
+         "管道，另一端是 pid 7 logger x（睡眠中）");
     says(LANG_ZH, "unix socket, peer pid 8 a, peer (stopped)",
-         "unix 套接字,对端是 pid 8 a, peer(已被停止)");
+         "unix 套接字，对端是 pid 8 a, peer（已被停止）");
     says(LANG_ZH, "a lock that thread 9 holds, which is in read",
-         "线程 9 持有的锁,该线程停在 read");
+         "线程 9 持有的锁，该线程停在 read");
     says(LANG_ZH, "pid 1 x (uid 0): descriptors, epoll sets, words of memory",
-         "pid 1 x(uid 0):描述符、epoll 集合、内存中的字");
+         "pid 1 x（uid 0）：描述符、epoll 集合、内存中的字");
     says(LANG_ZH, "/var/log/x.log", "/var/log/x.log");
-    says(LANG_ZH, "pid 7 \x1b[2J (asleep)", "pid 7 \\x1b[2J(睡眠中)");
+    says(LANG_ZH, "pid 7 \x1b[2J (asleep)", "pid 7 \\x1b[2J（睡眠中）");
     says(LANG_ZH, "descriptor ", "descriptor ");
     says(LANG_ZH, "", "");
     return tap_done();

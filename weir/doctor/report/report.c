@@ -30,11 +30,11 @@ static const struct words words[LANG_COUNT] = {
                  "Not it", "also follows from it",
                  "at both looks",      "of",
                  "limit",  "no finding",
-                 "Not checked, as uid %u:",              "and %u more",
+                 "Not checked, as uid %u:",                "and %u more",
                  "more findings than fit: %u not shown", "to note: %u; -v shows them",
                  "process",   "processes",
                  "thread",    "threads",
-                 "behind",        "looked %u times in %u.%u s",
+                 "behind",          "looked %u times in %u.%u s",
                  "%u listening program%s, %u sockets",   "nothing changed, nothing stopped",
                  "its process cannot be seen", "nothing found in what could be seen"       },
     [LANG_ZH] = {{"提示", "警告", "严重"},
@@ -44,11 +44,11 @@ static const struct words words[LANG_COUNT] = {
                  "并非", "由此引起的还有",
                  "两次观察相同", "/",
                  "阈值", "没有发现问题",
-                 "以 uid %u 未能检查以下内容:", "另有 %u 项",
-                 "结果太多,未显示 %u 条",        "提示 %u 条,-v 可以看到",
+                 "以 uid %u 未能检查以下内容：", "另有 %u 项",
+                 "结果太多，未显示 %u 条",      "提示 %u 条，-v 可以看到",
                  "个进程", "个进程",
                  "个线程", "个线程",
-                 "上游,来自", "%u 次观察,历时 %u.%u 秒",
+                 "上游，来自", "%u 次观察，历时 %u.%u 秒",
                  "%u 个监听程序%s,%u 个套接字", "未作任何改动",
                  "看不到它的进程",      "在能看到的范围内没有发现问题"},
 };
@@ -63,13 +63,13 @@ static void put_values(struct stats_text *t, const struct evidence *e, enum doct
         return;
     }
     if (e->a != e->b && unit != UNIT_NUMBER && unit != UNIT_HEX) {
-        catalogue_value(t, unit, e->a);
+        catalogue_value(t, lang, unit, e->a);
         stats_put(t, WR_LIT(" -> "));
     }
-    catalogue_value(t, unit, e->b);
+    catalogue_value(t, lang, unit, e->b);
     if (e->has_limit) {
         stats_printf(t, " %s ", w->of);
-        catalogue_value(t, unit, e->limit);
+        catalogue_value(t, lang, unit, e->limit);
     }
     if (e->a == e->b && e->b > 0 && unit == UNIT_COUNT)
         stats_printf(t, " %s", w->both);

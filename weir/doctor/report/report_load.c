@@ -39,9 +39,9 @@ static const struct line lines[] = {
 void report_load(struct stats_text *out, const struct doctor_load *l,
                  const struct doctor_style *s)
 {
-    static const char *const while_[] = {"while it ran: ", "运行期间:"};
+    static const char *const while_[] = {"while it ran: ", "运行期间："};
     static const char *const took[] = {"%s: %s after %" PRIu64 ".%" PRIu64 " s, %u looks",
-                                       "%s:%s,历时 %" PRIu64 ".%" PRIu64 " 秒,%u 次观察"};
+                                       "%s:%s，历时 %" PRIu64 ".%" PRIu64 " 秒，%u 次观察"};
     struct stats_text t = {.heap = out->heap}, head = {.heap = out->heap};
     plain_put(&head, wr_span_str(l->command));
     stats_put(&head, wr_span("", 1));
@@ -63,7 +63,7 @@ void report_load(struct stats_text *out, const struct doctor_load *l,
     }
     if (l->worst_backlog > 0) {
         static const char *const queue[] = {"longest accept queue seen, of %u",
-                                            "所见最长的 accept 队列,上限 %u"};
+                                            "所见最长的 accept 队列，上限 %u"};
         stats_printf(out, "  %10u  ", l->worst_queue);
         stats_printf(&t, queue[s->lang], l->worst_backlog);
         report_wrap_text(out, s, 14, &t);

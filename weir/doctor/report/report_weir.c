@@ -17,14 +17,14 @@ struct words {
 static const struct words words[LANG_COUNT] = {
     [LANG_EN] = {"weir's own account",
                  "worker %u, pid %u: %" PRIu64 " connections open, %" PRIu64 " requests in all",
-                 "; ",                                                                                    "does not move (%s) for ", "in one callback for ",   "waits for events",
+                 "; ",                                                                                        "does not move (%s) for ", "in one callback for ",   "waits for events",
                  "%s: %u, the oldest is %" PRIu64 " (id=%" PRIx64 ")",
-                 ", %s there, %s old, requests %u",    ", deadline in %s", "its last events"},
+                 ", %s there, %s old, requests %u",          ", deadline in %s",   "its last events"},
     [LANG_ZH] = {"weir 自己的账目",
-                 "工作进程 %u,pid %u:打开的连接 %" PRIu64 " 个,请求共 %" PRIu64 " 个", ";",
-                 "停滞(%s)已 ",                                                                                                   "同一回调已运行 ", "正在等待事件",
-                 "%s:连接 %u 个;最老的是 %" PRIu64 "(id=%" PRIx64 ")",
-                 ",在此 %s,存在 %s,请求 %u 个", ",期限还有 %s", "最后的事件"},
+                 "工作进程 %u,pid %u：打开的连接 %" PRIu64 " 个，请求共 %" PRIu64 " 个", ";",
+                 "停滞（%s）已 ",                                                                                                   "同一回调已运行 ", "正在等待事件",
+                 "%s：连接 %u 个；最老的是 %" PRIu64 "(id=%" PRIx64 ")",
+                 "，在此 %s，存在 %s，请求 %u 个", "，期限还有 %s", "最后的事件"},
 };
 
 static bool is_of(const struct doctor_case *c, uint32_t pid)
@@ -35,10 +35,11 @@ static bool is_of(const struct doctor_case *c, uint32_t pid)
     return false;
 }
 
-static const char *ms_text(const struct wr_heap *heap, struct stats_text *t, uint64_t ms)
+static const char *ms_text(const struct wr_heap *heap, enum doctor_lang lang,
+                           struct stats_text *t, uint64_t ms)
 {
     *t = (struct stats_text){.heap = heap};
-    catalogue_value(t, UNIT_MS, ms);
+    catalogue_value(t, lang, UNIT_MS, ms);
     stats_put(t, wr_span("", 1));
     return t->failed || !t->p ? "?" : t->p;
 }
@@ -49,15 +50,16 @@ static bool is_stuck(const struct facts_weir *w)
 }
 
 static void put_doing(struct stats_text *t, const struct facts_look *l,
-                      const struct facts_weir *w, const struct words *x)
+                      const struct facts_weir *w, enum doctor_lang lang)
 {
+    const struct words *x = &words[lang];
     stats_put(t, wr_span_str(x->open));
     if (is_stuck(w)) {
         stats_printf(t, x->stuck, facts_text(l, w->what));
-        catalogue_value(t, UNIT_MS, w->stuck_ms);
+        catalogue_value(t, lang, UNIT_MS, w->stuck_ms);
     } else if (w->running_ms != FACTS_UNKNOWN) {
         stats_put(t, wr_span_str(x->running));
-        catalogue_value(t, UNIT_MS, w->running_ms);
+        catalogue_value(t, lang, UNIT_MS, w->running_ms);
     } else {
         stats_put(t, wr_span_str(x->waits));
     }
@@ -81,12 +83,12 @@ static void tell_stage(struct stats_text *out, const struct facts_look *l,
         stats_put(&t, WR_LIT(" "));
         plain_put(&t, wr_span_str(facts_text(l, g->peer)));
     }
-    stats_printf(&t, x->oldest, ms_text(out->heap, &a, g->in_stage_ms),
-                 ms_text(out->heap, &b, g->age_ms), g->requests);
+    stats_printf(&t, x->oldest, ms_text(out->heap, s->lang, &a, g->in_stage_ms),
+                 ms_text(out->heap, s->lang, &b, g->age_ms), g->requests);
     stats_text_free(&a);
     stats_text_free(&b);
     if (g->left_ms != FACTS_UNKNOWN) {
-        stats_printf(&t, x->due, ms_text(out->heap, &d, g->left_ms));
+        stats_printf(&t, x->due, ms_text(out->heap, s->lang, &d, g->left_ms));
         stats_text_free(&d);
     }
     if (*facts_text(l, g->doing)) {
@@ -120,7 +122,7 @@ static void tell_worker(struct stats_text *out, const struct facts_look *l,
     const struct words *x = &words[s->lang];
     struct stats_text t = {.heap = out->heap};
     stats_printf(&t, x->worker, w->worker, w->pid, w->open, w->requests);
-    put_doing(&t, l, w, x);
+    put_doing(&t, l, w, s->lang);
     report_spaces(out, 4);
     report_wrap_text(out, s, 6, &t);
     for (uint32_t i = 0; i < l->weir_stages.n; i++)

@@ -41,7 +41,8 @@ static const struct rule rules[RULE_COUNT] = {
 /* A rule may have several rows. */
 _Static_assert(RULE_COUNT <= 64, "a bit for each rule");
 static const uint64_t treated = 0
-#define X(NAME, way, KIND, to, does, costs, undo) | (uint64_t)1 << RULE_##NAME
+#define X(NAME, way, KIND, to, undo, does, does_zh, costs, costs_zh) \
+    | (uint64_t)1 << RULE_##NAME
 #include "weir/doctor/rules/treatments.def"
 #undef X
     ;

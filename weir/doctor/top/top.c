@@ -8,26 +8,6 @@
 
 #define FIRST_MS 500 /* nobody waits a whole interval for the first numbers */
 
-static const char help_text[] =
-    "usage: weir top [TARGET] [--interval 1s] [--from FILE] [--once] [--json]\n"
-    "\n"
-    "Shows what a server process is waiting for, live. TARGET: a pid, :PORT, ADDRESS:PORT, a "
-    "program's name,\n"
-    "cgroup:/PATH or unit:NAME; without one every program that listens.\n"
-    "\n"
-    "  --interval TIME  between two looks, 100ms to 60s; longer where a look costs more than 1 "
-    "% of that\n"
-    "  --from FILE      shows a recording of `weir doctor --record` or of the key r\n"
-    "  --once           prints one screen as plain text and ends\n"
-    "  --json           prints one object a look, until it is interrupted; with --once only "
-    "one\n"
-    "\n"
-    "Keys: 1 workers, 2 peers, 3 listeners, 4 threads, 5 counters, 6 history, 0 programs; "
-    "enter explains the\n"
-    "verdict, t shows its remedy, r records, s sorts, space pauses, + and - change the "
-    "interval, h helps, q quits.\n"
-    "Exit status: 0 done, 1 not done, 3 no such target, 64 wrong command line.\n";
-
 static int put(int fd, struct wr_span s)
 {
     while (s.n) {
@@ -145,20 +125,19 @@ static int unattended(struct top *t)
 }
 
 /* Before anything is asked of the kernel: is there a terminal that can show it? */
-static int check_terminal(char *error, size_t n)
+static int check_terminal(enum doctor_lang lang, char *error, size_t n)
 {
     bool dumb = strcmp(variable("TERM"), "dumb") == 0;
     if (!dumb && wr_os_is_terminal(0) == 1 && wr_os_is_terminal(1) == 1)
         return 0;
-    (void)snprintf(error, n, "%s: use --once or --json",
-                   dumb ? "TERM=dumb cannot place a cursor" : "input or output is no terminal");
+    (void)snprintf(error, n, "%s", dumb ? WORD(lang, TOP_DUMB) : WORD(lang, TOP_NO_TERMINAL));
     return -ENOTTY;
 }
 
 static int run(struct top *t, char *error, size_t n)
 {
     bool alone = t->options.once || t->options.json;
-    int err = alone ? 0 : check_terminal(error, n);
+    int err = alone ? 0 : check_terminal(t->options.lang, error, n);
     if (!err)
         err = top_source_begin(t->source, error, n);
     if (err) {
@@ -168,6 +147,7 @@ static int run(struct top *t, char *error, size_t n)
     t->ui.table = top_source_groups(t->source)->rows.n > 1 || !t->options.target ? TOP_PROGRAMS
                                                                                  : TOP_WORKERS;
     t->ui.interval_ms = t->options.interval_ms;
+    t->ui.lang = t->options.lang;
     t->ui.every_ms = alone || t->ui.interval_ms < FIRST_MS ? t->ui.interval_ms : FIRST_MS;
     t->ui.recording = t->options.from != NULL;
     top_round_begin(t);
@@ -179,8 +159,20 @@ static int run(struct top *t, char *error, size_t n)
         t->status = err == -ESRCH ? TOP_NO_TARGET : TOP_FAILED;
     if (err && !error[0])
         (void)snprintf(error, n, "%s",
-                       err == -ESRCH ? "the target has ended" : strerrordesc_np(-err));
+                       err == -ESRCH ? WORD(t->options.lang, TOP_ENDED)
+                                     : word_error(t->options.lang, err));
     return err;
+}
+
+/* A terminal that cannot show Chinese is not spoken to in it, unless --lang says that it can. */
+static void choose_language(struct top *t)
+{
+    if (t->options.lang == LANG_EN || t->utf8)
+        return;
+    if (t->options.lang_asked)
+        t->utf8 = true;
+    else
+        t->options.lang = LANG_EN;
 }
 
 static int with_memory(struct top *t)
@@ -188,6 +180,7 @@ static int with_memory(struct top *t)
     char error[256] = "";
     t->heap = wr_os_heap();
     t->utf8 = is_utf8();
+    choose_language(t);
     t->colour = !*variable("NO_COLOR");
     top_model_init(&t->model, t->heap);
     top_past_init(&t->past, t->heap);
@@ -196,7 +189,7 @@ static int with_memory(struct top *t)
     if (!err)
         err = run(t, error, sizeof error);
     if (err)
-        complain(error[0] ? error : strerrordesc_np(-err));
+        complain(error[0] ? error : word_error(t->options.lang, err));
     top_source_free(&t->source);
     if (t->found)
         wr_heap_free(t->heap, t->found, sizeof *t->found);
@@ -211,11 +204,11 @@ int top_command(int argc, char **argv)
 {
     struct top t = {0};
     char error[256] = "";
-    if (top_options(argc, argv, &t.options, error, sizeof error)) {
+    if (top_options(argc, argv, lang_locale(), &t.options, error, sizeof error)) {
         complain(error);
         return TOP_USAGE;
     }
     if (t.options.help)
-        return put(1, wr_span(help_text, sizeof help_text - 1)) ? TOP_FAILED : TOP_DONE;
+        return put(1, wr_span_str(WORD(t.options.lang, TOP_HELP))) ? TOP_FAILED : TOP_DONE;
     return with_memory(&t);
 }

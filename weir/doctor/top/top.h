@@ -18,6 +18,7 @@
  */
 
 #include "weir/doctor/look/facts.h"
+#include "weir/doctor/report/catalogue.h"
 #include "weir/doctor/rules/finding.h"
 #include "weir/doctor/target.h"
 
@@ -35,11 +36,14 @@ int top_command(int argc, char **argv);
 struct top_options {
     const char *target, *from; /* NULL: not given */
     uint32_t interval_ms;
+    enum doctor_lang lang;
+    bool lang_asked; /* --lang, not the environment */
     bool once, json, help;
 };
 
-/* 0, or -EINVAL with what is wrong and what would be right. */
-WR_MUST int top_options(int argc, char **argv, struct top_options *out, char *error, size_t n);
+/* 0, or -EINVAL with what is wrong and what would be right. locale: LC_ALL, LC_MESSAGES or LANG. */
+WR_MUST int top_options(int argc, char **argv, const char *locale, struct top_options *out,
+                        char *error, size_t n);
 
 /* The findings of each program, put together in order. -ENOMEM: they are worth nothing. */
 WR_MUST int top_judge(const struct facts *f, const struct target_groups *g,

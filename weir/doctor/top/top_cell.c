@@ -27,15 +27,15 @@ void top_cell_percent(char out[TOP_CELL], uint64_t permille)
     top_cell_text(out, top_percent(&(struct top_text){0}, permille));
 }
 
-void top_cell_age(char out[TOP_CELL], uint64_t ms)
+void top_cell_age(char out[TOP_CELL], enum doctor_lang lang, uint64_t ms)
 {
-    top_cell_text(out, top_age(&(struct top_text){0}, ms));
+    top_cell_text(out, top_age(&(struct top_text){0}, lang, ms));
 }
 
-void top_cell_oldest(char out[TOP_CELL], const struct top_oldest *o)
+void top_cell_oldest(char out[TOP_CELL], enum doctor_lang lang, const struct top_oldest *o)
 {
     if (o->n)
-        top_cell_age(out, o->ms);
+        top_cell_age(out, lang, o->ms);
     else
         top_cell_text(out, "-");
 }

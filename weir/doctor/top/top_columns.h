@@ -17,17 +17,18 @@
     UINT32_MAX /* in place of a column: the order that the table itself finds best */
 
 struct top_column {
-    const char *title;
+    const char *title[LANG_COUNT];
     uint8_t width; /* 0: what is left */
     bool left;
 };
 
 struct top_rows {
-    const char *name;
+    const char *name[LANG_COUNT];
     const struct top_column *column;
     unsigned columns;
     uint32_t (*rows)(const struct top_model *m);
-    void (*cell)(const struct top_model *m, uint32_t row, uint32_t column, char out[TOP_CELL]);
+    void (*cell)(const struct top_model *m, uint32_t row, uint32_t column,
+                 enum doctor_lang lang, char out[TOP_CELL]);
     uint64_t (*key)(const struct top_model *m, uint32_t row, uint32_t column);
     enum top_style (*style)(const struct top_model *m, uint32_t row);
 };
@@ -40,10 +41,10 @@ extern const struct top_rows top_rows_of_families;
 extern const struct top_rows top_rows_of_counters;
 extern const struct top_rows top_rows_of_changes;
 
-#define TOP_ROWS(name, one)                                                                  \
-    {                                                                                        \
-        name, one##_columns, WR_ARRAY_LEN(one##_columns), one##_rows, one##_cell, one##_key, \
-            one##_style                                                                      \
+#define TOP_ROWS(name, one)                                                              \
+    {                                                                                    \
+        WORDS(name), one##_columns, WR_ARRAY_LEN(one##_columns), one##_rows, one##_cell, \
+            one##_key, one##_style                                                       \
     }
 
 /* ---- what cells and keys are made of: top_cell.c -------------------------------------------------- */
@@ -51,8 +52,8 @@ void top_cell_text(char out[TOP_CELL], const char *s);
 void top_cell_count(char out[TOP_CELL], uint64_t n);
 void top_cell_some(char out[TOP_CELL], uint64_t n); /* "-" for 0 */
 void top_cell_percent(char out[TOP_CELL], uint64_t permille);
-void top_cell_age(char out[TOP_CELL], uint64_t ms);
-void top_cell_oldest(char out[TOP_CELL], const struct top_oldest *o);
+void top_cell_age(char out[TOP_CELL], enum doctor_lang lang, uint64_t ms);
+void top_cell_oldest(char out[TOP_CELL], enum doctor_lang lang, const struct top_oldest *o);
 
 uint64_t top_key_known(uint64_t n); /* what is not known comes last */
 uint64_t top_key_oldest(const struct top_oldest *o);

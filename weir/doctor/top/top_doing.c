@@ -14,42 +14,49 @@ static void name_tcp(const struct facts_socket *s, char *out, size_t n)
 }
 
 /* The kind of channel, and who else has it. */
-static void name_channel(const struct facts_look *l, const struct facts_fd *fd,
-                         const char *what, const char *name, bool full, char *out, size_t n)
+static void name_channel(const struct facts_look *l, enum doctor_lang lang,
+                         const struct facts_fd *fd, const char *what, const char *name,
+                         bool full, char *out, size_t n)
 {
     uint32_t pid = judge_other_end(l, fd);
     const struct facts_process *p = pid != fd->pid ? facts_process(l, pid) : NULL;
-    const char *state = full ? " (full)" : "";
+    const char *state = full ? WORD(lang, DOES_FULL) : "";
     if (p)
-        (void)snprintf(out, n, "%s of %.16s %" PRIu32 "%s", what, p->comm, pid, state);
+        (void)snprintf(out, n, WORD(lang, DOES_CHANNEL_OF), what, p->comm, pid, state);
     else
         (void)snprintf(out, n, "%s%s%s%s", what, *name ? " " : "", name, state);
 }
 
-static void name_unix(const struct facts_look *l, const struct facts_fd *fd,
-                      const struct facts_unix *u, char *out, size_t n)
+static void name_unix(const struct facts_look *l, enum doctor_lang lang,
+                      const struct facts_fd *fd, const struct facts_unix *u, char *out,
+                      size_t n)
 {
     bool full = u->wmem != FACTS_NONE && u->sndbuf && u->sndbuf != FACTS_NONE &&
                 (uint64_t)u->wmem * 100 >= (uint64_t)u->sndbuf * 99;
-    name_channel(l, fd, "unix socket", facts_text(l, u->name), full, out, n);
+    name_channel(l, lang, fd, WORD(lang, DOES_UNIX), facts_text(l, u->name), full, out, n);
 }
 
-static void name_pipe(const struct facts_look *l, const struct facts_fd *fd, char *out,
-                      size_t n)
+static void name_pipe(const struct facts_look *l, enum doctor_lang lang,
+                      const struct facts_fd *fd, char *out, size_t n)
 {
     const struct facts_pipe *pipe = facts_pipe(l, fd->inode);
     bool full = pipe && pipe->room && pipe->held + 4096 >= pipe->room;
-    name_channel(l, fd, "pipe", "", full, out, n);
+    name_channel(l, lang, fd, WORD(lang, DOES_PIPE), "", full, out, n);
 }
 
-static void name_fd(const struct facts_look *l, const struct facts_fd *fd, char *out, size_t n)
+static void name_fd(const struct facts_look *l, enum doctor_lang lang,
+                    const struct facts_fd *fd, char *out, size_t n)
 {
-    static const char *const words[] = {
-        [FACTS_FD_OTHER] = "",          [FACTS_FD_FILE] = "file",
-        [FACTS_FD_SOCKET] = "socket",   [FACTS_FD_PIPE] = "pipe",
-        [FACTS_FD_EPOLL] = "epoll set", [FACTS_FD_EVENT] = "eventfd",
-        [FACTS_FD_TIMER] = "timer",     [FACTS_FD_RING] = "io_uring",
-        [FACTS_FD_TTY] = "tty",
+    static const char *const words[][LANG_COUNT] = {
+        [FACTS_FD_OTHER] = {"",         ""        },
+        [FACTS_FD_FILE] = WORDS(DOES_FILE),
+        [FACTS_FD_SOCKET] = WORDS(DOES_SOCKET),
+        [FACTS_FD_PIPE] = WORDS(DOES_PIPE),
+        [FACTS_FD_EPOLL] = WORDS(DOES_EPOLL),
+        [FACTS_FD_EVENT] = {"eventfd",  "eventfd" },
+        [FACTS_FD_TIMER] = WORDS(DOES_TIMER),
+        [FACTS_FD_RING] = {"io_uring", "io_uring"},
+        [FACTS_FD_TTY] = WORDS(DOES_TTY),
     };
     const struct facts_socket *s = facts_socket_of_fd(l, fd);
     const struct facts_unix *u =
@@ -57,14 +64,15 @@ static void name_fd(const struct facts_look *l, const struct facts_fd *fd, char 
     if (s)
         name_tcp(s, out, n);
     else if (u)
-        name_unix(l, fd, u, out, n);
+        name_unix(l, lang, fd, u, out, n);
     else if (fd->kind == FACTS_FD_PIPE)
-        name_pipe(l, fd, out, n);
+        name_pipe(l, lang, fd, out, n);
     else if (fd->path && *facts_text(l, fd->path))
         (void)snprintf(out, n, "%s", facts_text(l, fd->path));
     else
         (void)snprintf(out, n, "%s",
-                       fd->kind < WR_ARRAY_LEN(words) ? words[fd->kind] : "descriptor");
+                       fd->kind < WR_ARRAY_LEN(words) ? words[fd->kind][lang]
+                                                      : WORD(lang, DOES_DESCRIPTOR));
 }
 
 /* Reading from a client, a pipe or a file nobody writes is waiting for work; from who owes us an answer it is not. */
@@ -114,20 +122,23 @@ static enum top_wait meaning(const struct facts_look *l, const struct judge_map 
     return TOP_WAIT_PARKED;
 }
 
-static enum top_wait without_call(const struct facts_thread *t, char *out, size_t n)
+static enum top_wait without_call(const struct facts_thread *t, enum doctor_lang lang,
+                                  char *out, size_t n)
 {
     if (t->state == 'T' || t->state == 't') {
-        (void)snprintf(out, n, "%s", t->state == 'T' ? "stopped" : "held by a debugger");
+        (void)snprintf(out, n, "%s",
+                       t->state == 'T' ? WORD(lang, DOES_STOPPED) : WORD(lang, DOES_TRACED));
         return TOP_WAIT_BLOCKED;
     }
     if (t->syscall == FACTS_SYSCALL_RUNNING || t->state == 'R') {
-        (void)snprintf(out, n, "running");
+        (void)snprintf(out, n, "%s", WORD(lang, DOES_RUN));
         return TOP_WAIT_RUNNING;
     }
     if (t->wchan[0])
-        (void)snprintf(out, n, "in %.40s", t->wchan);
+        (void)snprintf(out, n, WORD(lang, DOES_IN), t->wchan);
     else
-        (void)snprintf(out, n, "%s", t->state == 'D' ? "waits for a disk" : "sleeps");
+        (void)snprintf(out, n, "%s",
+                       t->state == 'D' ? WORD(lang, DOES_DISK) : WORD(lang, DOES_SLEEP));
     return t->state == 'D' ? TOP_WAIT_BLOCKED : TOP_WAIT_UNKNOWN;
 }
 
@@ -139,26 +150,29 @@ static const struct facts_fd *fd_of(const struct facts_look *l, const struct fac
     return tells && t->arg[0] < 1U << 30 ? facts_fd(l, t->pid, (int)t->arg[0]) : NULL;
 }
 
-static void tell(const struct facts_look *l, const struct facts_thread *t, const struct call *c,
-                 const struct facts_fd *fd, char *out, size_t n)
+static void tell(const struct facts_look *l, enum doctor_lang lang,
+                 const struct facts_thread *t, const struct call *c, const struct facts_fd *fd,
+                 char *out, size_t n)
 {
     char what[48] = "";
     if (fd)
-        name_fd(l, fd, what, sizeof what);
+        name_fd(l, lang, fd, what, sizeof what);
     if (c->kind != CALL_OTHER)
         (void)snprintf(out, n, "%s%s%s", c->name, what[0] ? " " : "", what);
+    else if (t->wchan[0])
+        (void)snprintf(out, n, WORD(lang, DOES_CALL_IN), (int)t->syscall, t->wchan);
     else
-        (void)snprintf(out, n, "system call %d%s%.40s", (int)t->syscall,
-                       t->wchan[0] ? " in " : "", t->wchan);
+        (void)snprintf(out, n, WORD(lang, DOES_CALL), (int)t->syscall);
 }
 
 enum top_wait top_doing(const struct facts_look *l, const struct judge_map *map,
-                        const struct facts_thread *t, char *out, size_t n)
+                        enum doctor_lang lang, const struct facts_thread *t, char *out,
+                        size_t n)
 {
     if (t->syscall < 0 || t->state == 'T' || t->state == 't')
-        return without_call(t, out, n);
+        return without_call(t, lang, out, n);
     const struct call *c = judge_call(t);
     const struct facts_fd *fd = fd_of(l, t, c);
-    tell(l, t, c, fd, out, n);
+    tell(l, lang, t, c, fd, out, n);
     return t->state == 'R' ? TOP_WAIT_RUNNING : meaning(l, map, t, c, fd);
 }

@@ -24,6 +24,7 @@ struct kit {
     struct top_model model;
     struct top_past past;
     struct findings found;
+    enum doctor_lang lang;
 };
 
 #define KIT_LOOKS(w) for (int w = 0; w < 2; w++)
@@ -215,7 +216,8 @@ static inline void kit_seal(struct kit *k, const char *name)
 
 static inline void kit_model(struct kit *k)
 {
-    struct top_input in = {.facts = &k->facts, .groups = &k->groups, .findings = &k->found};
+    struct top_input in = {
+        .facts = &k->facts, .groups = &k->groups, .findings = &k->found, .lang = k->lang};
     if (top_model_make(&k->model, &in, &k->past))
         abort();
 }

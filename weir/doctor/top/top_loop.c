@@ -90,9 +90,9 @@ static bool act(struct top *t, enum top_act what)
         return false;
     case TOP_ACT_RECORD:
         if (t->ui.recording)
-            top_say_message(t, "this is a recording", "");
+            top_say_message(t, WORD(t->ui.lang, TOP_M_RECORDING), "");
         else
-            top_say_message(t, "recording with the next look", "");
+            top_say_message(t, WORD(t->ui.lang, TOP_M_RECORD), "");
         t->record = !t->ui.recording;
         break;
     case TOP_ACT_REDRAW:

@@ -305,6 +305,7 @@ int top_model_make(struct top_model *m, const struct top_input *in, struct top_p
     w->model = m;
     w->past = past;
     w->heap = m->heap;
+    w->lang = in->lang;
     start(w);
     int err = parts(w);
     if (!err) {

@@ -22,6 +22,7 @@
  */
 
 #include "weir/doctor/look/facts.h"
+#include "weir/doctor/report/catalogue.h"
 #include "weir/doctor/rules/finding.h"
 #include "weir/doctor/target.h"
 
@@ -163,6 +164,7 @@ struct top_input {
     const struct facts *facts;
     const struct target_groups *groups; /* who is shown; none: the whole look as one */
     const struct findings *findings;
+    enum doctor_lang lang; /* of what threads are said to do */
 };
 
 void top_model_init(struct top_model *m, const struct wr_heap *heap);

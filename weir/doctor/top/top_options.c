@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libweir/base/num.h"
+#include "weir/doctor/report/words.h"
 #include "weir/doctor/top/top.h"
 #include "weir/doctor/top/top_view.h"
 
@@ -59,34 +60,42 @@ static int option(struct words *w, struct top_options *out, char *error, size_t 
     if (!err && value)
         err = interval(value, out);
     if (err) {
-        (void)snprintf(error, n, "--interval takes 100ms to 60s, as in --interval 2s");
+        (void)snprintf(error, n, "%s", WORD(out->lang, TOP_INTERVAL));
         return err;
     }
     if (value)
         return 0;
+    err = value_of(w, "--lang", &value);
+    if (err || (value && !lang_parse(value, &out->lang))) {
+        (void)snprintf(error, n, "%s", WORD(out->lang, TOP_LANG));
+        return -EINVAL;
+    }
+    if (value) {
+        out->lang_asked = true;
+        return 0;
+    }
     err = value_of(w, "--from", &value);
     if (err)
-        (void)snprintf(error, n, "--from takes a file that `weir doctor --record` wrote");
+        (void)snprintf(error, n, "%s", WORD(out->lang, TOP_FROM));
     else if (value)
         out->from = value;
     else
-        (void)snprintf(error, n, "unknown option \"%s\"; `weir top --help` lists them",
-                       w->argv[w->at]);
+        (void)snprintf(error, n, WORD(out->lang, TOP_UNKNOWN), w->argv[w->at]);
     return err || !value ? -EINVAL : 0;
 }
 
-int top_options(int argc, char **argv, struct top_options *out, char *error, size_t n)
+int top_options(int argc, char **argv, const char *locale, struct top_options *out, char *error,
+                size_t n)
 {
     struct words w = {argc, argv, 1};
-    *out = (struct top_options){.interval_ms = 1000};
+    *out = (struct top_options){.interval_ms = 1000, .lang = lang_of_locale(locale)};
     for (; w.at < argc; w.at++) {
         if (argv[w.at][0] == '-') {
             int err = option(&w, out, error, n);
             if (err)
                 return err;
         } else if (out->target) {
-            (void)snprintf(error, n, "one target at a time: \"%s\" or \"%s\"", out->target,
-                           argv[w.at]);
+            (void)snprintf(error, n, WORD(out->lang, TOP_ONE_TARGET), out->target, argv[w.at]);
             return -EINVAL;
         } else {
             out->target = argv[w.at];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/doctor/report/catalogue.h"
+#include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/plain.h"
 #include "weir/doctor/top/top_view.h"
 #include "weir/stats/text.h"
@@ -8,124 +9,107 @@
 
 #define INDENT 4 /* of a line that goes on */
 
-static const char help[] =
-    "1 workers    each thread: its system call and on what, for how long if it is\n"
-    "             blocked, processor, connections, accept queue, wake-ups, and the\n"
-    "             share of the time that it waited to run\n"
-    "2 peers      who is at the other end: answers owed and the oldest, round trip,\n"
-    "             bytes sent again, TIME_WAIT, share of the local ports\n"
-    "3 listeners  accept queues with their peaks, and who holds them\n"
-    "4 threads    by family: sixteen threads of one pool are one row\n"
-    "5 counters   of the kernel, only those that moved\n"
-    "6 history    findings that came and went since the start\n"
-    "0 programs   all that listen, with their worst ages\n"
-    "\n"
-    "enter  explain the verdict          s      sort by the next column\n"
-    "t      the command that treats it   j k    a row down, up; also the arrows\n"
-    "r      record the looks in a file   g G    first, last row; Home, End\n"
-    "space  pause                        f b    a page down, up; PgDn, PgUp\n"
-    "+ -    longer, shorter interval     ^L     draw everything anew\n"
-    "h ?    this page                    q      quit\n"
-    "\n"
-    "unaccepted  handshake done, nobody called accept()\n"
-    "unread      bytes that the program has not read\n"
-    "owed        requests that were read and not answered yet\n"
-    "blocked     a thread that goes on only when somebody else does something\n"
-    "kept, bare  CLOSE_WAIT that a process holds; sockets without a connection\n"
-    "starved     the thread that waited longest for a processor\n"
-    "throttled   time for which a quota stopped the process\n";
-
 /* One finding as the report has it, without its columns. */
-static void evidence(struct stats_text *out, const struct evidence *e)
+static void evidence(struct stats_text *out, enum doctor_lang lang, const struct evidence *e)
 {
     const struct evidence_row *row = evidence_row(e->name);
-    stats_printf(out, "  %s: ", row->label[LANG_EN]);
+    stats_printf(out, "  %s: ", row->label[lang]);
     if (row->unit == UNIT_TEXT) {
-        plain_put(out, wr_span_str(e->text));
+        phrase_put(out, lang, e->text);
     } else {
         if (e->a != e->b && row->unit != UNIT_NUMBER && row->unit != UNIT_HEX) {
-            catalogue_value(out, row->unit, e->a);
+            catalogue_value(out, lang, row->unit, e->a);
             stats_put(out, WR_LIT(" -> "));
         }
-        catalogue_value(out, row->unit, e->b);
+        catalogue_value(out, lang, row->unit, e->b);
     }
     if (e->has_limit) {
-        stats_put(out, WR_LIT(" of "));
-        catalogue_value(out, row->unit, e->limit);
+        stats_put(out, wr_span_str(WORD(lang, TOP_LIMIT_OF)));
+        catalogue_value(out, lang, row->unit, e->limit);
     }
     stats_put(out, WR_LIT("\n"));
 }
 
-static void paragraph(struct stats_text *out, const struct finding *f, const char *label,
-                      const char *template)
+static void paragraph(struct stats_text *out, enum doctor_lang lang, const struct finding *f,
+                      const char *label, const char *template)
 {
     if (!*template)
         return;
     stats_put(out, wr_span_str(label));
-    catalogue_fill(out, LANG_EN, template, f);
+    catalogue_fill(out, lang, template, f);
     stats_put(out, WR_LIT("\n"));
 }
 
-static void explain_one(struct stats_text *out, const struct finding *f)
+static void explain_one(struct stats_text *out, enum doctor_lang lang, const struct finding *f)
 {
-    static const char *const severities[] = {"INFO", "WARNING", "CRITICAL"};
-    static const char *const certainties[] = {"hint", "likely", "certain"};
-    const struct rule_text *t = catalogue_text(f->rule, LANG_EN);
-    stats_printf(out, "%s  %s (%s)\n", severities[f->severity], t->title,
-                 certainties[f->certainty]);
-    paragraph(out, f, "", t->sentence);
+    const struct rule_text *t = catalogue_text(f->rule, lang);
+    stats_printf(out, WORD(lang, TOP_FINDING), top_severity(lang, f->severity), t->title,
+                 word_certainty(lang, f->certainty));
+    stats_put(out, WR_LIT("\n"));
+    paragraph(out, lang, f, "", t->sentence);
     for (unsigned i = 0; i < f->n_evidence; i++)
-        evidence(out, &f->evidence[i]);
-    paragraph(out, f, "Why: ", t->why);
-    paragraph(out, f, "Now: ", t->now);
-    paragraph(out, f, "Fix: ", t->fix);
-    paragraph(out, f, "Not it: ", t->not_it);
+        evidence(out, lang, &f->evidence[i]);
+    paragraph(out, lang, f, WORD(lang, TOP_WHY), t->why);
+    paragraph(out, lang, f, WORD(lang, TOP_DO_NOW), t->now);
+    paragraph(out, lang, f, WORD(lang, TOP_FIX), t->fix);
+    paragraph(out, lang, f, WORD(lang, TOP_NOT_IT), t->not_it);
     stats_put(out, WR_LIT("\n"));
 }
 
-static void explain(struct stats_text *out, const struct findings *found)
+static void explain(struct stats_text *out, enum doctor_lang lang, const struct findings *found)
 {
     for (unsigned i = 0; i < found->leading; i++)
-        explain_one(out, &found->row[found->order[i]]);
+        explain_one(out, lang, &found->row[found->order[i]]);
     if (found->leading == 0)
-        stats_put(out, WR_LIT("Nothing was found between the last two looks.\n"));
+        stats_put(out, wr_span_str(WORD(lang, TOP_NOTHING)));
 }
 
-static void treat(struct stats_text *out, const struct findings *found)
+static void treat(struct stats_text *out, enum doctor_lang lang, const struct findings *found)
 {
     bool any = false;
     for (unsigned i = 0; i < found->leading; i++) {
         const struct finding *f = &found->row[found->order[i]];
-        const struct rule_text *t = catalogue_text(f->rule, LANG_EN);
+        const struct rule_text *t = catalogue_text(f->rule, lang);
         stats_printf(out, "%s\n", t->title);
         if (*t->now) {
-            stats_put(out, WR_LIT("  now   "));
-            catalogue_fill(out, LANG_EN, t->now, f);
+            stats_put(out, wr_span_str(WORD(lang, TOP_TREAT_NOW)));
+            catalogue_fill(out, lang, t->now, f);
             stats_put(out, WR_LIT("\n"));
         }
-        stats_put(out, WR_LIT("  fix   "));
-        catalogue_fill(out, LANG_EN, *t->fix ? t->fix : "-", f);
+        stats_put(out, wr_span_str(WORD(lang, TOP_TREAT_FIX)));
+        catalogue_fill(out, lang, *t->fix ? t->fix : "-", f);
         stats_put(out, WR_LIT("\n\n"));
         any = true;
     }
     if (any)
-        stats_put(
-            out,
-            WR_LIT("weir top itself changes nothing: run the command in another shell.\n"));
+        stats_put(out, wr_span_str(WORD(lang, TOP_CHANGES_NOTHING)));
     else
-        stats_put(out, WR_LIT("Nothing was found, so there is nothing to treat.\n"));
+        stats_put(out, wr_span_str(WORD(lang, TOP_NO_TREAT)));
 }
 
-/* How much of the line fits, broken at a blank where there is one. */
+static bool closes_next(struct wr_span line, size_t at)
+{
+    return plain_closes(plain_next(line, &at));
+}
+
+/* How much of the line fits: broken at a blank, or beside a wide character that no line may begin with. */
 static size_t fitting(struct wr_span line, unsigned width)
 {
-    if (top_width(line) <= width)
-        return line.n;
-    size_t blank = 0;
-    for (size_t i = 0; i < line.n && top_width(wr_span_sub(line, 0, i)) <= width; i++)
-        if (line.p[i] == ' ')
-            blank = i;
-    return blank > 8 ? blank : line.n;
+    size_t good = 0;
+    unsigned columns = 0;
+    for (size_t at = 0; at < line.n;) {
+        size_t from = at;
+        int32_t point = plain_next(line, &at);
+        bool wide = plain_columns(point) == 2;
+        if (point == ' ' || (wide && !plain_closes(point)))
+            good = from;
+        columns += top_width(wr_span_sub(line, from, at - from));
+        if (columns > width)
+            return good > 8 ? good : line.n;
+        if (wide && at < line.n && !closes_next(line, at))
+            good = at;
+    }
+    return line.n;
 }
 
 /* What of a line stands in the next row, and behind which indent. */
@@ -166,13 +150,13 @@ int top_page_draw(struct top_screen *s, const struct findings *found, struct top
 {
     struct stats_text text = {.heap = heap};
     if (ui->page == TOP_PAGE_HELP)
-        stats_put(&text, wr_span(help, sizeof help - 1));
+        stats_put(&text, wr_span_str(WORD(s->lang, TOP_PAGE_HELP_TEXT)));
     else if (!found)
-        stats_put(&text, WR_LIT("No verdict yet: it needs two looks.\n"));
+        stats_put(&text, wr_span_str(WORD(s->lang, TOP_NO_VERDICT)));
     else if (ui->page == TOP_PAGE_TREAT)
-        treat(&text, found);
+        treat(&text, s->lang, found);
     else
-        explain(&text, found);
+        explain(&text, s->lang, found);
     ui->fit = end > from ? end - from : 0;
     struct wr_span all = wr_span(text.p, text.n);
     while (all.n && all.p[all.n - 1] == '\n')

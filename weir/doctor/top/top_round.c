@@ -65,16 +65,17 @@ static void record(struct top *t)
                    tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
     int err = top_source_record(t->source, path);
     if (err)
-        top_say_message(t, "not recorded: ", strerrordesc_np(-err));
+        top_say_message(t, WORD(t->ui.lang, TOP_M_NOT_RECORDED), word_error(t->ui.lang, err));
     else
-        top_say_message(t, "recorded in ", path);
+        top_say_message(t, WORD(t->ui.lang, TOP_M_RECORDED), path);
 }
 
 int top_round_understand(struct top *t)
 {
     struct top_input in = {.facts = top_source_facts(t->source),
                            .groups = top_source_groups(t->source),
-                           .findings = t->found};
+                           .findings = t->found,
+                           .lang = t->options.json ? LANG_EN : t->ui.lang};
     int err = top_judge(in.facts, in.groups, t->found);
     t->judged = !err;
     return err ? err : top_model_make(&t->model, &in, &t->past);

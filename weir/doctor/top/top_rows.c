@@ -8,15 +8,15 @@
 
 /* ---- programs ---------------------------------------------------------------------------------------- */
 static const struct top_column program_columns[] = {
-    {"program",    16, true },
-    {"listens at", 0,  true },
-    {"conns",      5,  false},
-    {"queue",      8,  false},
-    {"unaccept",   8,  false},
-    {"unread",     7,  false},
-    {"owed",       7,  false},
-    {"blocked",    7,  false},
-    {"cpu",        4,  false},
+    {WORDS(TOP_C_PROGRAM),  16, true },
+    {WORDS(TOP_C_LISTENS),  0,  true },
+    {WORDS(TOP_C_CONNS),    5,  false},
+    {WORDS(TOP_C_QUEUE),    8,  false},
+    {WORDS(TOP_C_UNACCEPT), 8,  false},
+    {WORDS(TOP_C_UNREAD),   7,  false},
+    {WORDS(TOP_C_OWED),     7,  false},
+    {WORDS(TOP_C_BLOCKED),  7,  false},
+    {WORDS(TOP_C_CPU),      4,  false},
 };
 
 static uint32_t program_rows(const struct top_model *m)
@@ -25,7 +25,7 @@ static uint32_t program_rows(const struct top_model *m)
 }
 
 static void program_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                         char out[TOP_CELL])
+                         enum doctor_lang lang, char out[TOP_CELL])
 {
     const struct top_program *p = &m->programs.v[row];
     struct top_text a, b;
@@ -47,16 +47,16 @@ static void program_cell(const struct top_model *m, uint32_t row, uint32_t colum
                        top_count(&b, p->backlog));
         return;
     case 4:
-        top_cell_oldest(out, &p->unaccepted);
+        top_cell_oldest(out, lang, &p->unaccepted);
         return;
     case 5:
-        top_cell_oldest(out, &p->unread);
+        top_cell_oldest(out, lang, &p->unread);
         return;
     case 6:
-        top_cell_oldest(out, &p->owed);
+        top_cell_oldest(out, lang, &p->owed);
         return;
     case 7:
-        top_cell_oldest(out, &p->blocked);
+        top_cell_oldest(out, lang, &p->blocked);
         return;
     default:
         top_cell_percent(out, p->cpu);
@@ -98,18 +98,18 @@ static enum top_style program_style(const struct top_model *m, uint32_t row)
     return p->worst_ms >= 1000 ? TOP_WARN : TOP_PLAIN;
 }
 
-const struct top_rows top_rows_of_programs = TOP_ROWS("programs", program);
+const struct top_rows top_rows_of_programs = TOP_ROWS(TOP_T_PROGRAMS, program);
 
 /* ---- workers ----------------------------------------------------------------------------------------- */
 static const struct top_column worker_columns[] = {
-    {"tid",              7,  false},
-    {"name",             11, true },
-    {"what it is doing", 0,  true },
-    {"cpu",              5,  false},
-    {"conns",            6,  false},
-    {"queue",            5,  false},
-    {"wake/s",           6,  false},
-    {"wait",             5,  false},
+    {WORDS(TOP_C_TID),   7,  false},
+    {WORDS(TOP_C_NAME),  11, true },
+    {WORDS(TOP_C_DOING), 0,  true },
+    {WORDS(TOP_C_CPU),   5,  false},
+    {WORDS(TOP_C_CONNS), 6,  false},
+    {WORDS(TOP_C_QUEUE), 5,  false},
+    {WORDS(TOP_C_WAKES), 6,  false},
+    {WORDS(TOP_C_WAIT),  5,  false},
 };
 
 static uint32_t worker_rows(const struct top_model *m)
@@ -123,7 +123,7 @@ static bool stands(const struct top_worker *x)
 }
 
 static void worker_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                        char out[TOP_CELL])
+                        enum doctor_lang lang, char out[TOP_CELL])
 {
     const struct top_worker *x = &m->workers.v[row];
     switch (column) {
@@ -136,7 +136,7 @@ static void worker_cell(const struct top_model *m, uint32_t row, uint32_t column
     case 2:
         if (stands(x))
             (void)snprintf(out, TOP_CELL, "%s! %s",
-                           top_age(&(struct top_text){0}, x->stands_ms), x->doing);
+                           top_age(&(struct top_text){0}, lang, x->stands_ms), x->doing);
         else
             top_cell_text(out, x->doing);
         return;
@@ -191,17 +191,17 @@ static enum top_style worker_style(const struct top_model *m, uint32_t row)
     return x->waited != FACTS_UNKNOWN && x->waited >= 200 ? TOP_WARN : TOP_PLAIN;
 }
 
-const struct top_rows top_rows_of_workers = TOP_ROWS("workers", worker);
+const struct top_rows top_rows_of_workers = TOP_ROWS(TOP_T_WORKERS, worker);
 
 /* ---- families of threads -------------------------------------------------------------------------- */
 static const struct top_column family_columns[] = {
-    {"pid",                 7,  false},
-    {"threads",             16, true },
-    {"",                    5,  false},
-    {"what they are doing", 0,  true },
-    {"blocked",             7,  false},
-    {"longest",             8,  false},
-    {"cpu",                 5,  false},
+    {WORDS(TOP_C_PID),     7,  false},
+    {WORDS(TOP_C_THREADS), 16, true },
+    {{"", ""},             5,  false},
+    {WORDS(TOP_C_THEY_DO), 0,  true },
+    {WORDS(TOP_C_BLOCKED), 7,  false},
+    {WORDS(TOP_C_LONGEST), 8,  false},
+    {WORDS(TOP_C_CPU),     5,  false},
 };
 
 static uint32_t family_rows(const struct top_model *m)
@@ -210,7 +210,7 @@ static uint32_t family_rows(const struct top_model *m)
 }
 
 static void family_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                        char out[TOP_CELL])
+                        enum doctor_lang lang, char out[TOP_CELL])
 {
     const struct top_family *f = &m->families.v[row];
     switch (column) {
@@ -230,7 +230,7 @@ static void family_cell(const struct top_model *m, uint32_t row, uint32_t column
         top_cell_some(out, f->blocked);
         return;
     case 5:
-        top_cell_age(out, f->blocked ? f->stands_ms : FACTS_UNKNOWN);
+        top_cell_age(out, lang, f->blocked ? f->stands_ms : FACTS_UNKNOWN);
         return;
     default:
         top_cell_percent(out, f->cpu);
@@ -266,4 +266,4 @@ static enum top_style family_style(const struct top_model *m, uint32_t row)
     return f->blocked && f->stands_ms >= 1000 ? TOP_BAD : TOP_PLAIN;
 }
 
-const struct top_rows top_rows_of_families = TOP_ROWS("threads", family);
+const struct top_rows top_rows_of_families = TOP_ROWS(TOP_T_FAMILIES, family);

@@ -9,12 +9,12 @@
 
 /* ---- findings that came and went ------------------------------------------------------------------- */
 static const struct top_column change_columns[] = {
-    {"",          4, true },
-    {"severity",  8, true },
-    {"certainty", 9, true },
-    {"came ago",  8, false},
-    {"lasted",    8, false},
-    {"finding",   0, true },
+    {{"", ""},               4, true },
+    {WORDS(TOP_C_SEVERITY),  8, true },
+    {WORDS(TOP_C_CERTAINTY), 9, true },
+    {WORDS(TOP_C_CAME),      8, false},
+    {WORDS(TOP_C_LASTED),    8, false},
+    {WORDS(TOP_C_FINDING),   0, true },
 };
 
 static uint32_t change_rows(const struct top_model *m)
@@ -22,11 +22,11 @@ static uint32_t change_rows(const struct top_model *m)
     return m->changes.n;
 }
 
-static void change_finding(const struct top_change *c, char out[TOP_CELL])
+static void change_finding(const struct top_change *c, enum doctor_lang lang,
+                           char out[TOP_CELL])
 {
     const char *at = c->subject.listener[0] ? c->subject.listener : c->subject.peer;
-    size_t n =
-        (size_t)snprintf(out, TOP_CELL, "%.90s", catalogue_text(c->rule, LANG_EN)->title);
+    size_t n = (size_t)snprintf(out, TOP_CELL, "%.90s", catalogue_text(c->rule, lang)->title);
     if (at[0])
         n += (size_t)snprintf(out + n, TOP_CELL - n, "  %.63s", at);
     if (c->subject.pid)
@@ -35,29 +35,27 @@ static void change_finding(const struct top_change *c, char out[TOP_CELL])
 }
 
 static void change_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                        char out[TOP_CELL])
+                        enum doctor_lang lang, char out[TOP_CELL])
 {
-    static const char *const severities[] = {"info", "warning", "critical"};
-    static const char *const certainties[] = {"hint", "likely", "certain"};
     const struct top_change *c = &m->changes.v[row];
     switch (column) {
     case 0:
-        top_cell_text(out, c->gone ? "gone" : "now");
+        top_cell_text(out, c->gone ? WORD(lang, TOP_GONE) : WORD(lang, TOP_NOW));
         return;
     case 1:
-        top_cell_text(out, severities[c->severity]);
+        top_cell_text(out, word_severity(lang, c->severity));
         return;
     case 2:
-        top_cell_text(out, certainties[c->certainty]);
+        top_cell_text(out, word_certainty(lang, c->certainty));
         return;
     case 3:
-        top_cell_age(out, m->wall_ms > c->came_ms ? m->wall_ms - c->came_ms : 0);
+        top_cell_age(out, lang, m->wall_ms > c->came_ms ? m->wall_ms - c->came_ms : 0);
         return;
     case 4:
-        top_cell_age(out, c->seen_ms > c->came_ms ? c->seen_ms - c->came_ms : 0);
+        top_cell_age(out, lang, c->seen_ms > c->came_ms ? c->seen_ms - c->came_ms : 0);
         return;
     default:
-        change_finding(c, out);
+        change_finding(c, lang, out);
     }
 }
 
@@ -92,4 +90,4 @@ static enum top_style change_style(const struct top_model *m, uint32_t row)
                                           : TOP_NOTE;
 }
 
-const struct top_rows top_rows_of_changes = TOP_ROWS("history", change);
+const struct top_rows top_rows_of_changes = TOP_ROWS(TOP_T_HISTORY, change);

@@ -8,14 +8,14 @@
 
 /* ---- peers ---------------------------------------------------------------------------------------------- */
 static const struct top_column peer_columns[] = {
-    {"peer",       0,  true },
-    {"conns",      6,  false},
-    {"owed",       5,  false},
-    {"oldest",     8,  false},
-    {"rtt/min ms", 12, false},
-    {"resent",     6,  false},
-    {"T_WAIT",     6,  false},
-    {"ports",      5,  false},
+    {WORDS(TOP_C_PEER),      0,  true },
+    {WORDS(TOP_C_CONNS),     6,  false},
+    {WORDS(TOP_C_OWED),      5,  false},
+    {WORDS(TOP_C_OLDEST),    8,  false},
+    {WORDS(TOP_C_RTT),       12, false},
+    {WORDS(TOP_C_RESENT),    6,  false},
+    {WORDS(TOP_C_TIME_WAIT), 6,  false},
+    {WORDS(TOP_C_PORTS),     5,  false},
 };
 
 static uint32_t peer_rows(const struct top_model *m)
@@ -36,13 +36,14 @@ static const char *rtt(struct top_text *t, uint64_t us)
 }
 
 static void peer_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                      char out[TOP_CELL])
+                      enum doctor_lang lang, char out[TOP_CELL])
 {
     const struct top_peer *p = &m->peers.v[row];
     struct top_text a, b;
     switch (column) {
     case 0:
-        (void)snprintf(out, TOP_CELL, "%s %s", p->outgoing ? "to  " : "from", p->name);
+        (void)snprintf(out, TOP_CELL, "%s %s",
+                       p->outgoing ? WORD(lang, TOP_TO) : WORD(lang, TOP_FROM_PEER), p->name);
         return;
     case 1:
         top_cell_count(out, p->conns);
@@ -51,7 +52,7 @@ static void peer_cell(const struct top_model *m, uint32_t row, uint32_t column,
         top_cell_some(out, p->owed);
         return;
     case 3:
-        top_cell_age(out, p->owed ? p->oldest_ms : FACTS_UNKNOWN);
+        top_cell_age(out, lang, p->owed ? p->oldest_ms : FACTS_UNKNOWN);
         return;
     case 4:
         (void)snprintf(out, TOP_CELL, "%s/%s", rtt(&a, p->rtt_us), rtt(&b, p->min_rtt_us));
@@ -100,18 +101,18 @@ static enum top_style peer_style(const struct top_model *m, uint32_t row)
     return p->owed && p->oldest_ms >= 1000 ? TOP_WARN : TOP_PLAIN;
 }
 
-const struct top_rows top_rows_of_peers = TOP_ROWS("peers", peer);
+const struct top_rows top_rows_of_peers = TOP_ROWS(TOP_T_PEERS, peer);
 
 /* ---- listeners ---------------------------------------------------------------------------------------- */
 static const struct top_column listener_columns[] = {
-    {"listens at", 0,  true },
-    {"held by",    18, true },
-    {"holders",    7,  false},
-    {"queue",      6,  false},
-    {"backlog",    7,  false},
-    {"peak",       6,  false},
-    {"oldest",     7,  false},
-    {"drops",      6,  false},
+    {WORDS(TOP_C_LISTENS), 0,  true },
+    {WORDS(TOP_C_HELD_BY), 18, true },
+    {WORDS(TOP_C_HOLDERS), 7,  false},
+    {WORDS(TOP_C_QUEUE),   6,  false},
+    {WORDS(TOP_C_BACKLOG), 7,  false},
+    {WORDS(TOP_C_PEAK),    6,  false},
+    {WORDS(TOP_C_OLDEST),  7,  false},
+    {WORDS(TOP_C_DROPS),   6,  false},
 };
 
 static uint32_t listener_rows(const struct top_model *m)
@@ -120,7 +121,7 @@ static uint32_t listener_rows(const struct top_model *m)
 }
 
 static void listener_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                          char out[TOP_CELL])
+                          enum doctor_lang lang, char out[TOP_CELL])
 {
     const struct top_listener *l = &m->lists.v[row];
     switch (column) {
@@ -143,7 +144,7 @@ static void listener_cell(const struct top_model *m, uint32_t row, uint32_t colu
         top_cell_count(out, l->peak);
         return;
     case 6:
-        top_cell_age(out, l->oldest_ms ? l->oldest_ms : FACTS_UNKNOWN);
+        top_cell_age(out, lang, l->oldest_ms ? l->oldest_ms : FACTS_UNKNOWN);
         return;
     default:
         top_cell_count(out, l->drops);
@@ -183,15 +184,15 @@ static enum top_style listener_style(const struct top_model *m, uint32_t row)
     return l->oldest_ms >= 1000 ? TOP_WARN : TOP_PLAIN;
 }
 
-const struct top_rows top_rows_of_listeners = TOP_ROWS("listeners", listener);
+const struct top_rows top_rows_of_listeners = TOP_ROWS(TOP_T_LISTENERS, listener);
 
 /* ---- counters that moved --------------------------------------------------------------------------- */
 static const struct top_column counter_columns[] = {
-    {"counter", 0,  true },
-    {"of",      22, true },
-    {"rose by", 9,  false},
-    {"per s",   9,  false},
-    {"now",     9,  false},
+    {WORDS(TOP_C_COUNTER), 0,  true },
+    {WORDS(TOP_C_OF),      22, true },
+    {WORDS(TOP_C_ROSE),    9,  false},
+    {WORDS(TOP_C_PER_S),   9,  false},
+    {WORDS(TOP_C_VALUE),   9,  false},
 };
 
 static uint32_t counter_rows(const struct top_model *m)
@@ -200,8 +201,9 @@ static uint32_t counter_rows(const struct top_model *m)
 }
 
 static void counter_cell(const struct top_model *m, uint32_t row, uint32_t column,
-                         char out[TOP_CELL])
+                         enum doctor_lang lang, char out[TOP_CELL])
 {
+    (void)lang;
     const struct top_counter *c = &m->counters.v[row];
     switch (column) {
     case 0:
@@ -246,4 +248,4 @@ static enum top_style counter_style(const struct top_model *m, uint32_t row)
     return TOP_PLAIN;
 }
 
-const struct top_rows top_rows_of_counters = TOP_ROWS("counters", counter);
+const struct top_rows top_rows_of_counters = TOP_ROWS(TOP_T_COUNTERS, counter);

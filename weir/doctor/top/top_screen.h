@@ -20,11 +20,11 @@
 
 #include "libweir/base/compiler.h"
 #include "libweir/base/span.h"
+#include "weir/doctor/report/words.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct stats_text;
 struct wr_heap;
 
 enum top_style {
@@ -51,6 +51,7 @@ struct top_cell {
 struct top_screen {
     unsigned rows, columns;
     bool utf8;
+    enum doctor_lang lang; /* what is drawn on it speaks */
     struct top_cell *cell;
     /* private */
     const struct wr_heap *heap;

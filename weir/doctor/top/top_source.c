@@ -3,6 +3,7 @@
 #include "weir/doctor/look/examine.h"
 #include "weir/doctor/look/look.h"
 #include "weir/doctor/look/record.h"
+#include "weir/doctor/report/words.h"
 #include "weir/doctor/top/top.h"
 
 #include <errno.h>
@@ -160,8 +161,8 @@ static int read_facts(struct top_source *s, int fd, char *error, size_t room)
     if (!err)
         err = record_read(wr_span(text, n), &s->facts, &line);
     if (err == -EPROTO)
-        (void)snprintf(error, room, "%s, line %u: no recording of `weir doctor --record`",
-                       s->options->from, line);
+        (void)snprintf(error, room, WORD(s->options->lang, TOP_FROM_LINE), s->options->from,
+                       line);
     wr_heap_free(s->heap, text, n);
     return err;
 }
@@ -179,20 +180,19 @@ static int begin_file(struct top_source *s, char *error, size_t n)
 /* ---- beginning ------------------------------------------------------------------------------------------ */
 static void explain(const struct top_source *s, int err, char *error, size_t n)
 {
+    enum doctor_lang lang = s->options->lang;
     const char *word = s->options->target ? s->options->target : "";
     if (error[0])
         return;
     if (s->options->from && err != -ESRCH)
-        (void)snprintf(error, n, "%s: %s", s->options->from, strerrordesc_np(-err));
+        (void)snprintf(error, n, WORD(lang, TOP_FROM_ERROR), s->options->from,
+                       word_error(lang, err));
     else if (err == -ESRCH)
-        (void)snprintf(error, n,
-                       "\"%s\" is no process, port or program here; `weir top` without a word "
-                       "lists all that listen",
-                       word);
+        (void)snprintf(error, n, WORD(lang, TOP_NO_TARGET), word);
     else if (err == -EACCES)
-        (void)snprintf(error, n, "%s belongs to another user: run as root", word);
+        (void)snprintf(error, n, WORD(lang, TOP_OTHERS), word);
     else
-        (void)snprintf(error, n, "cannot look: %s", strerrordesc_np(-err));
+        (void)snprintf(error, n, WORD(lang, TOP_CANNOT), word_error(lang, err));
 }
 
 int top_source_begin(struct top_source *s, char *error, size_t n)
@@ -201,9 +201,10 @@ int top_source_begin(struct top_source *s, char *error, size_t n)
     error[0] = '\0';
     int err = 0;
     if (s->options->target)
-        err = target_parse(wr_span_str(s->options->target), &s->target, &why);
+        err = target_parse(wr_span_str(s->options->target), s->options->lang, &s->target, &why);
     if (err)
-        (void)snprintf(error, n, "\"%s\": %s", s->options->target, why);
+        (void)snprintf(error, n, WORD(s->options->lang, TOP_BAD_TARGET), s->options->target,
+                       why);
     else
         err = s->options->from ? begin_file(s, error, n) : begin_live(s);
     if (err)

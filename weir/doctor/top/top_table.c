@@ -17,9 +17,9 @@ unsigned top_table_columns(enum top_table t)
     return tables[t]->columns;
 }
 
-const char *top_table_name(enum top_table t)
+const char *top_table_name(enum top_table t, enum doctor_lang lang)
 {
-    return tables[t]->name;
+    return tables[t]->name[lang];
 }
 
 static unsigned column_width(const struct top_rows *t, unsigned column, unsigned all)
@@ -49,7 +49,7 @@ static void draw_titles(struct top_screen *s, const struct top_rows *t, unsigned
     unsigned at = 0;
     for (unsigned c = 0; c < t->columns; c++) {
         unsigned width = column_width(t, c, s->columns);
-        put_cell(s, row, at, width, t->column[c].title, t->column[c].left,
+        put_cell(s, row, at, width, t->column[c].title[s->lang], t->column[c].left,
                  sort == c + 1 ? TOP_BAR : TOP_STRONG);
         at += width + 1;
     }
@@ -63,7 +63,7 @@ static void draw_row(struct top_screen *s, const struct top_rows *t, const struc
     for (unsigned c = 0; c < t->columns; c++) {
         unsigned width = column_width(t, c, s->columns);
         char cell[TOP_CELL] = "";
-        t->cell(m, place, c, cell);
+        t->cell(m, place, c, s->lang, cell);
         put_cell(s, row, at, width, cell, t->column[c].left, style);
         at += width + 1;
     }

@@ -30,24 +30,23 @@ const char *top_count(struct top_text *t, uint64_t n)
     return t->s;
 }
 
-const char *top_age(struct top_text *t, uint64_t ms)
+const char *top_age(struct top_text *t, enum doctor_lang lang, uint64_t ms)
 {
     uint64_t min = ms / 60000;
     if (ms == FACTS_UNKNOWN)
         return unknown(t);
     if (ms < 1000)
-        (void)snprintf(t->s, sizeof t->s, "%" PRIu64 " ms", ms);
+        (void)snprintf(t->s, sizeof t->s, WORD(lang, AGE_MS), ms);
     else if (ms < 100000)
-        (void)snprintf(t->s, sizeof t->s, "%" PRIu64 ".%" PRIu64 " s", ms / 1000,
-                       ms / 100 % 10);
+        (void)snprintf(t->s, sizeof t->s, WORD(lang, AGE_SECONDS), ms / 1000, ms / 100 % 10);
     else if (min < 100)
-        (void)snprintf(t->s, sizeof t->s, "%" PRIu64 " min", min);
+        (void)snprintf(t->s, sizeof t->s, WORD(lang, AGE_MINUTES), min);
     else if (min < 6000)
-        (void)snprintf(t->s, sizeof t->s, "%" PRIu64 " h", min / 60);
+        (void)snprintf(t->s, sizeof t->s, WORD(lang, AGE_HOURS), min / 60);
     else if (min < 144000000)
-        (void)snprintf(t->s, sizeof t->s, "%" PRIu64 " d", min / 1440);
+        (void)snprintf(t->s, sizeof t->s, WORD(lang, AGE_DAYS), min / 1440);
     else
-        (void)snprintf(t->s, sizeof t->s, "for ever");
+        (void)snprintf(t->s, sizeof t->s, "%s", WORD(lang, AGE_EVER));
     return t->s;
 }
 

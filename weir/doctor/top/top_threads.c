@@ -71,7 +71,7 @@ static int worker(struct top_work *w, const struct facts_thread *t, const struct
     struct top_worker row = {
         .pid = t->pid, .tid = t->tid, .conns = FACTS_UNKNOWN, .queue = FACTS_UNKNOWN};
     memcpy(row.comm, t->comm, sizeof row.comm);
-    row.wait = top_doing(&w->facts->b, &w->map, t, row.doing, sizeof row.doing);
+    row.wait = top_doing(&w->facts->b, &w->map, w->lang, t, row.doing, sizeof row.doing);
     row.stands_ms = top_past_stands(w->past, w->facts, t, out_stand);
     rates(w, t, &row);
     if (row.wait == TOP_WAIT_BLOCKED && row.stands_ms) {
@@ -103,8 +103,8 @@ static int by_family(const void *a, const void *b)
 }
 
 /* The calls of a family without their objects, the most frequent first: "16 futex, 2 epoll_wait". */
-static void family_calls(const struct top_model *m, const struct kin *k, uint32_t n,
-                         char out[72])
+static void family_calls(const struct top_model *m, enum doctor_lang lang, const struct kin *k,
+                         uint32_t n, char out[72])
 {
     struct {
         char call[20];
@@ -136,7 +136,7 @@ static void family_calls(const struct top_model *m, const struct kin *k, uint32_
         calls[best].n = 0;
     }
     if (others && at < 50)
-        (void)snprintf(out + at, 72 - at, ", %" PRIu32 " other", others);
+        (void)snprintf(out + at, 72 - at, WORD(lang, DOES_OTHERS), others);
 }
 
 static int one_family(struct top_work *w, const struct kin *k, uint32_t n)
@@ -152,7 +152,7 @@ static int one_family(struct top_work *w, const struct kin *k, uint32_t n)
         f.blocked++;
         f.stands_ms = t->stands_ms > f.stands_ms ? t->stands_ms : f.stands_ms;
     }
-    family_calls(w->model, k, n, f.what);
+    family_calls(w->model, w->lang, k, n, f.what);
     return FACTS_ADD(&w->model->families, w->heap, &f);
 }
 

@@ -51,8 +51,8 @@ static enum top_act interval(struct top_ui *ui, bool longer)
         }
     }
     ui->interval_ms = to;
-    (void)snprintf(ui->message, sizeof ui->message, "interval %s",
-                   top_age(&(struct top_text){0}, to));
+    (void)snprintf(ui->message, sizeof ui->message, WORD(ui->lang, TOP_M_INTERVAL),
+                   top_age(&(struct top_text){0}, ui->lang, to));
     return TOP_ACT_LOOK;
 }
 
@@ -141,9 +141,9 @@ enum top_act top_ui_key(struct top_ui *ui, int key)
 static void too_small(struct top_screen *s)
 {
     struct top_pen p = top_pen(s, 0, 0, s->columns);
-    top_printf(&p, "weir top needs %d x %d,", TOP_LEAST_COLUMNS, TOP_LEAST_ROWS);
+    top_printf(&p, WORD(s->lang, TOP_NEEDS), TOP_LEAST_COLUMNS, TOP_LEAST_ROWS);
     p = top_pen(s, 1, 0, s->columns);
-    top_printf(&p, "this terminal is %u x %u. q quits", s->columns, s->rows);
+    top_printf(&p, WORD(s->lang, TOP_SMALL), s->columns, s->rows);
 }
 
 static void tabs(struct top_screen *s, const struct top_ui *ui, unsigned row)
@@ -152,7 +152,8 @@ static void tabs(struct top_screen *s, const struct top_ui *ui, unsigned row)
     for (unsigned i = 1; i <= TOP_TABLES; i++) {
         unsigned t = i % TOP_TABLES; /* the programs last, as the keys lie */
         char name[32];
-        (void)snprintf(name, sizeof name, " %u %s ", t, top_table_name((enum top_table)t));
+        (void)snprintf(name, sizeof name, " %u %s ", t,
+                       top_table_name((enum top_table)t, s->lang));
         bool here = ui->page == TOP_PAGE_NONE && ui->table == t;
         top_styled(&p, here ? TOP_BAR : TOP_NOTE, name);
     }
@@ -166,11 +167,13 @@ static void count_hidden(struct top_screen *s, const struct top_ui *ui, unsigned
     uint32_t more = ui->lines - at - shown;
     p.style = TOP_DIM;
     if (at)
-        top_printf(&p, "%" PRIu32 " above%s", at, more ? ", " : "");
+        top_printf(&p, WORD(s->lang, TOP_ABOVE), at);
+    if (at && more)
+        top_say(&p, WORD(s->lang, TOP_COMMA));
     if (more)
-        top_printf(&p, "%" PRIu32 " more", more);
+        top_printf(&p, WORD(s->lang, TOP_MORE), more);
     if (ui->lines == 0)
-        top_say(&p, "none");
+        top_say(&p, WORD(s->lang, TOP_NONE));
 }
 
 static void put_subject(struct top_pen *p, const struct subject *s)
@@ -181,34 +184,46 @@ static void put_subject(struct top_pen *p, const struct subject *s)
         top_printf(p, "  %s", s->listener[0] ? s->listener : s->peer);
 }
 
+const char *top_severity(enum doctor_lang lang, enum severity s)
+{
+    static const char *const words[][LANG_COUNT] = {
+        [SEVERITY_INFO] = WORDS(CAPITAL_INFO),
+        [SEVERITY_WARN] = WORDS(CAPITAL_WARNING),
+        [SEVERITY_CRIT] = WORDS(CAPITAL_CRITICAL),
+    };
+    return words[s][lang];
+}
+
 static void verdict(struct top_screen *s, const struct top_model *m,
                     const struct findings *found, unsigned row)
 {
-    static const char *const words[] = {"INFO", "WARNING", "CRITICAL"};
-    static const char *const sure[] = {"hint", "likely", "certain"};
     static const enum top_style styles[] = {TOP_NOTE, TOP_WARN, TOP_ALARM};
     struct top_pen p = top_pen(s, row, 0, s->columns);
-    top_styled(&p, TOP_STRONG, "verdict ");
+    top_styled(&p, TOP_STRONG, WORD(s->lang, TOP_VERDICT));
     if (!found || m->span_ms == 0) {
-        top_styled(&p, TOP_DIM, "needs a second look");
+        top_styled(&p, TOP_DIM, WORD(s->lang, TOP_SECOND_LOOK));
         return;
     }
     if (found->leading == 0) {
         bool blind = m->unread_files > 0;
-        top_styled(&p, blind ? TOP_PLAIN : TOP_GOOD, blind ? "nothing found" : "OK");
-        top_printf(&p, "%s, two looks %s apart",
-                   blind ? " in what could be seen" : "  nothing found",
-                   top_age(&(struct top_text){0}, m->span_ms));
+        const char *age = top_age(&(struct top_text){0}, s->lang, m->span_ms);
+        if (blind) {
+            top_say(&p, WORD(s->lang, TOP_BLIND));
+            top_printf(&p, WORD(s->lang, TOP_BLIND_LOOKS), age);
+        } else {
+            top_styled(&p, TOP_GOOD, WORD(s->lang, TOP_OK));
+            top_printf(&p, WORD(s->lang, TOP_FOUND_NOTHING), age);
+        }
         return;
     }
     const struct finding *f = &found->row[found->order[0]];
     p.style = styles[f->severity];
-    top_printf(&p, "%s %s (%s)", words[f->severity], catalogue_text(f->rule, LANG_EN)->title,
-               sure[f->certainty]);
+    top_printf(&p, WORD(s->lang, TOP_FINDING), top_severity(s->lang, f->severity),
+               catalogue_text(f->rule, s->lang)->title, word_certainty(s->lang, f->certainty));
     p.style = TOP_PLAIN;
     put_subject(&p, &f->subject);
     if (found->leading > 1)
-        top_printf(&p, "  and %u more", found->leading - 1);
+        top_printf(&p, WORD(s->lang, TOP_AND_MORE), found->leading - 1);
 }
 
 static void keys(struct top_screen *s, const struct top_ui *ui, unsigned row)
@@ -217,16 +232,15 @@ static void keys(struct top_screen *s, const struct top_ui *ui, unsigned row)
     if (ui->message[0])
         top_styled(&p, TOP_STRONG, ui->message);
     else if (ui->page)
-        top_styled(&p, TOP_DIM, "esc back   j k scroll   q quit");
+        top_styled(&p, TOP_DIM, WORD(s->lang, TOP_PAGE_KEYS));
     else
-        top_styled(
-            &p, TOP_DIM,
-            "enter explain  t treat  r record  space pause  +/- interval  s sort  h help");
+        top_styled(&p, TOP_DIM, WORD(s->lang, TOP_KEYS));
 }
 
 int top_view(struct top_screen *s, const struct top_model *m, const struct findings *found,
              struct top_ui *ui, const struct wr_heap *heap)
 {
+    s->lang = ui->lang;
     if (s->rows < TOP_LEAST_ROWS || s->columns < TOP_LEAST_COLUMNS) {
         too_small(s);
         return 0;

@@ -49,6 +49,7 @@ struct top_ui {
     enum top_page page;
     uint32_t scroll, page_scroll;
     uint8_t sort[TOP_TABLES]; /* 1 + column; 0: as the table itself finds best */
+    enum doctor_lang lang;
     bool paused;
     uint32_t interval_ms;
     /* what the loop tells */
@@ -77,11 +78,13 @@ WR_MUST int top_view(struct top_screen *s, const struct top_model *m,
 
 /* ---- between the files of the view ------------------------------------------------------------- */
 unsigned top_table_columns(enum top_table t);
-const char *top_table_name(enum top_table t);
+const char *top_table_name(enum top_table t, enum doctor_lang lang);
 WR_MUST int top_table_draw(struct top_screen *s, const struct top_model *m, struct top_ui *ui,
                            unsigned from, unsigned end, const struct wr_heap *heap);
 WR_MUST int top_page_draw(struct top_screen *s, const struct findings *found, struct top_ui *ui,
                           unsigned from, unsigned end, const struct wr_heap *heap);
+/* "WARNING" */
+const char *top_severity(enum doctor_lang lang, enum severity s);
 void top_head_draw(struct top_screen *s, const struct top_model *m, const struct top_ui *ui);
 
 #define TOP_HEAD_ROWS 7

@@ -119,6 +119,33 @@ static const char *const peers_120x40[] = {
     "enter explain  t treat  r record  space pause  +/- interval  s sort  h help",
 };
 
+static const char *const workers_zh_80x24[] = {
+    "weir top  nginx :8080  pid 811 + 2  3 个线程  已运行 12.0秒    1.0秒  开销 0.3%",
+    "最久    未接受 41.2秒         未读 3.1秒       欠答 210毫秒    阻塞 8.0秒",
+    "接受    [#####...........] 131/511 峰值 131 丢弃 +2 溢出 +0 10.0.0.1:8080",
+    "回答    我们欠 1   别人欠我们 1（最久 180毫秒）: 10.0.0.7:443 x1",
+    "状态    ESTAB 4  T_WAIT 3  C_WAIT 0  SYN_SENT 0  未接受 1  空壳 0",
+    "限额    端口 10.0.0.7:443 0% / 28,232   描述符 12/1,024   内存 30 MB",
+    "主机    进 412/秒 出 10/秒  打开 3  等处理器 1.0%  被限流 12%",
+    " 1 工作线程  2 对端  3 监听  4 线程族  5 计数器  6 历史  0 程序",
+    " 线程号 名称        在做什么                       CPU   连接  队列  醒/秒  等待",
+    "    813 nginx       8.0秒! write 管道：logger 9…    0%      1   131      0    0%",
+    "    812 nginx       epoll_pwait                    31%      2   131    820  1.0%",
+    "    811 nginx       rt_sigsuspend                   0%      0   131      0    0%",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "诊断 严重 写日志被阻塞（确定）  nginx 813",
+    "回车 解释  t 治疗  r 录像  空格 暂停  +/- 间隔  s 排序  h 帮助",
+};
+
 static const char *const small_40x10[] = {
     "weir top needs 80 x 16,",
     "this terminal is 40 x 10. q quits",
@@ -223,7 +250,8 @@ static void test_every_table_sorts(void)
         ui.table = (enum top_table)t;
         for (unsigned c = 0; c <= top_table_columns(ui.table); c++) {
             draw(24, 80, true);
-            ok(screen.rows == 24, "table %s by column %u", top_table_name(ui.table), c);
+            ok(screen.rows == 24, "table %s by column %u", top_table_name(ui.table, LANG_EN),
+               c);
             top_ui_key(&ui, 's');
         }
     }
@@ -300,12 +328,67 @@ static void test_many(void)
     ok(shows("nothing to treat"), "nothing to treat");
 }
 
+/* The column in which the n-th copy of a text begins, in its row; -1: it is not there. */
+static int column_of(const char *what)
+{
+    const char *at = strstr(text.p, what), *row = at;
+    while (row && row > text.p && row[-1] != '\n')
+        row--;
+    return at ? (int)top_width(wr_span(row, (size_t)(at - row))) : -1;
+}
+
+static void is_narrow(const char *what)
+{
+    struct wr_span all = wr_span_str(text.p), line;
+    unsigned widest = 0;
+    while (wr_span_split(&all, '\n', &line))
+        widest = top_width(line) > widest ? top_width(line) : widest;
+    ok(widest <= 80, "%s: no row is wider than 80 columns, but %u", what, widest);
+}
+
 static void find_log_write(void)
 {
     struct finding *f = finding_add(&k.found, RULE_LOG_WRITE);
     finding_subject(f, 813, 813, WR_LIT("nginx"));
     finding_text(f, EVIDENCE_READER, WR_LIT("pid 900 logger"));
     findings_settle(&k.found);
+}
+
+static void test_chinese(void)
+{
+    kit_later(&k, 2000);
+    kit_seal(&k, "nginx");
+    k.lang = ui.lang = LANG_ZH;
+    findings_init(&k.found);
+    find_log_write();
+    kit_model(&k);
+    ui.page = TOP_PAGE_NONE;
+    ui.table = TOP_WORKERS;
+    ui.scroll = 0;
+    draw(24, 80, true);
+    screen_is(workers_zh_80x24, 24, "Chinese, 80x24");
+    is_int(column_of("CPU"), column_of("  0%") + 1, "a title stands over its column");
+    for (unsigned t = 0; t < TOP_TABLES; t++) {
+        ui.table = (enum top_table)t;
+        draw(24, 80, true);
+        is_narrow(top_table_name(ui.table, LANG_ZH));
+        ok(!shows("…  ") || t == TOP_WORKERS, "no title of %s is cut",
+           top_table_name(ui.table, LANG_ZH));
+    }
+    static const int keys[] = {'h', 't', TOP_KEY_ENTER};
+    for (size_t i = 0; i < WR_ARRAY_LEN(keys); i++) {
+        top_ui_key(&ui, keys[i]);
+        draw(40, 80, true);
+        is_narrow("a page");
+        ok(!shows("…"), "nothing of the page of key %d is cut", keys[i]);
+    }
+    ok(shows("读者是：pid 900 logger") || shows("pid 900 logger"), "evidence in Chinese");
+    draw(24, 80, false);
+    for (const char *p = text.p; *p; p++)
+        if ((unsigned char)*p >= 0x80)
+            ok(false, "byte %02x on an ASCII screen", (unsigned char)*p);
+    ui.page = TOP_PAGE_NONE;
+    k.lang = ui.lang = LANG_EN;
 }
 
 int main(void)
@@ -322,6 +405,7 @@ int main(void)
     test_every_table_sorts();
     test_hostile();
     test_many();
+    test_chinese();
     stats_text_free(&text);
     top_screen_free(&screen);
     kit_free(&k);

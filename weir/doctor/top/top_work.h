@@ -12,6 +12,7 @@
  * Private to these files. place_of(pid) is the row of a program; TOP_NOBODY: not shown.
  */
 
+#include "weir/doctor/report/words.h"
 #include "weir/doctor/rules/judge.h"
 #include "weir/doctor/top/top_model.h"
 
@@ -31,6 +32,7 @@ struct top_work {
     FACTS_LIST(struct top_member) members; /* by pid */
     uint32_t *pids;                        /* of the members */
     struct judge_map map;
+    enum doctor_lang lang;
 };
 
 struct top_member *top_member(const struct top_work *w, uint32_t pid);
@@ -43,7 +45,8 @@ uint64_t top_per_s(const struct top_work *w, uint64_t n);
 /* What the thread is doing: "epoll_wait", "write pipe of logger 4711 (full)", "recvfrom 10.0.0.7:443".
  * map: of that look. */
 enum top_wait top_doing(const struct facts_look *l, const struct judge_map *map,
-                        const struct facts_thread *t, char *out, size_t n);
+                        enum doctor_lang lang, const struct facts_thread *t, char *out,
+                        size_t n);
 
 WR_MUST int top_sockets(struct top_work *w);
 WR_MUST int top_peers(struct top_work *w);

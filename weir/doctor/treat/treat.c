@@ -15,14 +15,8 @@
 static int no_process(const struct treat *t)
 {
     if (t->o->pid)
-        return treat_refuse(t, TREAT_NO_TARGET,
-                            "there is no process %u; `weir doctor` lists "
-                            "those that listen",
-                            t->o->pid);
-    return treat_refuse(t, TREAT_NO_TARGET,
-                        "no process listens on port %u here; in another network namespace name "
-                        "it by --pid",
-                        t->o->port);
+        return treat_refuse(t, TREAT_NO_TARGET, WORD(t->o->lang, T_NO_PROCESS), t->o->pid);
+    return treat_refuse(t, TREAT_NO_TARGET, WORD(t->o->lang, T_NO_PORT), t->o->port);
 }
 
 static int hold(struct treat *t, uint32_t pid)
@@ -44,15 +38,13 @@ static int hold_all(struct treat *t)
     for (int i = 0; i < n && t->n_pids < TREAT_PIDS; i++) {
         int err = hold(t, pids[i]);
         if (err && err != -ESRCH)
-            return treat_refuse(t, TREAT_NO_PRIVILEGE, "pid %u cannot be held: %s", pids[i],
+            return treat_refuse(t, TREAT_NO_PRIVILEGE, WORD(t->o->lang, T_HOLD), pids[i],
                                 wr_err_name(err));
     }
     if (t->n_pids > 0)
         return 0;
     if (hidden)
-        return treat_refuse(t, TREAT_NO_PRIVILEGE,
-                            "who listens on port %u cannot be seen; run it as root",
-                            t->o->port);
+        return treat_refuse(t, TREAT_NO_PRIVILEGE, WORD(t->o->lang, T_HIDDEN), t->o->port);
     return no_process(t);
 }
 
@@ -76,13 +68,11 @@ static int look(struct treat *t)
     facts_init(&t->facts, t->heap);
     int r = examine(&what, &t->facts);
     if (r == -ESRCH || r == EXAMINE_ENDED)
-        return treat_refuse(t, TREAT_NO_TARGET, "the process has ended");
+        return treat_refuse(t, TREAT_NO_TARGET, WORD(t->o->lang, T_ENDED));
     if (r < 0)
-        return treat_refuse(t, TREAT_NO_PRIVILEGE, "it cannot be examined: %s", wr_err_name(r));
+        return treat_refuse(t, TREAT_NO_PRIVILEGE, WORD(t->o->lang, T_EXAMINE), wr_err_name(r));
     r = judge_all(&t->facts, &target, t->found);
-    return r ? treat_refuse(t, TREAT_NO_HELP, "the findings cannot be judged: %s",
-                            wr_err_name(r))
-             : 0;
+    return r ? treat_refuse(t, TREAT_NO_HELP, WORD(t->o->lang, T_JUDGE), wr_err_name(r)) : 0;
 }
 
 static const struct finding *finding_of_rule(const struct treat *t, uint32_t pid)
@@ -111,13 +101,9 @@ static int decide(struct treat *t)
 {
     const struct finding *f = finding_of_rule(t, 0);
     if (!f && blind(t))
-        return treat_refuse(t, TREAT_NO_PRIVILEGE,
-                            "uid %u may not look into the process; run it as root or as the "
-                            "process's own user",
-                            wr_os_uid());
+        return treat_refuse(t, TREAT_NO_PRIVILEGE, WORD(t->o->lang, T_BLIND), wr_os_uid());
     if (!f)
-        return treat_refuse(t, TREAT_REFUSED,
-                            "the doctor does not find %s there (now); nothing was changed",
+        return treat_refuse(t, TREAT_REFUSED, WORD(t->o->lang, T_NOT_FOUND),
                             rule_get(t->o->rule)->id);
     t->finding = *f;
     if (f->subject.pid > 0)
@@ -128,10 +114,11 @@ static int decide(struct treat *t)
 /* ---- hands ------------------------------------------------------------------------------------------- */
 static int denied(struct treat *t, const char *what, int err)
 {
-    const char *remedy = "run it as root, or as the process's own user";
+    const char *remedy = WORD(t->o->lang, T_AS_ROOT);
     if (t->treatment->kind == &treat_kind_limit)
-        remedy = "above the hard limit it takes CAP_SYS_RESOURCE, and no more than fs.nr_open";
-    return treat_refuse(t, TREAT_NO_PRIVILEGE, "%s: %s; %s", what, wr_err_name(err), remedy);
+        remedy = WORD(t->o->lang, T_HARD_LIMIT);
+    return treat_refuse(t, TREAT_NO_PRIVILEGE, WORD(t->o->lang, T_DENIED), what,
+                        wr_err_name(err), remedy);
 }
 
 static bool is_denied(int err)
@@ -156,9 +143,7 @@ static int read_before(struct treat *t)
     t->hands.n = kept;
     if (kept > 0)
         return 0;
-    return treat_refuse(t, TREAT_REFUSED,
-                        "there is nothing that this treatment could change; see `weir doctor "
-                        "--explain %s`",
+    return treat_refuse(t, TREAT_REFUSED, WORD(t->o->lang, T_NOTHING),
                         rule_get(t->o->rule)->id);
 }
 
@@ -166,13 +151,12 @@ static int gather(struct treat *t)
 {
     int err = t->treatment->kind->gather(t, t->o->undo ? NULL : &t->finding);
     if (is_denied(err))
-        return denied(t, "its descriptors", err);
+        return denied(t, WORD(t->o->lang, T_DESCRIPTORS), err);
     if (err == -EBUSY)
-        return treat_refuse(t, TREAT_REFUSED, "a debugger holds it (TracerPid %u): detach that",
+        return treat_refuse(t, TREAT_REFUSED, WORD(t->o->lang, T_TRACED),
                             facts_process(&t->facts.b, t->pid)->tracer);
     if (err)
-        return treat_refuse(t, TREAT_REFUSED, "what it would touch cannot be listed: %s",
-                            wr_err_name(err));
+        return treat_refuse(t, TREAT_REFUSED, WORD(t->o->lang, T_LIST), wr_err_name(err));
     return read_before(t);
 }
 
@@ -190,7 +174,7 @@ static int apply(struct treat *t)
     uint32_t failed = 0;
     int last = 0;
     if (!lives(t))
-        return treat_refuse(t, TREAT_NO_TARGET, "the process has ended meanwhile");
+        return treat_refuse(t, TREAT_NO_TARGET, WORD(t->o->lang, T_GONE));
     for (uint32_t i = 0; i < t->hands.n; i++) {
         struct hand *h = &t->hands.v[i];
         h->error = t->treatment->kind->apply(t, h);
@@ -201,7 +185,7 @@ static int apply(struct treat *t)
         return 0;
     if (is_denied(last))
         return denied(t, t->hands.v[0].name, last);
-    return treat_refuse(t, TREAT_NO_HELP, "nothing could be changed: %s", wr_err_name(last));
+    return treat_refuse(t, TREAT_NO_HELP, WORD(t->o->lang, T_FAILED), wr_err_name(last));
 }
 
 static void read_after(struct treat *t)
@@ -230,11 +214,8 @@ static int consent(const struct treat *t)
     if (t->o->yes)
         return 0;
     if (!wr_os_is_terminal(0))
-        return treat_refuse(t, TREAT_REFUSED,
-                            "nobody is there to ask: stdin is no terminal; "
-                            "--yes says yes");
-    return treat_ask(t) ? 0
-                        : treat_refuse(t, TREAT_REFUSED, "not confirmed; nothing was changed");
+        return treat_refuse(t, TREAT_REFUSED, WORD(t->o->lang, T_NOBODY));
+    return treat_ask(t) ? 0 : treat_refuse(t, TREAT_REFUSED, WORD(t->o->lang, T_NOT_CONFIRMED));
 }
 
 static int run(struct treat *t)
@@ -270,8 +251,7 @@ int treat(const struct treat_options *o)
     t.to = o->has_to ? o->to : t.treatment->to;
     facts_init(&t.facts, t.heap);
     t.found = wr_heap_zalloc(t.heap, sizeof *t.found);
-    int r = t.found ? run(&t)
-                    : treat_refuse(&t, TREAT_NO_HELP, "there is no memory for an examination");
+    int r = t.found ? run(&t) : treat_refuse(&t, TREAT_NO_HELP, WORD(o->lang, T_MEMORY));
     drop(&t);
     return r;
 }

@@ -20,7 +20,7 @@
  * One thread. treat() owns all it allocates and frees it before it returns.
  */
 
-#include "weir/doctor/rules/rules.h"
+#include "weir/doctor/report/catalogue.h"
 
 enum treat_exit {
     TREAT_DONE = 0,
@@ -40,6 +40,7 @@ struct treat_options {
     const char *fds; /* "3,7": only these; NULL: all */
     uint32_t wait_ms;
     struct thresholds limits; /* as the doctor's --set */
+    enum doctor_lang lang;
     bool has_to, yes, dry_run, json, undo;
 };
 

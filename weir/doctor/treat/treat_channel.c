@@ -41,10 +41,12 @@ static int add(struct treat *t, const struct facts_fd *fd, bool stopped)
                      .epoll = -1,
                      .events = fd->kind == FACTS_FD_PIPE,
                      .stopped = stopped};
-    (void)snprintf(h.name, sizeof h.name, "pid %u %s", fd->pid,
-                   stopped                     ? "reads it"
-                   : fd->kind == FACTS_FD_PIPE ? "pipe"
-                                               : "socket");
+    if (stopped)
+        (void)snprintf(h.name, sizeof h.name, WORD(t->o->lang, T_READS), fd->pid);
+    else if (fd->kind == FACTS_FD_PIPE)
+        (void)snprintf(h.name, sizeof h.name, WORD(t->o->lang, T_PIPE), fd->pid);
+    else
+        (void)snprintf(h.name, sizeof h.name, WORD(t->o->lang, T_SOCKET), fd->pid);
     return hand_add(t, &h);
 }
 
@@ -133,8 +135,8 @@ static int nonblock_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_nonblock = {
     .name = "nonblock",
-    .label = {"O_NONBLOCK", "buffer"  },
-    .unit = {UNIT_NUMBER,  UNIT_BYTES},
+    .label = {WORDS(K_NONBLOCK), WORDS(K_BUFFER)},
+    .unit = {UNIT_NUMBER,       UNIT_BYTES     },
     .gather = nonblock_gather,
     .read = nonblock_read,
     .apply = nonblock_apply,
@@ -186,8 +188,8 @@ static int drain_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_channel_drain = {
     .name = "drain",
-    .label = {"unread",    ""        },
-    .unit = {UNIT_NUMBER, UNIT_COUNT},
+    .label = {WORDS(K_UNREAD), {"", ""}  },
+    .unit = {UNIT_NUMBER,     UNIT_COUNT},
     .gather = drain_gather,
     .read = drain_read,
     .apply = drain_apply,
@@ -250,8 +252,8 @@ static int reader_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_reader = {
     .name = "reader",
-    .label = {"stopped",   "pipe"    },
-    .unit = {UNIT_NUMBER, UNIT_BYTES},
+    .label = {WORDS(K_STOPPED), WORDS(K_PIPE)},
+    .unit = {UNIT_NUMBER,      UNIT_BYTES   },
     .gather = reader_gather,
     .read = reader_read,
     .apply = reader_apply,

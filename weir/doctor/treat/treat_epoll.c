@@ -154,8 +154,8 @@ static int level_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_level = {
     .name = "level",
-    .label = {"event mask", "waiting in the queue"},
-    .unit = {UNIT_HEX,     UNIT_COUNT            },
+    .label = {WORDS(K_MASK), WORDS(K_QUEUE)},
+    .unit = {UNIT_HEX,      UNIT_COUNT    },
     .gather = level_gather,
     .read = level_read,
     .apply = level_apply,
@@ -197,8 +197,8 @@ static int rearm_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_rearm = {
     .name = "rearm",
-    .label = {"event mask", ""        },
-    .unit = {UNIT_HEX,     UNIT_COUNT},
+    .label = {WORDS(K_MASK), {"", ""}  },
+    .unit = {UNIT_HEX,      UNIT_COUNT},
     .gather = rearm_gather,
     .read = rearm_read,
     .apply = rearm_apply,

@@ -70,8 +70,8 @@ static bool backlog_well(const struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_backlog = {
     .name = "backlog",
-    .label = {"backlog",  "waiting in the queue"},
-    .unit = {UNIT_COUNT, UNIT_COUNT            },
+    .label = {WORDS(K_BACKLOG), WORDS(K_QUEUE)},
+    .unit = {UNIT_COUNT,       UNIT_COUNT    },
     .gather = gather,
     .read = backlog_read,
     .apply = backlog_apply,
@@ -113,8 +113,8 @@ static bool drain_well(const struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_drain = {
     .name = "drain",
-    .label = {"waiting in the queue", "backlog" },
-    .unit = {UNIT_COUNT,             UNIT_COUNT},
+    .label = {WORDS(K_QUEUE), WORDS(K_BACKLOG)},
+    .unit = {UNIT_COUNT,     UNIT_COUNT      },
     .gather = gather,
     .read = drain_read,
     .apply = drain_apply,

@@ -6,6 +6,9 @@
 
 #include "libweir/base/num.h"
 #include "libweir/os/os.h"
+#include "weir/doctor/report/plain.h"
+#include "weir/doctor/report/report_text.h"
+#include "weir/doctor/report/say.h"
 #include "weir/stats/text.h"
 
 #include <stdio.h>
@@ -13,10 +16,12 @@
 #define WAIT_MS 1000
 
 static const struct treatment treatments[] = {
-#define X(RULE, way_, KIND, to_, does_, costs_, undo_) \
-    {RULE_##RULE, way_, &treat_kind_##KIND, to_, does_, costs_, undo_},
+#define ROW(rule, way, kind, to, undo, ...) {rule, way, kind, to, undo, __VA_ARGS__},
+#define X(RULE, way, KIND, to, undo, does, does_zh, costs, costs_zh) \
+    ROW(RULE_##RULE, way, &treat_kind_##KIND, to, undo, {does, does_zh}, {costs, costs_zh})
 #include "weir/doctor/rules/treatments.def"
 #undef X
+#undef ROW
 };
 
 const struct treatment *treatment_at(unsigned i)
@@ -32,41 +37,34 @@ const struct treatment *treatment_find(enum rule_name rule, const char *way)
     return NULL;
 }
 
-static void say(int fd, const struct stats_text *t)
-{
-    (void)(wr_os_write(fd, t->p, t->n) < 0); /* nobody reads: nothing to be done */
-}
-
-static int usage(const char *what, const char *word)
+static int usage(const struct treat_options *o, const char *what, const char *word)
 {
     struct stats_text t = {.heap = wr_os_heap()};
-    stats_printf(&t, "weir treat: %s%s%s%s; `weir treat --help` tells how\n", what,
-                 word ? " \"" : "", word ? word : "", word ? "\"" : "");
-    say(2, &t);
+    stats_printf(&t, "weir treat: %s", what);
+    if (word) {
+        stats_put(&t, WR_LIT(" \""));
+        plain_put(&t, wr_span_str(word));
+        stats_put(&t, WR_LIT("\""));
+    }
+    stats_put(&t, wr_span_str(WORD(o->lang, T_USAGE)));
+    (void)(say(2, wr_span(t.p, t.n)) < 0); /* nobody reads: nothing to be done */
     stats_text_free(&t);
     return TREAT_USAGE;
 }
 
-static int help(void)
+static int help(enum doctor_lang lang)
 {
+    const struct doctor_style style = {.lang = lang, .width = TREAT_WIDTH};
     struct stats_text t = {.heap = wr_os_heap()};
-    stats_put(
-        &t,
-        WR_LIT(
-            "usage: weir treat RULE --pid PID | :PORT [--way WAY] [--to VALUE] [--fd N,N...]\n"
-            "                  [--yes] [--dry-run] [--undo] [--json] [-t TIME]\n"
-            "                  [--set THRESHOLD=N]\n\n"
-            "Applies the remedy that `weir doctor` prints as \"Now\" to the running process.\n"
-            "It is refused when the finding no longer holds, and asks unless --yes is "
-            "given.\n\n"));
+    stats_put(&t, wr_span_str(WORD(lang, TREAT_HELP)));
     for (unsigned i = 0; i < WR_ARRAY_LEN(treatments); i++) {
-        stats_printf(&t, "  %s --way %s\n            ", rule_get(treatments[i].rule)->id,
+        stats_printf(&t, "  %s --way %s\n", rule_get(treatments[i].rule)->id,
                      treatments[i].way);
-        treat_put_text(&t, wr_span_str(treatments[i].does));
+        report_spaces(&t, REPORT_BODY);
+        report_wrap(&t, &style, REPORT_BODY, wr_span_str(treatments[i].does[lang]));
     }
-    stats_put(&t, WR_LIT("\nExit status: 0 done, 1 it did not help, 2 refused, 3 no such "
-                         "process, 4 not permitted,\n64 wrong command line.\n"));
-    say(1, &t);
+    stats_put(&t, wr_span_str(WORD(lang, TREAT_EXITS)));
+    (void)(say(1, wr_span(t.p, t.n)) < 0); /* nobody reads: nothing to be done */
     stats_text_free(&t);
     return 1;
 }
@@ -80,7 +78,7 @@ static int port(const char *word, struct treat_options *out)
 {
     uint64_t v;
     if (number(word + 1, 1, UINT16_MAX, &v))
-        return usage("this is no port", word);
+        return usage(out, WORD(out->lang, T_PORT), word);
     out->port = (uint16_t)v;
     return 0;
 }
@@ -91,7 +89,7 @@ static int fd_list(const char *word, struct treat_options *out)
     uint64_t v;
     while (wr_span_split(&rest, ',', &piece))
         if (wr_num_parse_between(piece, 0, INT32_MAX, &v))
-            return usage("this is no list of descriptors", word);
+            return usage(out, WORD(out->lang, T_FDS), word);
     out->fds = word;
     return 0;
 }
@@ -104,8 +102,7 @@ static int set_limit(const char *word, struct treat_options *out)
         if (wr_span_eq(name, wr_span_str(threshold_get((enum threshold_name)i)->name)) &&
             wr_num_parse_u64(value, &out->limits.value[i]) == 0)
             return 0;
-    return usage("--set takes THRESHOLD=NUMBER as `weir doctor --rules -v` lists them, not",
-                 word);
+    return usage(out, WORD(out->lang, T_SET), word);
 }
 
 /* What takes a value. */
@@ -114,11 +111,11 @@ static int valued(const char *option, const char *value, struct treat_options *o
     uint64_t v = 0;
     if (strcmp(option, "--pid") == 0) {
         if (number(value, 1, INT32_MAX, &v))
-            return usage("this is no process number", value);
+            return usage(out, WORD(out->lang, T_PID), value);
         out->pid = (uint32_t)v;
     } else if (strcmp(option, "--to") == 0) {
         if (number(value, 1, INT32_MAX, &out->to))
-            return usage("--to takes a number from 1, not", value);
+            return usage(out, WORD(out->lang, T_TO), value);
         out->has_to = true;
     } else if (strcmp(option, "--way") == 0) {
         out->way = value;
@@ -126,12 +123,15 @@ static int valued(const char *option, const char *value, struct treat_options *o
         return fd_list(value, out);
     } else if (strcmp(option, "--set") == 0) {
         return set_limit(value, out);
+    } else if (strcmp(option, "--lang") == 0) {
+        if (!lang_parse(value, &out->lang))
+            return usage(out, WORD(out->lang, T_LANG), value);
     } else if (strcmp(option, "-t") == 0) {
         if (wr_num_parse_duration(wr_span_str(value), &v) || v < 100 || v > 60000)
-            return usage("-t takes a time from 100ms to 60s, not", value);
+            return usage(out, WORD(out->lang, T_TIME), value);
         out->wait_ms = (uint32_t)v;
     } else {
-        return usage("unknown option", option);
+        return usage(out, WORD(out->lang, T_UNKNOWN), option);
     }
     return 0;
 }
@@ -156,46 +156,59 @@ static bool flag(const char *word, struct treat_options *out)
 static int whole(const struct treat_options *o, const char *rule)
 {
     if (!rule)
-        return usage("name the finding that is to be treated", NULL);
+        return usage(o, WORD(o->lang, T_NO_RULE), NULL);
     if (o->rule == RULE_COUNT)
-        return usage("the doctor has no rule", rule);
+        return usage(o, WORD(o->lang, T_RULE), rule);
     if (!treatment_find(o->rule, NULL))
-        return usage("a running process cannot be treated for", rule);
+        return usage(o, WORD(o->lang, T_UNTREATABLE), rule);
     if (!treatment_find(o->rule, o->way))
-        return usage("there is no such --way for that", o->way);
+        return usage(o, WORD(o->lang, T_WAY), o->way);
     if (!o->pid == !o->port)
-        return usage("name one process: --pid PID, or :PORT", NULL);
+        return usage(o, WORD(o->lang, T_ONE_PROCESS), NULL);
     if (o->json && !o->yes && !o->dry_run)
-        return usage("--json asks nothing: it needs --yes or --dry-run", NULL);
+        return usage(o, WORD(o->lang, T_JSON), NULL);
     if (o->undo && (!o->fds || !treatment_find(o->rule, o->way)->undo[0]))
-        return usage("--undo takes back what a printed command names with --fd", NULL);
+        return usage(o, WORD(o->lang, T_UNDO), NULL);
     return 0;
 }
 
 int treat_parse(int argc, char **argv, struct treat_options *out)
 {
     const char *rule = NULL;
-    *out = (struct treat_options){.rule = RULE_COUNT, .wait_ms = WAIT_MS};
+    bool wants_help = false;
+    *out = (struct treat_options){
+        .rule = RULE_COUNT, .wait_ms = WAIT_MS, .lang = lang_of_locale(lang_locale())};
     thresholds_init(&out->limits);
     for (int i = 1; i < argc; i++) {
         int err = 0;
         const char *w = argv[i];
-        if (strcmp(w, "--help") == 0 || strcmp(w, "-h") == 0)
-            return help();
+        if (strcmp(w, "--help") == 0 || strcmp(w, "-h") == 0) {
+            wants_help = true;
+            continue;
+        }
+        if (strncmp(w, "--lang=", 7) == 0) {
+            err = valued("--lang", w + 7, out);
+            if (err)
+                return err;
+            continue;
+        }
         if (flag(w, out))
             continue;
         if (w[0] == '-')
-            err = i + 1 < argc ? valued(w, argv[i + 1], out) : usage("a value is missing", w);
+            err = i + 1 < argc ? valued(w, argv[i + 1], out)
+                               : usage(out, WORD(out->lang, T_VALUE), w);
         else if (w[0] == ':')
             err = port(w, out);
         else if (rule)
-            err = usage("one finding at a time, not also", w);
+            err = usage(out, WORD(out->lang, T_ONE_FINDING), w);
         else
             rule = w;
         if (err)
             return err;
         i += w[0] == '-';
     }
+    if (wants_help)
+        return help(out->lang);
     out->rule = rule ? rule_find(rule) : RULE_COUNT;
     return whole(out, rule);
 }

@@ -77,6 +77,30 @@ static void test_catalogue(void)
     }
 }
 
+static bool is_ascii(const char *s)
+{
+    while (*s && !(*s & 0x80))
+        s++;
+    return !*s;
+}
+
+static void test_languages(void)
+{
+    const struct treatment *t;
+    for (unsigned i = 0; (t = treatment_at(i)) != NULL; i++) {
+        const char *id = rule_get(t->rule)->id;
+        ok(is_ascii(t->does[LANG_EN]) && !is_ascii(t->does[LANG_ZH]) &&
+               is_ascii(t->costs[LANG_EN]) && !is_ascii(t->costs[LANG_ZH]),
+           "%s --way %s says in both languages what it does and costs", id, t->way);
+        for (unsigned k = 0; k < 2; k++)
+            ok(!*t->kind->label[k][LANG_EN] == !*t->kind->label[k][LANG_ZH],
+               "%s --way %s: label %u", id, t->way, k);
+    }
+    is_int(PARSE(W("--lang=zh"), W("fd-limit"), W(":80")), 0, "a language");
+    is_int(o.lang, LANG_ZH, "is taken");
+    is_int(PARSE(W("--lang"), W("fr"), W("fd-limit"), W(":80")), TREAT_USAGE, "no language");
+}
+
 static void test_listed(void)
 {
     struct treat t = {.o = &o};
@@ -92,6 +116,7 @@ int main(void)
     test_parse();
     test_wrong();
     test_catalogue();
+    test_languages();
     test_listed();
     return tap_done();
 }

@@ -13,6 +13,8 @@
 #include "libweir/os/os.h"
 #include "weir/doctor/report/catalogue.h"
 #include "weir/doctor/report/plain.h"
+#include "weir/doctor/report/report_text.h"
+#include "weir/doctor/report/say.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
@@ -20,15 +22,27 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-#define ROWS   8   /* hands that are shown one by one */
-#define FDS    256 /* in an undo */
-#define COLUMN 12
-#define WIDTH  80
+#define ROWS 8   /* hands that are shown one by one */
+#define FDS  256 /* in an undo */
 
-static void say(int fd, struct stats_text *t)
+static void tell(int fd, struct stats_text *t)
 {
-    (void)(wr_os_write(fd, t->p, t->n) < 0); /* nobody reads: nothing to be done */
+    (void)(say(fd, wr_span(t->p, t->n)) < 0); /* nobody reads: nothing to be done */
     stats_text_free(t);
+}
+
+static struct doctor_style style_of(const struct treat *t)
+{
+    return (struct doctor_style){.lang = t->o->lang, .width = TREAT_WIDTH};
+}
+
+/* "  Does      " and the text, broken below the width. */
+static void put_line(struct stats_text *out, const struct treat *t, const char *label,
+                     struct wr_span text)
+{
+    const struct doctor_style style = style_of(t);
+    report_label(out, &style, label);
+    report_wrap(out, &style, REPORT_BODY, text);
 }
 
 static const char *comm_of(const struct treat *t, char out[17])
@@ -38,30 +52,15 @@ static const char *comm_of(const struct treat *t, char out[17])
     return out;
 }
 
-static void put_value(struct stats_text *out, enum evidence_unit unit, uint64_t v)
+static void put_value(struct stats_text *out, enum doctor_lang lang, enum evidence_unit unit,
+                      uint64_t v)
 {
     if (v == FACTS_UNKNOWN)
         stats_put(out, WR_LIT("?"));
     else if (unit == UNIT_HEX)
         stats_printf(out, "%08" PRIx64, v);
     else
-        catalogue_value(out, unit, v);
-}
-
-/* Words from column 12 on; lines stay below 80 where words allow it. */
-void treat_put_text(struct stats_text *out, struct wr_span text)
-{
-    struct wr_span word;
-    unsigned at = COLUMN;
-    while (wr_span_split(&text, ' ', &word)) {
-        if (at > COLUMN && at + 1 + word.n >= WIDTH) {
-            stats_printf(out, "\n%*s", COLUMN, "");
-            at = COLUMN;
-        }
-        stats_printf(out, "%s%.*s", at > COLUMN ? " " : "", WR_SPANF(word));
-        at += (unsigned)word.n + (at > COLUMN);
-    }
-    stats_put(out, WR_LIT("\n"));
+        catalogue_value(out, lang, unit, v);
 }
 
 /* {pid} {to} {was} {fds} of an undo; what was before is that of the first hand. */
@@ -110,88 +109,109 @@ static void put_row(struct stats_text *out, const struct treat *t, const struct 
     if (h->fd >= 0)
         stats_printf(out, " (fd %d)", (int)h->fd);
     const char *comma = " ";
-    for (unsigned i = 0; i < 2 && k->label[i][0]; i++) {
+    for (unsigned i = 0; i < 2 && k->label[i][LANG_EN][0]; i++) {
         if (h->before[i] == FACTS_UNKNOWN)
             continue;
-        stats_printf(out, "%s %s ", comma, k->label[i]);
+        stats_printf(out, "%s %s ", comma, k->label[i][t->o->lang]);
         comma = ",";
-        put_value(out, k->unit[i], h->before[i]);
+        put_value(out, t->o->lang, k->unit[i], h->before[i]);
         if (both) {
             stats_put(out, WR_LIT(" -> "));
-            put_value(out, k->unit[i], h->after[i]);
+            put_value(out, t->o->lang, k->unit[i], h->after[i]);
         }
     }
     if (h->error)
-        stats_printf(out, "  NOT CHANGED: %s", wr_err_name(h->error));
+        stats_printf(out, WORD(t->o->lang, T_NOT_CHANGED), wr_err_name(h->error));
     stats_put(out, WR_LIT("\n"));
 }
 
 static void put_rows(struct stats_text *out, const struct treat *t, const char *label,
                      bool both)
 {
+    const struct doctor_style style = style_of(t);
     for (uint32_t i = 0; i < t->hands.n && i < ROWS; i++) {
-        stats_printf(out, "%-*s", COLUMN, i ? "" : label);
+        if (i == 0)
+            report_label(out, &style, label);
+        else
+            report_spaces(out, REPORT_BODY);
         put_row(out, t, &t->hands.v[i], both);
     }
-    if (t->hands.n > ROWS)
-        stats_printf(out, "            and %u more\n", t->hands.n - ROWS);
+    if (t->hands.n > ROWS) {
+        report_spaces(out, REPORT_BODY);
+        stats_printf(out, WORD(t->o->lang, T_MORE), t->hands.n - ROWS);
+        stats_put(out, WR_LIT("\n"));
+    }
+}
+
+static void put_intent(struct stats_text *out, const struct treat *t)
+{
+    enum doctor_lang lang = t->o->lang;
+    struct stats_text sentence = {.heap = t->heap};
+    catalogue_fill(&sentence, lang, catalogue_text(t->o->rule, lang)->sentence, &t->finding);
+    put_line(out, t, WORD(lang, T_L_FINDING), wr_span(sentence.p, sentence.n));
+    put_line(out, t, WORD(lang, T_L_DOES), wr_span_str(t->treatment->does[lang]));
+    put_line(out, t, WORD(lang, T_L_COSTS), wr_span_str(t->treatment->costs[lang]));
+    stats_text_free(&sentence);
 }
 
 void treat_print_plan(const struct treat *t)
 {
     struct stats_text out = {.heap = t->heap};
+    enum doctor_lang lang = t->o->lang;
     char comm[17];
     stats_printf(&out, "weir treat  %s  pid %u ", rule_get(t->o->rule)->id, t->pid);
     plain_put(&out, wr_span_str(comm_of(t, comm)));
     stats_put(&out, WR_LIT("\n"));
     if (!t->o->undo) {
-        struct stats_text sentence = {.heap = t->heap};
-        catalogue_fill(&sentence, LANG_EN, catalogue_text(t->o->rule, LANG_EN)->sentence,
-                       &t->finding);
-        stats_put(&out, WR_LIT("  Finding   "));
-        treat_put_text(&out, wr_span(sentence.p, sentence.n));
-        stats_put(&out, WR_LIT("  Does      "));
-        treat_put_text(&out, wr_span_str(t->treatment->does));
-        stats_put(&out, WR_LIT("  Costs     "));
-        treat_put_text(&out, wr_span_str(t->treatment->costs));
-        stats_text_free(&sentence);
+        put_intent(&out, t);
     } else {
-        stats_printf(&out, "  Takes back what the treatment \"%s\" did\n", t->treatment->way);
+        stats_put(&out, WR_LIT("  "));
+        stats_printf(&out, WORD(lang, T_TAKES_BACK), t->treatment->way);
+        stats_put(&out, WR_LIT("\n"));
     }
-    put_rows(&out, t, "  Before    ", false);
+    put_rows(&out, t, WORD(lang, T_L_BEFORE), false);
     if (t->o->dry_run)
-        stats_put(&out, WR_LIT("  Nothing was changed (--dry-run)\n"));
-    say(1, &out);
+        stats_printf(&out, "  %s\n", WORD(lang, T_DRY_RUN));
+    tell(1, &out);
+}
+
+static void put_found(struct stats_text *out, const struct treat *t, const struct finding *f)
+{
+    enum doctor_lang lang = t->o->lang;
+    struct stats_text what = {.heap = t->heap};
+    stats_printf(&what, "%s (`weir doctor --explain %s`)", catalogue_text(f->rule, lang)->title,
+                 rule_get(f->rule)->id);
+    put_line(out, t, WORD(lang, T_L_NOW_FINDS), wr_span(what.p, what.n));
+    stats_text_free(&what);
 }
 
 void treat_print_result(const struct treat *t, bool helped, const struct findings *now)
 {
     struct stats_text out = {.heap = t->heap};
-    put_rows(&out, t, "  After     ", true);
-    if (!t->o->undo)
-        stats_printf(&out, "  %s\n",
-                     helped ? "Done      the doctor no longer finds it"
-                            : "No help   the doctor still finds it");
-    for (unsigned i = 0; i < now->leading && i < 3; i++) {
-        const struct finding *f = &now->row[now->order[i]];
-        if (f->rule != t->o->rule)
-            stats_printf(&out, "  Now finds %s (`weir doctor --explain %s`)\n",
-                         catalogue_text(f->rule, LANG_EN)->title, rule_get(f->rule)->id);
-    }
+    enum doctor_lang lang = t->o->lang;
+    put_rows(&out, t, WORD(lang, T_L_AFTER), true);
+    if (!t->o->undo && helped)
+        put_line(&out, t, WORD(lang, T_L_DONE), wr_span_str(WORD(lang, T_DONE)));
+    else if (!t->o->undo)
+        put_line(&out, t, WORD(lang, T_L_NO_HELP), wr_span_str(WORD(lang, T_NO_HELP)));
+    for (unsigned i = 0; i < now->leading && i < 3; i++)
+        if (now->row[now->order[i]].rule != t->o->rule)
+            put_found(&out, t, &now->row[now->order[i]]);
     if (can_undo(t)) {
-        stats_put(&out, WR_LIT("  Undo      "));
-        put_undo(&out, t);
+        const struct doctor_style style = style_of(t);
+        report_label(&out, &style, WORD(lang, T_L_UNDO));
+        put_undo(&out, t); /* whole: it is to be copied */
         stats_put(&out, WR_LIT("\n"));
     }
-    say(1, &out);
+    tell(1, &out);
 }
 
 bool treat_ask(const struct treat *t)
 {
     struct stats_text out = {.heap = t->heap};
     char answer[16];
-    stats_put(&out, WR_LIT("  Do it? [y/N] "));
-    say(1, &out);
+    stats_put(&out, wr_span_str(WORD(t->o->lang, T_ASK)));
+    tell(1, &out);
     ssize_t n = wr_os_read(0, answer, sizeof answer);
     return n > 0 && (answer[0] == 'y' || answer[0] == 'Y');
 }
@@ -220,7 +240,7 @@ static void member(struct stats_text *out, const char *comma, const char *key,
                    const char *value)
 {
     stats_printf(out, "%s\"%s\":", comma, key);
-    stats_json(out, wr_span_str(value));
+    report_json_string(out, wr_span_str(value));
 }
 
 static void json_value(struct stats_text *out, const char *comma, const char *key, uint64_t v)
@@ -236,8 +256,8 @@ static void json_hand(struct stats_text *out, const struct treat *t, const struc
     if (h->fd >= 0)
         stats_printf(out, ",\"fd\":%d", (int)h->fd);
     stats_put(out, WR_LIT(",\"values\":["));
-    for (unsigned i = 0; i < 2 && k->label[i][0]; i++) {
-        member(out, i ? ",{" : "{", "k", k->label[i]);
+    for (unsigned i = 0; i < 2 && k->label[i][LANG_EN][0]; i++) {
+        member(out, i ? ",{" : "{", "k", k->label[i][LANG_EN]);
         json_value(out, ",", "before", h->before[i]);
         json_value(out, ",", "after", h->after[i]);
         stats_put(out, WR_LIT("}"));
@@ -258,8 +278,8 @@ void treat_print_json(const struct treat *t, enum treat_exit r, const char *why,
     member(&out, ",", "way", t->treatment->way);
     stats_printf(&out, ",\"pid\":%u", t->pid);
     member(&out, ",", "comm", comm_of(t, comm));
-    member(&out, ",", "does", t->treatment->does);
-    member(&out, ",", "costs", t->treatment->costs);
+    member(&out, ",", "does", t->treatment->does[t->o->lang]);
+    member(&out, ",", "costs", t->treatment->costs[t->o->lang]);
     member(&out, ",", "result", word_of(t, r));
     member(&out, ",", "why", why);
     stats_put(&out, WR_LIT(",\"changed\":["));
@@ -270,15 +290,15 @@ void treat_print_json(const struct treat *t, enum treat_exit r, const char *why,
     if (can_undo(t) && t->hands.n)
         put_undo(&undo, t);
     stats_put(&out, WR_LIT("],\"undo\":"));
-    stats_json(&out, wr_span(undo.p, undo.n));
+    report_json_string(&out, wr_span(undo.p, undo.n));
     stats_put(&out, WR_LIT(",\"findings\":["));
     for (unsigned i = 0; now && i < now->leading; i++) {
         stats_printf(&out, "%s", i ? "," : "");
-        stats_json(&out, wr_span_str(rule_get(now->row[now->order[i]].rule)->id));
+        report_json_string(&out, wr_span_str(rule_get(now->row[now->order[i]].rule)->id));
     }
     stats_put(&out, WR_LIT("]}\n"));
     stats_text_free(&undo);
-    say(1, &out);
+    tell(1, &out);
 }
 
 int treat_refuse(const struct treat *t, enum treat_exit r, const char *fmt, ...)
@@ -294,7 +314,7 @@ int treat_refuse(const struct treat *t, enum treat_exit r, const char *fmt, ...)
     }
     struct stats_text out = {.heap = t->heap};
     stats_printf(&out, "weir treat: %s\n", why);
-    say(2, &out);
+    tell(2, &out);
     return r;
 }
 
@@ -337,12 +357,12 @@ void treat_log(const struct treat *t, bool helped)
                  wr_os_uid(), t->pid);
     plain_put(&out, wr_span_str(comm_of(t, comm)));
     stats_printf(&out, "\" changed=%u failed=%u what=\"%s\" before=", t->hands.n - failed,
-                 failed, k->label[0]);
-    put_value(&out, k->unit[0], h->before[0]);
+                 failed, k->label[0][LANG_EN]);
+    put_value(&out, LANG_EN, k->unit[0], h->before[0]);
     stats_put(&out, WR_LIT(" after="));
-    put_value(&out, k->unit[0], h->after[0]);
+    put_value(&out, LANG_EN, k->unit[0], h->after[0]);
     stats_printf(&out, " result=%s", helped ? "done" : "no-help");
     to_system(wr_span(out.p, out.n));
     stats_put(&out, WR_LIT("\n"));
-    say(2, &out);
+    tell(2, &out);
 }

@@ -14,10 +14,12 @@
  * 3. What has to happen with foreign descriptor numbers or in a foreign network namespace happens in a child.
  */
 
+#include "weir/doctor/report/words.h"
 #include "weir/doctor/rules/judge.h"
 #include "weir/doctor/treat/treat.h"
 
-#define TREAT_PIDS 64
+#define TREAT_PIDS  64
+#define TREAT_WIDTH 80 /* columns of what is printed */
 
 struct hand {
     uint32_t pid;
@@ -37,7 +39,7 @@ struct hand {
 struct treat;
 struct treat_kind {
     const char *name;
-    const char *label[2]; /* of the values, "" where there is none */
+    const char *label[2][LANG_COUNT]; /* of the values, "" where there is none */
     enum evidence_unit unit[2];
     /* Adds hands for the finding (NULL when undoing). 0 or -errno. */
     int (*gather)(struct treat *t, const struct finding *f);
@@ -52,7 +54,8 @@ struct treatment {
     const char *way;
     const struct treat_kind *kind;
     uint64_t to;
-    const char *does, *costs, *undo;
+    const char *undo;
+    const char *does[LANG_COUNT], *costs[LANG_COUNT];
 };
 
 struct treat {
@@ -98,7 +101,6 @@ WR_MUST int hand_option(struct treat *t, const struct hand *h, int level, int op
 
 /* ---- telling: treat_print.c ------------------------------------------------------------------------- */
 struct stats_text;
-void treat_put_text(struct stats_text *out, struct wr_span text); /* wrapped, from column 12 */
 void treat_print_plan(const struct treat *t);
 void treat_print_result(const struct treat *t, bool helped, const struct findings *now);
 void treat_print_json(const struct treat *t, enum treat_exit r, const char *why,
@@ -110,7 +112,7 @@ int treat_refuse(const struct treat *t, enum treat_exit r, const char *fmt, ...)
 /* Asks at the terminal; false when the answer is not yes. */
 bool treat_ask(const struct treat *t);
 
-#define X(RULE, way, KIND, to, does, costs, undo) \
+#define X(RULE, way, KIND, to, undo, does, does_zh, costs, costs_zh) \
     extern const struct treat_kind treat_kind_##KIND;
 #include "weir/doctor/rules/treatments.def"
 #undef X

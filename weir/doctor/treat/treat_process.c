@@ -77,8 +77,8 @@ static bool limit_well(const struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_limit = {
     .name = "limit",
-    .label = {"soft limit of descriptors", "open descriptors"},
-    .unit = {UNIT_COUNT,                  UNIT_COUNT        },
+    .label = {WORDS(K_LIMIT), WORDS(K_FDS)},
+    .unit = {UNIT_COUNT,     UNIT_COUNT  },
     .gather = limit_gather,
     .read = limit_read,
     .apply = limit_apply,
@@ -125,8 +125,8 @@ static int resume_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_resume = {
     .name = "continue",
-    .label = {"stopped",   ""        },
-    .unit = {UNIT_NUMBER, UNIT_COUNT},
+    .label = {WORDS(K_STOPPED), {"", ""}  },
+    .unit = {UNIT_NUMBER,      UNIT_COUNT},
     .gather = resume_gather,
     .read = resume_read,
     .apply = resume_apply,

@@ -64,8 +64,8 @@ static int nodelay_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_nodelay = {
     .name = "nodelay",
-    .label = {"TCP_NODELAY", ""        },
-    .unit = {UNIT_NUMBER,   UNIT_COUNT},
+    .label = {WORDS(K_NODELAY), {"", ""}  },
+    .unit = {UNIT_NUMBER,      UNIT_COUNT},
     .gather = gather_open,
     .read = nodelay_read,
     .apply = nodelay_apply,
@@ -109,8 +109,8 @@ static int keepalive_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_keepalive = {
     .name = "keepalive",
-    .label = {"SO_KEEPALIVE", "TCP_USER_TIMEOUT"},
-    .unit = {UNIT_NUMBER,    UNIT_MS           },
+    .label = {WORDS(K_KEEPALIVE), WORDS(K_USER_TIMEOUT)},
+    .unit = {UNIT_NUMBER,        UNIT_MS              },
     .gather = gather_open,
     .read = keepalive_read,
     .apply = keepalive_apply,
@@ -224,8 +224,8 @@ static int destroy_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_destroy = {
     .name = "destroy",
-    .label = {"in CLOSE_WAIT", ""        },
-    .unit = {UNIT_COUNT,      UNIT_COUNT},
+    .label = {WORDS(K_CLOSE_WAIT), {"", ""}  },
+    .unit = {UNIT_COUNT,          UNIT_COUNT},
     .gather = destroy_gather,
     .read = destroy_read,
     .apply = destroy_apply,
@@ -276,8 +276,8 @@ static int cut_apply(struct treat *t, const struct hand *h)
 
 const struct treat_kind treat_kind_cut = {
     .name = "cut",
-    .label = {"open",     ""        },
-    .unit = {UNIT_COUNT, UNIT_COUNT},
+    .label = {WORDS(K_OPEN), {"", ""}  },
+    .unit = {UNIT_COUNT,    UNIT_COUNT},
     .gather = cut_gather,
     .read = cut_read,
     .apply = cut_apply,
