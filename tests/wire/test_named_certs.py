@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """`ssl_certificate` with $ssl_server_name: read by workers, kept as ssl_certificate_cache says, and no name leads out of the directory."""
-import os, re, socket, ssl, subprocess, time
+import os, re, shutil, socket, ssl, subprocess, time
 
 from weir_site import Site, wait_for
-from wire import done, equal, free_port, ok
+from wire import TOP, done, equal, free_port, ok
 
 port = free_port()
 site = Site(start=False, main="worker_processes 1;")
@@ -87,8 +87,86 @@ for bad, said in (("ssl_certificate_cache inactive=1s;", 'must have the "max" pa
     serve(bad)
     r = site.run("-t")
     ok(r.returncode == 1 and said in r.stderr, "refused: " + bad, r.stderr)
-with open(site.path("weir.conf")) as f:
-    text = f.read().replace("$ssl_server_name.crt", "$host.crt").replace("ssl_certificate_cache max=0;", "")
-site.write(raw=text)
-ok("$ssl_server_name only" in site.run("-t").stderr, "other variables are refused")
+
+# ---- other variables: maps, the connection's own, data:, several types of key; and nginx, where it is installed, on the same configuration
+def pem(name):
+    with open(os.path.join(keys, name)) as f:
+        return f.read()
+
+
+subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.crt", "-days", "2", "-subj", "/CN=rsa"], cwd=keys, check=True, stderr=subprocess.DEVNULL)
+os.chmod(os.path.join(keys, "rsa.key"), 0o644)
+rows = set()
+for folder, _, files in os.walk(os.path.join(TOP, "weir")):
+    for name in files:
+        if name.endswith(".c"):
+            with open(os.path.join(folder, name)) as f:
+                rows.update(re.findall(r'\{"([a-z0-9_]+)",\s+(?:get_|web_var_|[a-z]+_get)', f.read()))
+kinds = {
+    "map": ("$by_name.crt", "$by_name.key"), "relative": ("keys/$short.crt", "keys/$short.key"), "port": ("@DIR@/keys/port$is_right.crt", "@DIR@/keys/port$is_right.key"),
+    "data": ("data:$cert_text", "data:$key_text"), "addr": ("@DIR@/keys/$remote_addr.crt", "@DIR@/keys/$server_addr.key"), "mixed": ("@DIR@/keys/one.test.crt", "@DIR@/keys/$short.key"),
+    "request": ("@DIR@/keys/one$http_host$arg_x$http_cookie$uri.test.crt", "@DIR@/keys/one$request_uri.test.key"), "empty": ("$nothing", "$nothing"), "up": ("@DIR@/keys/$up/one.test.crt", "@DIR@/keys/one.test.key"),
+    "written": ("@DIR@/keys/../keys/$short.crt", "@DIR@/keys/$short.key"),
+}
+make("127.0.0.1")
+shutil.copy(os.path.join(keys, "one.test.crt"), os.path.join(keys, "port1.crt"))
+shutil.copy(os.path.join(keys, "one.test.key"), os.path.join(keys, "port1.key"))
+
+
+def config(where):
+    text = "map $ssl_server_name $by_name { default %s/two.test; map.test %s/one.test; } map $ssl_server_name $short { default one.test; }" % (keys, keys)
+    text += 'map $server_port $is_right { default 0; %d 1; } map $ssl_server_name $nothing { default ""; } map $ssl_server_name $up { default "../keys"; }' % where
+    text += 'map $ssl_server_name $cert_text { default "%s"; } map $ssl_server_name $key_text { default "%s"; }' % (pem("one.test.crt"), pem("one.test.key"))
+    server = "server { listen 127.0.0.1:%d ssl; server_name %%s.test; ssl_certificate %%s; ssl_certificate_key %%s; %%s }\n" % where
+    for name, (cert, key) in kinds.items():
+        text += server % (name, cert, key, "")
+    two = "ssl_certificate @DIR@/keys/%srsa.crt; ssl_certificate_key @DIR@/keys/%srsa.key;"
+    text += server % ("both", "@DIR@/keys/$short.crt", "@DIR@/keys/$short.key", two % ("${nothing}", "${nothing}"))
+    text += server % ("half", "@DIR@/keys/$short.crt", "@DIR@/keys/$short.key", two % ("", ""))
+    return text
+
+
+rows -= {"limit_rate", "binary_remote_addr"}  # the latter has NULs: no path, no PEM
+unknown = [""]
+while unknown:  # a few rows are of other tables
+    rows.discard(unknown[0])
+    everything = "".join("${%s}" % (name + ("x" if name.endswith("_") else "")) for name in sorted(rows))
+    site.write(main="sandbox_read %s;" % keys, http=config(port) +
+               'server { listen 127.0.0.1:%d ssl; server_name all.test; ssl_certificate "data:%s$nothing%s"; ssl_certificate_key @DIR@/keys/one.test.key; }' % (port, pem("one.test.crt"), everything))
+    unknown = re.findall(r'unknown "(\w+)" variable', site.run("-t").stderr)
+ok(len(rows) > 90, "all variables have been found", len(rows))
+ng_port = free_port()
+site.start()
+
+
+def name_of(name, to, *more):
+    r = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % to, "-servername", name + ".test"] + list(more), stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+    found = re.search(rb"subject=CN ?= ?(\S+)", r.stdout)
+    return found.group(1).decode() if found else None
+
+
+want = {"map": "one.test", "relative": "one.test", "port": "one.test", "data": "one.test", "addr": "127.0.0.1", "mixed": "one.test", "request": "one.test", "empty": None, "up": None, "written": "one.test"}
+for name in kinds:
+    equal(name_of(name, port), want[name], "named by variables: " + name)
+equal(name_of("all", port), "one.test", "every variable there is can be asked for")
+for name in ("both", "half"):
+    equal([name_of(name, port, "-tls1_2", "-cipher", c) for c in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256")], ["one.test", "rsa"], "two types of key: " + name)
+ok("PRIVATE" not in site.log(), "no key is logged")
+equal(site.stop(), 0, "it ends")
+
+NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if os.path.exists("/usr/sbin/nginx") else None)
+if NGINX:
+    folder = site.path("ng")
+    os.makedirs(folder + "/logs")
+    with open(site.path("nginx.conf"), "w") as f:
+        f.write(("daemon off; worker_processes 1; pid %s/logs/pid; error_log %s/logs/error.log; events {} http { access_log off; %s %s }" % (
+            folder, folder, " ".join("%s_temp_path %s/t;" % (what, folder) for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")), config(ng_port))).replace("@DIR@", site.dir))
+    oracle = subprocess.Popen([NGINX, "-p", folder, "-c", site.path("nginx.conf")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        if ok(wait_for(lambda: "%04X 00000000:0000 0A" % ng_port in open("/proc/net/tcp").read(), 10), "nginx runs"):
+            for name in kinds:
+                equal(name_of(name, ng_port), "one.test" if name == "up" else want[name], "nginx shows the same: " + name)
+    finally:
+        oracle.terminate()
+        oracle.wait(10)
 done()

@@ -231,6 +231,10 @@ static int add_path(struct reading *r, struct paths *p, struct wr_span path, boo
 {
     const char *full;
     struct wr_span part = constant_part(path);
+    if (wr_span_has_prefix(path, WR_LIT("$")))
+        say(r, WR_LOG_WARN,
+            "sandbox: of what a path names that begins with a variable, workers may read what "
+            "other directives and sandbox_read name");
     if (part.n == 0 || wr_span_has_prefix(path, WR_LIT("data:")) ||
         wr_span_has_prefix(path, WR_LIT("engine:")))
         return 0;

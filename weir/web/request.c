@@ -220,10 +220,9 @@ void request_init(struct request *q, struct top *t, struct request *parent)
     request_reset_out(r);
 }
 
-static void init_conn(struct top *t, struct web_door *door, struct wr_http_req *http)
+static void init_conn(struct top *t, struct web_door *door, struct wr_http_conn *conn)
 {
     struct web_conn *c = &t->conn;
-    struct wr_http_conn *conn = wr_http_conn(http);
     const struct web_server *sni = wr_http_conn_data(conn);
     c->listen = door->listen;
     c->http = conn;
@@ -243,7 +242,7 @@ static void init_conn(struct top *t, struct web_door *door, struct wr_http_req *
     c->server = sni ? sni : c->listen->default_server;
 }
 
-static struct top *top_new(struct web_door *door, struct wr_http_req *http)
+static struct top *top_make(struct web_door *door, struct wr_http_conn *conn)
 {
     struct web_worker *w = door->worker;
     struct top *t = wr_pool_get(&w->requests);
@@ -258,15 +257,41 @@ static struct top *top_new(struct web_door *door, struct wr_http_req *http)
     wr_arena_init(&t->arena, &w->arenas, wr_loop_budget(w->loop), WR_ARENA_SMALL);
     request_init(&t->q, t, NULL);
     struct web_req *r = &t->q.r;
+    init_conn(t, door, conn);
+    r->client = t->conn.peer;
+    web_set_server(r, t->conn.server);
+    return t;
+}
+
+static struct top *top_new(struct web_door *door, struct wr_http_req *http)
+{
+    struct top *t = top_make(door, wr_http_conn(http));
+    if (!t)
+        return NULL;
+    struct web_req *r = &t->q.r;
     r->http = http;
     r->head = wr_http_head(http);
     r->scope = wr_http_scope(http);
     r->began_ms = wr_http_began_ms(http);
-    init_conn(t, door, http);
-    r->client = t->conn.peer;
-    web_set_server(r, t->conn.server);
     wr_http_set_data(http, t);
     return t;
+}
+
+struct web_req *web_handshake_begin(struct web_door *door, struct wr_http_conn *conn)
+{
+    static const struct wr_head no_head;
+    struct top *t = top_make(door, conn);
+    if (!t)
+        return NULL;
+    t->q.r.head = &no_head;
+    t->q.r.handshake = true;
+    t->q.r.began_ms = wr_loop_now_ms(door->worker->loop);
+    return &t->q.r;
+}
+
+void web_handshake_end(struct web_req *r)
+{
+    release(top_of(r));
 }
 
 void web_set_server(struct web_req *r, const struct web_server *s)

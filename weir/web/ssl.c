@@ -37,6 +37,22 @@ static int set_again(struct conf_load *load, const struct conf_node *node,
     return 0;
 }
 
+/* Variables are bound when all directives have been read, so that the value is compiled here. */
+static int set_pem(struct conf_load *load, const struct conf_node *node,
+                   const struct conf_row *row, void *field)
+{
+    (void)row;
+    struct ssl_pems *p = field;
+    struct ssl_pem *list = wr_arena_alloc(load->arena, (p->n + 1) * sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    if (p->n)
+        memcpy(list, p->list, p->n * sizeof *list);
+    list[p->n].node = node;
+    p->list = list;
+    return web_value_compile(load, node, 1, conf_arg(node, 1), &list[p->n++].value);
+}
+
 static int set_node(struct conf_load *load, const struct conf_node *node,
                     const struct conf_row *row, void *field)
 {
@@ -161,66 +177,67 @@ static const struct conf_enum verify_modes[] = {
 #define FIELD(member) CONF_FIELD(struct ssl_server, member)
 
 static const struct conf_row rows[] = {
-    {"ssl_certificate",                                                                    HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(certificates),
-     NULL, NULL, "file",
-     "The server's certificate with its chain, PEM; one for each type of key, or one with "
-     "$ssl_server_name in its path, which workers read."},
-    {"ssl_certificate_key",                                                                                   HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(keys), NULL,
+    {"ssl_certificate",                                                                       HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_pem, FIELD(certificates),
+     NULL, NULL, "file | data:text",
+     "The server's certificate with its chain, PEM, one for each type of key; where variables "
+     "name the file, or are it "
+     "(data:$variable), workers read it."},
+    {"ssl_certificate_key",                                                                                      HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_pem, FIELD(keys), NULL,
      NULL, "file", "The key of the certificate, in the same order."},
-    {"ssl_password_file",                                                                          HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(password_file), NULL,
+    {"ssl_password_file",                                                                             HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(password_file), NULL,
      NULL, "file", "Passwords of keys, one a line, tried in turn."},
-    {"ssl_certificate_cache",                                                                           HS, 1, 3, 0, CONF_AT_SERVER, set_node, FIELD(certificate_cache),
+    {"ssl_certificate_cache",                                                                                HS, 1, 3, 0, CONF_AT_SERVER, set_node, FIELD(certificate_cache),
      NULL, NULL, "off | max=N [inactive=time] [valid=time]",
-     "Keeps certificates that $ssl_server_name names; the others are read once, at load."},
-    {"ssl_protocols",                                                                                 HS, 1, CONF_MANY, 0, CONF_AT_SERVER, conf_set_bits, FIELD(protocols),
+     "Keeps certificates from files that variables name; the others are read once, at load."},
+    {"ssl_protocols",                                                                                    HS, 1, CONF_MANY, 0, CONF_AT_SERVER, conf_set_bits, FIELD(protocols),
      "TLSv1.2 TLSv1.3", protocols, "[SSLv2] [SSLv3] [TLSv1] [TLSv1.1] [TLSv1.2] [TLSv1.3]",
      "The versions that are spoken."},
-    {"ssl_ciphers",                                                                              HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(ciphers),
+    {"ssl_ciphers",                                                                     HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(ciphers),
      "HIGH:!aNULL:!MD5", NULL, "ciphers", "The ciphers up to TLS 1.2, in OpenSSL's words."},
-    {"ssl_prefer_server_ciphers",                                                                                    HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
+    {"ssl_prefer_server_ciphers",                                                                                       HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
      FIELD(prefer_server_ciphers), "off", NULL, "on | off",
      "The server's order of ciphers counts, not the client's."},
     {"ssl_ecdh_curve",HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(curves), "auto", NULL,
      "curve[:curve ...]", "The groups of key exchange, by preference."},
-    {"ssl_dhparam",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(dhparam), NULL, NULL, "file",
+    {"ssl_dhparam",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(dhparam), NULL, NULL, "file",
      "Parameters for DHE ciphers; without them there are none."},
-    {"ssl_buffer_size",                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_size, FIELD(buffer_size), "16k",
+    {"ssl_buffer_size",                                                                         HS, 1, 1, 0, CONF_AT_SERVER, conf_set_size, FIELD(buffer_size), "16k",
      NULL, "size", "The largest record that is sent."},
-    {"ssl_session_cache",                                                                         HS, 1, 2, 0, CONF_AT_SERVER, set_cache, FIELD(cache), "none", NULL,
+    {"ssl_session_cache",                                                                            HS, 1, 2, 0, CONF_AT_SERVER, set_cache, FIELD(cache), "none", NULL,
      "off | none | [builtin[:size]] [shared:name:size]", "Where sessions are kept."},
-    {"ssl_session_timeout",                                                                                 HS, 1, 1, 0, CONF_AT_SERVER, conf_set_sec, FIELD(session_timeout_s),
+    {"ssl_session_timeout",                                                                                    HS, 1, 1, 0, CONF_AT_SERVER, conf_set_sec, FIELD(session_timeout_s),
      "5m", NULL, "time", "How long a session may be resumed."},
-    {"ssl_session_tickets",                                    HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(tickets), "on",
+    {"ssl_session_tickets",                                       HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(tickets), "on",
      NULL, "on | off", "Sessions may be kept by clients, sealed."},
-    {"ssl_session_ticket_key",                                                                  HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again,
+    {"ssl_session_ticket_key",                                                                     HS, 1, 1, CONF_TWICE, CONF_AT_SERVER, set_again,
      FIELD(ticket_keys), NULL, NULL, "file",
      "48 or 80 bytes that seal tickets; the first seals, all open; without any a key is "
      "drawn."},
-    {"ssl_client_certificate",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(client_ca), NULL,
+    {"ssl_client_certificate",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(client_ca), NULL,
      NULL, "file", "CAs of clients' certificates; their names are told to clients."},
-    {"ssl_trusted_certificate",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(trusted), NULL,
+    {"ssl_trusted_certificate",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(trusted), NULL,
      NULL, "file", "CAs whose names are not told."},
-    {"ssl_verify_client",                                                                            HS, 1, 1, 0, CONF_AT_SERVER, conf_set_enum, FIELD(verify), "off",
+    {"ssl_verify_client",                                                                               HS, 1, 1, 0, CONF_AT_SERVER, conf_set_enum, FIELD(verify), "off",
      verify_modes, "on | off | optional | optional_no_ca", "Asks clients for a certificate."},
-    {"ssl_verify_depth",                                                                                HS, 1, 1, 0, CONF_AT_SERVER, conf_set_num, FIELD(verify_depth), "1",
+    {"ssl_verify_depth",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, conf_set_num, FIELD(verify_depth), "1",
      NULL, "number", "How long a client's chain may be."},
-    {"ssl_crl",                                                                              HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(crl), NULL, NULL, "file",
+    {"ssl_crl",                                                                                 HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(crl), NULL, NULL, "file",
      "Revoked certificates of clients, PEM."},
-    {"ssl_ocsp",                                                                                    HS, 1, 1, 0, CONF_AT_SERVER, conf_set_enum, FIELD(ocsp), "off", ocsp_modes,
+    {"ssl_ocsp",                                                                                       HS, 1, 1, 0, CONF_AT_SERVER, conf_set_enum, FIELD(ocsp), "off", ocsp_modes,
      "on | off | leaf", "Asks responders about the client's certificate, with on also about those between it and "
      "the trusted one."},
-    {"ssl_ocsp_cache",        HS, 1, 1, 0, CONF_AT_SERVER, set_ocsp_cache, FIELD(ocsp_cache), NULL,
+    {"ssl_ocsp_cache",      HS, 1, 1, 0, CONF_AT_SERVER, set_ocsp_cache, FIELD(ocsp_cache), NULL,
      NULL, "off | shared:name:size",
      "Keeps what responders said of clients' certificates, for all workers."},
-    {"ssl_ocsp_responder",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(ocsp_responder),
+    {"ssl_ocsp_responder",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text, FIELD(ocsp_responder),
      NULL, NULL, "url",
      "Who is asked about clients' certificates, http://host[:port][/path], in place of the one "
      "that each names."},
-    {"ssl_stapling",                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(stapling), "off", NULL,
+    {"ssl_stapling",                                                                         HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(stapling), "off", NULL,
      "on | off", "Sends the OCSP answer of ssl_stapling_file, or of the responder that is asked."},
-    {"ssl_stapling_file",                                                            HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(staple_file), NULL, NULL,
+    {"ssl_stapling_file",                                                               HS, 1, 1, 0, CONF_AT_SERVER, set_file, FIELD(staple_file), NULL, NULL,
      "file", "The OCSP answer for the certificate, DER, as `openssl ocsp` writes it; nobody is asked."},
-    {"ssl_stapling_responder",                                                                                HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text,
+    {"ssl_stapling_responder",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, conf_set_text,
      FIELD(stapling_responder), NULL, NULL, "url",
      "Who is asked, http://host[:port][/path], in place of the one that the certificate "
      "names."},
@@ -228,15 +245,15 @@ static const struct conf_row rows[] = {
      "off", NULL, "on | off",
      "The signer of a fetched answer has to be the issuer, or trusted by "
      "ssl_trusted_certificate."},
-    {"ssl_reject_handshake",                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
+    {"ssl_reject_handshake",                                                                         HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
      FIELD(reject_handshake), "off", NULL, "on | off",
      "Ends handshakes for this server; then it needs no certificate."},
-    {"ssl_early_data",                                                                                   HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(early_data), "off",
+    {"ssl_early_data",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(early_data), "off",
      NULL, "on | off",
      "Takes requests in TLS 1.3 early data, which can be replayed: $ssl_early_data."},
-    {"ssl_conf_command",                                                                                   HS, 2, 2, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(commands), NULL,
+    {"ssl_conf_command",                                                                                      HS, 2, 2, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(commands), NULL,
      NULL, "name value", "A command of OpenSSL's configuration, as SSL_CONF_cmd takes it."},
-    {0                                                                      },
+    {0                                                                         },
 };
 
 /* Every server that can be reached over TLS has a context, or a reason to have none. */

@@ -50,8 +50,18 @@ struct ssl_texts { /* directives that may be given several times, each with its 
     uint32_t n;
 };
 
+struct ssl_pem {
+    const struct conf_node *node;
+    struct web_value value; /* file, or data:... */
+};
+struct ssl_pems {
+    struct ssl_pem *list;
+    uint32_t n;
+};
+
 struct ssl_server {
-    struct ssl_texts certificates, keys, commands, ticket_keys;
+    struct ssl_pems certificates, keys;
+    struct ssl_texts commands, ticket_keys;
     struct wr_span password_file, dhparam, client_ca, trusted, crl, staple_file;
     struct wr_span ciphers, curves;
     uint32_t protocols;
@@ -72,6 +82,7 @@ struct ssl_server {
     unsigned char *staple; /* the OCSP answer of staple_file */
     size_t staple_n;
     struct ssl_staple *staples; /* else: answers that workers ask for, one per certificate */
+    struct ssl_named *named;    /* certificates that variables name */
     struct ssl_ticket_key *ticket;
     uint32_t nticket;
     uint16_t responder_ports[8];
@@ -96,9 +107,9 @@ int ssl_fail(struct conf_load *load, const struct conf_node *node, uint32_t word
 /* The key in b, with the passwords of the server; NULL when it cannot be read. */
 EVP_PKEY *ssl_read_key(BIO *b, const struct ssl_server *s);
 
-/* ssl_named.c: certificates with $ssl_server_name in their path are read by workers. */
-WR_MUST int ssl_named_ready(struct conf_load *load, struct ssl_server *s,
-                            const struct conf_node *cert, const struct conf_node *key);
+/* ssl_named.c: a certificate or key with variables is read by workers. */
+WR_MUST int ssl_named_add(struct conf_load *load, struct ssl_server *s,
+                          const struct ssl_pem *cert, const struct ssl_pem *key);
 
 /* ssl_name.c */
 int ssl_on_name(SSL *ssl, int *alert, void *arg);

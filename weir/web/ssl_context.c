@@ -160,29 +160,24 @@ static int use_key(struct conf_load *load, struct ssl_server *s, const struct co
     return rc;
 }
 
-static bool has_variable(const struct conf_node *node)
-{
-    struct wr_span text = conf_arg(node, 1);
-    return !wr_span_has_prefix(text, WR_LIT(DATA)) && wr_span_find_char(text, '$') >= 0;
-}
-
 static int use_certificates(struct conf_load *load, struct ssl_server *s)
 {
-    for (uint32_t i = 0; i < s->certificates.n; i++) {
-        const struct conf_node *cert = s->certificates.list[i];
+    int rc = 0;
+    for (uint32_t i = 0; i < s->certificates.n && !rc; i++) {
+        const struct ssl_pem *cert = &s->certificates.list[i], *key = &s->keys.list[i];
         if (i >= s->keys.n)
-            return conf_fail(load, cert, 1,
+            return conf_fail(load, cert->node, 1,
                              "no \"ssl_certificate_key\" is defined for certificate \"%s\"",
-                             conf_str(cert, 1));
-        const struct conf_node *key = s->keys.list[i];
-        bool named = has_variable(cert) || has_variable(key);
-        int rc = named ? ssl_named_ready(load, s, cert, key) : use_certificate(load, s, cert);
-        if (rc == 0 && !named)
-            rc = use_key(load, s, key);
-        if (rc)
-            return rc;
+                             conf_str(cert->node, 1));
+        if (!web_value_constant(&cert->value) || !web_value_constant(&key->value)) {
+            rc = ssl_named_add(load, s, cert, key);
+            continue;
+        }
+        rc = use_certificate(load, s, cert->node);
+        if (!rc)
+            rc = use_key(load, s, key->node);
     }
-    return 0;
+    return rc;
 }
 
 /* ---- what is spoken ---------------------------------------------------------------------------------------- */

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * A certificate whose file is named by the client: `ssl_certificate /etc/keys/$ssl_server_name.pem`.
+ * A certificate or key with variables: `ssl_certificate /etc/keys/$ssl_server_name.pem`, `data:$pem`.
  *
- * OpenSSL asks for the certificate when the name is known (ssl_named_cert). The name is put into both paths, the files
- * are read by the worker, and what they hold is kept as ssl_certificate_cache says. Without that directive they are
- * read at each handshake, as by nginx.
+ * OpenSSL asks for the certificates when the client's name is known. Both values are then made, with the variables that
+ * a connection has while it shakes hands; the files are read by the worker, and what they hold is kept as
+ * ssl_certificate_cache says. Without that directive they are read at each handshake, as by nginx. A pair whose
+ * certificate comes out empty is passed over.
  *
- * 1. A name is letters, digits, '-', '_' and single dots inside: no path leads out of its directory.
+ * 1. The client's name is letters, digits, '-', '_' and single dots inside, and no value goes up a directory where the
+ *    directive does not: no path leads out of its directory.
  * 2. Workers must be let: their user has to be able to read the files, and the sandbox opens the directory in front of
  *    the variable.
- * 3. The cache has at most max entries; the least used goes first. What cannot be read is not kept.
+ * 3. The cache has at most max pairs; the least used goes first. What cannot be read is not kept, nor is data:.
  */
 
 #include "weir/web/ssl.h"
@@ -23,12 +25,12 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdio.h>
 #include <string.h>
 
 #define NAME_MAX_BYTES 255
 #define PATH_BYTES     4096
 #define CACHE_MAX      1024
+#define DATA           "data:"
 
 struct loaded {
     X509 *cert;
@@ -37,18 +39,69 @@ struct loaded {
 };
 
 struct entry {
-    char name[NAME_MAX_BYTES + 1];
+    char *cert, *key;   /* as they were named */
     struct loaded what; /* cert NULL: free */
     uint64_t read_ms, used_ms;
 };
 
+struct named_pair {
+    struct named_pair *next;
+    const struct ssl_pem *cert, *key;
+};
+
 struct ssl_named {
-    struct wr_span cert, key; /* with the variable in them */
+    struct named_pair *pairs, **tail;
+    const char *base; /* of relative paths */
     struct ssl_server *server;
     uint64_t inactive_ms, valid_ms;
     struct entry *entries;
     int64_t max; /* 0: nothing is kept */
 };
+
+/* ---- run time: what is named -------------------------------------------------------------------------------- */
+
+static bool is_safe(const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++) {
+        char c = wr_ascii_lower(name[i]);
+        bool inside = c == '.' && i > 0 && i + 1 < n && name[i - 1] != '.';
+        if (!inside && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
+            c != '_')
+            return false;
+    }
+    return n <= NAME_MAX_BYTES;
+}
+
+static bool goes_up(struct wr_span path)
+{
+    for (size_t i = 0; i + 1 < path.n; i++) {
+        bool begins = i == 0 || path.p[i - 1] == '/';
+        bool ends = i + 2 == path.n || path.p[i + 2] == '/';
+        if (begins && ends && path.p[i] == '.' && path.p[i + 1] == '.')
+            return true;
+    }
+    return false;
+}
+
+static bool is_data(const char *value)
+{
+    return strncmp(value, DATA, sizeof DATA - 1) == 0;
+}
+
+/* The value, a path behind the base unless it is absolute; in r's arena. NULL: refused. */
+static const char *value_of(const struct ssl_named *n, struct web_req *r,
+                            const struct ssl_pem *pem)
+{
+    struct wr_span v;
+    if (web_value_eval(r, &pem->value, &v) || strlen(v.p) != v.n)
+        return NULL;
+    if (v.n == 0 || is_data(v.p))
+        return v.p;
+    if (v.n >= PATH_BYTES || (goes_up(v) && !goes_up(pem->value.text)))
+        return NULL;
+    return v.p[0] == '/' ? v.p : wr_arena_printf(r->arena, "%s%s", n->base, v.p);
+}
 
 /* ---- run time: reading -------------------------------------------------------------------------------------- */
 
@@ -60,43 +113,23 @@ static void unload(struct loaded *l)
     *l = (struct loaded){0};
 }
 
-static bool is_safe(const char *name, size_t n)
+static void empty(struct entry *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        char c = name[i];
-        bool inside = c == '.' && i > 0 && i + 1 < n && name[i - 1] != '.';
-        if (!inside && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
-            c != '_')
-            return false;
-    }
-    return n <= NAME_MAX_BYTES;
+    unload(&e->what);
+    OPENSSL_free(e->cert);
+    OPENSSL_free(e->key);
+    e->cert = e->key = NULL;
 }
 
-#define PLAIN  "$ssl_server_name"
-#define BRACED "${ssl_server_name}"
-
-/* The path of a name. False: it is too long. */
-static bool path_of(struct wr_span pattern, const char *name, char out[static PATH_BYTES])
+static BIO *open_value(const char *value)
 {
-    size_t n = 0, name_n = strlen(name);
-    while (pattern.n) {
-        size_t skip = wr_span_has_prefix(pattern, WR_LIT(PLAIN))    ? sizeof PLAIN - 1
-                      : wr_span_has_prefix(pattern, WR_LIT(BRACED)) ? sizeof BRACED - 1
-                                                                    : 0;
-        size_t more = skip ? name_n : 1;
-        if (n + more >= PATH_BYTES)
-            return false;
-        memcpy(out + n, skip ? name : pattern.p, more);
-        n += more;
-        pattern = wr_span_sub(pattern, skip ? skip : 1, pattern.n);
-    }
-    out[n] = '\0';
-    return true;
+    return is_data(value) ? BIO_new_mem_buf(value + sizeof DATA - 1, -1)
+                          : BIO_new_file(value, "r");
 }
 
-static bool read_certificate(const char *path, struct loaded *out)
+static bool read_certificate(const char *value, struct loaded *out)
 {
-    BIO *b = BIO_new_file(path, "r");
+    BIO *b = open_value(value);
     X509 *x;
     if (!b)
         return false;
@@ -110,45 +143,51 @@ static bool read_certificate(const char *path, struct loaded *out)
     return out->cert && out->chain;
 }
 
-/* NULL, or the path that could not be read. */
-static const char *load_pair(const struct ssl_named *n, const char *name, struct loaded *out,
-                             char path[static PATH_BYTES])
+/* NULL, or the value that could not be read. */
+static const char *load_pair(const struct ssl_named *n, const char *cert, const char *key,
+                             struct loaded *out)
 {
-    if (!path_of(n->cert, name, path) || !read_certificate(path, out) ||
-        !path_of(n->key, name, path))
-        return path;
-    BIO *b = BIO_new_file(path, "r");
+    if (!read_certificate(cert, out))
+        return cert;
+    BIO *b = open_value(key);
     out->key = b ? ssl_read_key(b, n->server) : NULL;
     BIO_free(b);
-    return out->key ? NULL : path;
+    return out->key ? NULL : key;
 }
 
 /* ---- run time: keeping ---------------------------------------------------------------------------------------- */
 
-static struct entry *kept(struct ssl_named *n, const char *name, uint64_t now_ms)
+static struct entry *kept(struct ssl_named *n, const char *cert, const char *key,
+                          uint64_t now_ms)
 {
     for (int64_t i = 0; i < n->max; i++) {
         struct entry *e = &n->entries[i];
         if (!e->what.cert)
             continue;
         if (now_ms - e->used_ms >= n->inactive_ms || now_ms - e->read_ms >= n->valid_ms)
-            unload(&e->what);
-        else if (strcmp(e->name, name) == 0)
+            empty(e);
+        else if (strcmp(e->cert, cert) == 0 && strcmp(e->key, key) == 0)
             return e;
     }
     return NULL;
 }
 
-static void keep(struct ssl_named *n, const char *name, struct loaded *what, uint64_t now_ms)
+static void keep(struct ssl_named *n, const char *cert, const char *key, struct loaded *what,
+                 uint64_t now_ms)
 {
     struct entry *to = n->max ? &n->entries[0] : NULL;
     for (int64_t i = 0; i < n->max && to->what.cert; i++)
         if (!n->entries[i].what.cert || n->entries[i].used_ms < to->used_ms)
             to = &n->entries[i];
-    if (!to)
+    if (!to || is_data(cert) || is_data(key))
         return;
-    unload(&to->what);
-    (void)snprintf(to->name, sizeof to->name, "%s", name);
+    empty(to);
+    to->cert = OPENSSL_strdup(cert);
+    to->key = OPENSSL_strdup(key);
+    if (!to->cert || !to->key) {
+        empty(to);
+        return;
+    }
     to->what = *what;
     to->read_ms = to->used_ms = now_ms;
     *what = (struct loaded){0};
@@ -156,17 +195,48 @@ static void keep(struct ssl_named *n, const char *name, struct loaded *what, uin
 
 /* ---- run time: the handshake ------------------------------------------------------------------------------------ */
 
-static int give(SSL *ssl, const struct loaded *l)
+static bool give(SSL *ssl, const struct loaded *l)
 {
-    return SSL_use_cert_and_key(ssl, l->cert, l->key, l->chain, 1);
+    return SSL_use_cert_and_key(ssl, l->cert, l->key, l->chain, 1) == 1;
 }
 
-static void say(const struct wr_http_conn *conn, const char *path)
+/* Keys are not for logs. */
+static void say(struct web_req *r, const char *value)
 {
-    const struct web_door *door = wr_http_conn_data_b(conn);
-    if (door)
-        WR_LOG(door->worker->log, ERROR, "cannot", "load", "certificate \"%s\"", path);
+    bool data = value && is_data(value);
+    web_error(r, WR_LOG_ERROR, 0, "cannot load certificate \"%s\"",
+              data    ? "data:..."
+              : value ? value
+                      : "(refused)");
     ERR_clear_error();
+}
+
+static bool use_pair(struct ssl_named *n, SSL *ssl, struct web_req *r,
+                     const struct named_pair *pair)
+{
+    uint64_t now_ms = wr_loop_now_ms(web_loop(r));
+    const char *cert = value_of(n, r, pair->cert);
+    if (cert && !*cert)
+        return true;
+    const char *key = cert ? value_of(n, r, pair->key) : NULL;
+    if (!key) {
+        say(r, NULL);
+        return false;
+    }
+    struct entry *e = kept(n, cert, key, now_ms);
+    if (e) {
+        e->used_ms = now_ms;
+        return give(ssl, &e->what);
+    }
+    struct loaded l = {0};
+    const char *bad = load_pair(n, cert, key, &l);
+    bool good = !bad && give(ssl, &l);
+    if (bad)
+        say(r, bad);
+    else
+        keep(n, cert, key, &l, now_ms);
+    unload(&l);
+    return good;
 }
 
 static int on_certificate(SSL *ssl, void *arg)
@@ -174,29 +244,15 @@ static int on_certificate(SSL *ssl, void *arg)
     struct ssl_named *n = arg;
     struct wr_http_conn *conn = wr_http_conn_of_ssl(ssl);
     const char *sent = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    char name[NAME_MAX_BYTES + 1] = "", path[PATH_BYTES];
-    const struct web_door *door = conn ? wr_http_conn_data_b(conn) : NULL;
-    size_t size = sent ? strlen(sent) : 0;
-    if (!door || size > NAME_MAX_BYTES)
+    struct web_door *door = conn ? wr_http_conn_data_b(conn) : NULL;
+    struct web_req *r =
+        door && (!sent || is_safe(sent)) ? web_handshake_begin(door, conn) : NULL;
+    if (!r)
         return 0;
-    for (size_t i = 0; i < size; i++)
-        name[i] = wr_ascii_lower(sent[i]);
-    if (!is_safe(name, size))
-        return 0;
-    uint64_t now_ms = wr_loop_now_ms(door->worker->loop);
-    struct entry *e = kept(n, name, now_ms);
-    if (e) {
-        e->used_ms = now_ms;
-        return give(ssl, &e->what);
-    }
-    struct loaded l = {0};
-    const char *bad = load_pair(n, name, &l, path);
-    int good = bad ? 0 : give(ssl, &l);
-    if (bad)
-        say(conn, bad);
-    else
-        keep(n, name, &l, now_ms);
-    unload(&l);
+    bool good = true;
+    for (const struct named_pair *p = n->pairs; p && good; p = p->next)
+        good = use_pair(n, ssl, r, p);
+    web_handshake_end(r);
     return good;
 }
 
@@ -206,7 +262,7 @@ static void free_named(void *arg)
 {
     struct ssl_named *n = arg;
     for (int64_t i = 0; i < n->max; i++)
-        unload(&n->entries[i].what);
+        empty(&n->entries[i]);
 }
 
 /* off | max=N [inactive=time] [valid=time] */
@@ -236,43 +292,37 @@ static int read_cache(struct conf_load *load, struct ssl_named *n, const struct 
     return n->entries ? 0 : -ENOMEM;
 }
 
-static int check_name(struct conf_load *load, const struct conf_node *node)
+static int make_named(struct conf_load *load, struct ssl_server *s)
 {
-    struct wr_span text = conf_arg(node, 1);
-    for (ptrdiff_t at; (at = wr_span_find_char(text, '$')) >= 0;) {
-        text = wr_span_sub(text, (size_t)at, text.n);
-        if (!wr_span_has_prefix(text, WR_LIT(PLAIN)) &&
-            !wr_span_has_prefix(text, WR_LIT(BRACED)))
-            return conf_fail(load, node, 1,
-                             "of variables, \"%s\" may have $ssl_server_name only",
-                             conf_str(node, 0));
-        text = wr_span_sub(text, 1, text.n);
-    }
-    return 0;
-}
-
-int ssl_named_ready(struct conf_load *load, struct ssl_server *s, const struct conf_node *cert,
-                    const struct conf_node *key)
-{
-    int rc = check_name(load, cert);
-    if (!rc)
-        rc = check_name(load, key);
-    if (!rc && s->certificates.n > 1)
-        rc = conf_fail(load, cert, 1,
-                       "a certificate that is named by a variable has to be the only one");
-    if (rc)
-        return rc;
     struct ssl_named *n = wr_arena_zalloc(load->arena, sizeof *n);
     if (!n)
         return -ENOMEM;
     n->server = s;
-    if (conf_path(load, conf_arg(cert, 1), &n->cert) ||
-        conf_path(load, conf_arg(key, 1), &n->key))
+    n->tail = &n->pairs;
+    n->base = wr_arena_printf(load->arena, "%s", load->base ? load->base : "");
+    if (!n->base)
         return -ENOMEM;
-    rc = read_cache(load, n, s->certificate_cache);
+    int rc = read_cache(load, n, s->certificate_cache);
     if (!rc)
         rc = wr_arena_defer(load->arena, free_named, n);
     if (!rc)
         SSL_CTX_set_cert_cb(s->ctx, on_certificate, n);
+    s->named = n;
     return rc;
+}
+
+int ssl_named_add(struct conf_load *load, struct ssl_server *s, const struct ssl_pem *cert,
+                  const struct ssl_pem *key)
+{
+    struct named_pair *p = wr_arena_zalloc(load->arena, sizeof *p);
+    int rc = p ? 0 : -ENOMEM;
+    if (!rc && !s->named)
+        rc = make_named(load, s);
+    if (rc)
+        return rc;
+    p->cert = cert;
+    p->key = key;
+    *s->named->tail = p;
+    s->named->tail = &p->next;
+    return 0;
 }

@@ -274,7 +274,7 @@ static int add_staple(struct conf_load *load, struct ssl_server *s, uint32_t nth
     if (!st)
         return -ENOMEM;
     bool one = s->certificates.n == 1 && nth == 0;
-    st->cert_name = one ? conf_str(s->certificates.list[0], 1) : s->server->name.p;
+    st->cert_name = one ? conf_str(s->certificates.list[0].node, 1) : s->server->name.p;
     X509 *issuer = issuer_of(s->ctx, cert, chain);
     if (!issuer) {
         conf_warn(

@@ -13,9 +13,12 @@
 
 #define DAY_S 86400
 
+/* Also while it shakes hands; NULL when the client has gone. */
 static SSL *ssl_of_request(const struct web_req *r)
 {
-    return r->conn->tls && r->main->http ? wr_http_ssl(r->main->http) : NULL;
+    return r->conn->tls && (r->main->http || r->main->handshake)
+               ? wr_http_conn_ssl(r->conn->http)
+               : NULL;
 }
 
 #define GET(name)                                                                    \
@@ -116,6 +119,16 @@ static int put_alpn(struct web_req *r, SSL *ssl, struct web_val *out)
     return wr_arena_dup(r->arena, wr_span(p, n), &out->text);
 }
 
+/* In a handshake it becomes part of a file's name, which is of one case. */
+static int put_name(struct web_req *r, const char *name, struct web_val *out)
+{
+    int rc = put_text(r, name, out);
+    char *p = (char *)(uintptr_t)out->text.p;
+    for (size_t i = 0; !rc && r->main->handshake && i < out->text.n; i++)
+        p[i] = wr_ascii_lower(p[i]);
+    return rc;
+}
+
 static const char *curve_name(SSL *ssl)
 {
     int nid = (int)SSL_get_negotiated_group(ssl);
@@ -140,13 +153,15 @@ GET(get_connection)
     case CURVES:
         return put_curves(r, ssl, out);
     case NAME:
-        return put_text(r, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), out);
+        return put_name(r, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), out);
     case SESSION_ID:
         return put_session_id(r, ssl, out);
     case REUSED:
         return web_val_set(out, SSL_session_reused(ssl) ? WR_LIT("r") : WR_LIT("."));
     case EARLY:
-        return wr_http_in_early_data(r->main->http) ? web_val_set(out, WR_LIT("1")) : 0;
+        return r->main->http && wr_http_in_early_data(r->main->http)
+                   ? web_val_set(out, WR_LIT("1"))
+                   : 0;
     default:
         return put_alpn(r, ssl, out);
     }

@@ -263,6 +263,7 @@ struct web_req {
     uint16_t phase_at;
     uint8_t redirects; /* left of the limit of internal redirects */
     uint8_t subrequests_depth;
+    bool handshake; /* it is none: see web_handshake_begin */
     bool internal, head_sent, header_only, uri_changed, no_keepalive, logged, error_page,
         discard_body, waiting,
         uri_behind_alias; /* try_files has chosen a name that stands behind a pattern's alias */

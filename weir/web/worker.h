@@ -91,6 +91,11 @@ struct web_door {
         limits; /* until a location is chosen: that one judges the body */
 };
 
+/* A request that is none, for what a handshake needs of variables: those of the connection have values, those of a
+ * request are empty. Nothing may wait in it. NULL: no memory. */
+struct web_req *web_handshake_begin(struct web_door *door, struct wr_http_conn *conn);
+void web_handshake_end(struct web_req *r);
+
 WR_MUST int web_worker_start(struct web_worker *w, struct web_generation *g,
                              const struct web_worker_fd *fds, uint32_t nfds);
 /* No new connections; those that are open end within grace_ms. */
