@@ -163,6 +163,8 @@ int wr_os_find_group(const char *group, gid_t *out_gid) WR_MUST;
 /* Group, the user's further groups, user; for good. */
 int wr_os_become(const char *user, uid_t uid, gid_t gid) WR_MUST;
 int wr_os_set_priority(int nice) WR_MUST;
+/* Of the calling thread and those it starts: with its share of the processor, but waking it never interrupts another. */
+int wr_os_set_batch(bool on) WR_MUST;
 /* mask: n words of 64 processors. */
 int wr_os_set_affinity_mask(const uint64_t *mask, unsigned n) WR_MUST;
 int wr_os_set_dumpable(bool on) WR_MUST;

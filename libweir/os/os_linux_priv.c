@@ -113,6 +113,12 @@ int wr_os_set_priority(int nice)
     return WR_OS_ONCE(setpriority(PRIO_PROCESS, 0, nice));
 }
 
+int wr_os_set_batch(bool on)
+{
+    const struct sched_param p = {0};
+    return WR_OS_ONCE(sched_setscheduler(0, on ? SCHED_BATCH : SCHED_OTHER, &p));
+}
+
 int wr_os_set_affinity_mask(const uint64_t *mask, unsigned n)
 {
     cpu_set_t set;

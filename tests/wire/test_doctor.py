@@ -62,7 +62,7 @@ ok(re.search(r"^OK .*python", got.out, re.M), "those that are well stand in one 
 got = doctor(":7002", ":7001", "--json", "-t", "300ms")
 equal(got.out.count("\n"), 1, "one object in one line")
 j = got.json()
-equal(sorted(j), sorted("v looked_at looks exit host sockets target targets findings follows lost unreadable".split()), "its keys")
+equal(sorted(j), sorted("v looked_at looks slow_look_ms exit host sockets target targets findings follows lost unreadable".split()), "its keys")
 equal(sorted(j["target"]), ["listener", "name", "pid", "processes", "threads"], "of a target")
 equal([t["pid"] for t in j["targets"]], [edge.pid, well.pid], "the targets as they were asked")
 f = j["findings"][0]

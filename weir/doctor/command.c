@@ -46,7 +46,10 @@ unsigned run_ports(const struct target_groups *g, uint16_t out[RUN_PORTS])
 struct examine run_question(const struct run *r, const struct target_groups *g,
                             const uint16_t *ports)
 {
-    struct examine e = {.pids = g->pids.v, .n_pids = g->pids.n, .wait_ms = r->o->wait_ms};
+    struct examine e = {.pids = g->pids.v,
+                        .n_pids = g->pids.n,
+                        .wait_ms = r->o->wait_ms,
+                        .aside_ms = RUN_ASIDE(r->o->wait_ms)};
     if (e.n_pids > EXAMINE_PIDS)
         e.n_pids = EXAMINE_PIDS;
     if (e.n_pids == 0) { /* only hidden ones */
@@ -301,6 +304,7 @@ int doctor_command(int argc, char **argv)
     };
     if (show(&r))
         return DOCTOR_WELL;
+    look_behind();
     return o.from      ? run_from(&r)
            : o.command ? run_while(&r)
            : o.watch   ? run_watch(&r)

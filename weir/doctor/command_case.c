@@ -389,6 +389,14 @@ static enum doctor_exit verdict(const struct cases *c, bool whole_host, enum sev
     return blind > 0 && (!whole_host || blind == c->rooms.n) ? DOCTOR_UNDECIDED : DOCTOR_WELL;
 }
 
+#define SLOW_MS 1000 /* where the pauses were used up, or there is very much to see */
+
+static uint32_t slow_ms(const struct facts *f)
+{
+    uint64_t longest = f->a.took_ns > f->b.took_ns ? f->a.took_ns : f->b.took_ns;
+    return longest / 1000000 > SLOW_MS ? (uint32_t)(longest / 1000000) : 0;
+}
+
 int cases_report(struct cases *c, const struct facts *f, bool whole_host, enum severity fail_on)
 {
     uint64_t span = f->b.at_ns > f->a.at_ns ? f->b.at_ns - f->a.at_ns : 0;
@@ -405,6 +413,7 @@ int cases_report(struct cases *c, const struct facts *f, bool whole_host, enum s
                                        .sockets = f->b.sockets.n,
                                        .wall_ns = f->a.wall_ms * 1000000,
                                        .span_ms = (uint32_t)((span + 500000) / 1000000),
+                                       .slow_ms = slow_ms(f),
                                        .looks = 2,
                                        .uid = f->b.looker};
     c->report.exit = (int)verdict(c, whole_host, fail_on);

@@ -47,6 +47,9 @@ void run_say(const struct run *r, struct stats_text *text);
 int run_watch(const struct run *r);
 int run_while(const struct run *r);
 
+/* What is to be spent in pauses of a look (look_pace), of the time between looks. */
+#define RUN_ASIDE(wait_ms) (((wait_ms) ? (wait_ms) : EXAMINE_WAIT_MS) / 2)
+
 #define RUN_PORTS 64 /* hidden listeners that are asked for, at most */
 unsigned run_ports(const struct target_groups *g, uint16_t out[RUN_PORTS]);
 

@@ -10,7 +10,8 @@
 
 #include <errno.h>
 
-#define NEAR 8 /* listeners that are named instead */
+#define NEAR     8   /* listeners that are named instead */
+#define ASIDE_MS 300 /* in pauses: nobody is told anything before this is over */
 
 bool run_whole_host(const struct run *r)
 {
@@ -36,6 +37,9 @@ static int parse(const struct run *r, unsigned i, struct target *out)
 /* ---- the look -------------------------------------------------------------------------------------- */
 static int take_look(struct facts_look *l, bool owners)
 {
+    struct look_pace pace;
+    look_pace(&pace, ASIDE_MS);
+    l->pace = &pace;
     look_begin(l);
     const struct look_ask ask = {.proto = FACTS_TCP, .states = LOOK_LISTEN_ONLY};
     int err = look_inet(l, &ask);
@@ -44,6 +48,7 @@ static int take_look(struct facts_look *l, bool owners)
     if (!err && owners)
         err = look_listeners(l);
     look_end(l);
+    l->pace = NULL;
     return err ? err : facts_seal(l);
 }
 

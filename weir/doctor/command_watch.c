@@ -3,7 +3,8 @@
  * --watch: examination after examination until a signal comes; what is new, what stays, what has gone.
  *
  * It costs at most one percent of a processor: the next examination begins no earlier than a hundred times the
- * processor time of the last one after its begin.
+ * processor time of the last one after its begin. Where one follows the other at once, the second look of one is the
+ * first of the next.
  */
 #include "weir/doctor/command_private.h"
 #include "weir/doctor/report/plain.h"
@@ -15,9 +16,10 @@
 #include <inttypes.h>
 #include <poll.h>
 
-#define KNOWN_MAX 256
-#define SHARE     100 /* one part in so many of a processor */
-#define MS        1000000ULL
+#define KNOWN_MAX     256
+#define SHARE         100 /* one part in so many of a processor */
+#define MS            1000000ULL
+#define LOOKS_A_SCOUT 5 /* after so many it is asked again who is meant */
 
 struct known { /* a finding of an earlier look */
     struct finding f;
@@ -34,6 +36,11 @@ struct watch {
     unsigned n;
     int status; /* of the last look */
     unsigned rounds;
+    struct target_groups groups;
+    uint16_t ports[RUN_PORTS];
+    struct facts facts;
+    struct examination e;
+    unsigned looks; /* since it was asked who is meant; 0: nothing is being looked at */
 };
 
 /* ---- words ------------------------------------------------------------------------------------------ */
@@ -145,24 +152,57 @@ static bool wait_ms(const struct watch *w, uint64_t ms)
     return wr_os_poll(w->signals, POLLIN, ms > INT32_MAX ? INT32_MAX : (int)ms) != 0;
 }
 
-/* As examine(), but a signal ends it: *out_over. */
-static int examine_or_stop(struct watch *w, const struct examine *what, struct facts *out,
-                           bool *out_over)
+static void stop_looking(struct watch *w)
 {
-    struct examination e;
-    int result = examine_begin(&e, what, out);
-    while (result >= 0) {
-        *out_over = wait_ms(w, examine_due_ms(&e));
-        if (*out_over)
-            break;
-        if (examine_is_last(&e)) {
-            result = examine_end(&e);
-            break;
-        }
-        result = examine_glance(&e);
+    examine_drop(&w->e);
+    facts_deinit(&w->facts);
+    target_groups_deinit(&w->groups);
+    w->looks = 0;
+}
+
+/* A watch has one view of the machine: one network namespace. */
+static int find_groups(struct watch *w)
+{
+    struct target_groups all;
+    target_groups_init(&all, w->r->heap);
+    target_groups_init(&w->groups, w->r->heap);
+    int status = run_scout(w->r, &all);
+    if (!status && run_scout_one(w->r, &all, w->rounds > 0, &w->groups))
+        status = run_no_memory(w->r, -ENOMEM);
+    target_groups_deinit(&all);
+    return status;
+}
+
+/* Who is meant, and the first look at them; or the last look becomes the first one. */
+static int begin_look(struct watch *w)
+{
+    if (w->looks > 0 && w->looks < LOOKS_A_SCOUT) {
+        examine_again(&w->e);
+        return 0;
     }
-    examine_drop(&e);
-    return result;
+    stop_looking(w);
+    facts_init(&w->facts, w->r->heap);
+    int status = find_groups(w);
+    if (status)
+        return status;
+    (void)run_ports(&w->groups, w->ports);
+    struct examine what = run_question(w->r, &w->groups, w->ports);
+    return run_result(w->r, examine_begin(&w->e, &what, &w->facts));
+}
+
+/* As the rest of examine(), but a signal ends it: *out_over. */
+static int finish_look(struct watch *w, bool *out_over)
+{
+    int result = 0;
+    while (result >= 0) {
+        *out_over = wait_ms(w, examine_due_ms(&w->e));
+        if (*out_over)
+            return 0;
+        if (examine_is_last(&w->e))
+            return run_result(w->r, examine_end(&w->e));
+        result = examine_glance(&w->e);
+    }
+    return run_result(w->r, result);
 }
 
 static void say_round(struct watch *w, struct cases *c)
@@ -183,46 +223,49 @@ static void say_round(struct watch *w, struct cases *c)
     run_say(w->r, &t);
 }
 
-static int one_look(struct watch *w, const struct target_groups *g, bool *out_over)
+static int judge(struct watch *w)
 {
     const struct run *r = w->r;
     const struct case_options o = {.limits = &r->o->limits, .whole_host = run_whole_host(r)};
-    uint16_t ports[RUN_PORTS];
-    struct facts f;
     struct cases c;
-    (void)run_ports(g, ports);
-    struct examine what = run_question(r, g, ports);
-    facts_init(&f, r->heap);
     int err = cases_init(&c, r->heap);
-    int result = err ? err : examine_or_stop(w, &what, &f, out_over);
-    int status = *out_over ? 0 : run_result(w->r, result);
-    if (!status && !*out_over) {
-        err = cases_judge(&c, &f, g, &o);
-        if (!err)
-            err = cases_report(&c, &f, run_whole_host(r), r->o->fail_on);
-        status = err ? run_no_memory(w->r, err) : 0;
-        if (!err)
-            say_round(w, &c);
-    }
+    if (!err)
+        err = cases_judge(&c, &w->facts, &w->groups, &o);
+    if (!err)
+        err = cases_report(&c, &w->facts, run_whole_host(r), r->o->fail_on);
+    if (!err)
+        say_round(w, &c);
     cases_deinit(&c);
-    facts_deinit(&f);
+    return err ? run_no_memory(r, err) : 0;
+}
+
+static int one_round(struct watch *w, bool *out_over)
+{
+    int status = begin_look(w);
+    if (!status)
+        status = finish_look(w, out_over);
+    if (!status && !*out_over) {
+        w->looks++;
+        status = judge(w);
+    }
+    if (status)
+        stop_looking(w);
     return status;
 }
 
-/* A watch has one view of the machine: one network namespace. */
-static int one_round(struct watch *w, bool *out_over)
+/* Long pauses lie between examinations, short ones lengthen them. */
+static uint64_t plan_next(struct watch *w, uint64_t cost_ns, uint64_t spent_ns)
 {
-    struct target_groups all, g;
-    target_groups_init(&all, w->r->heap);
-    target_groups_init(&g, w->r->heap);
-    int status = run_scout(w->r, &all);
-    if (!status && run_scout_one(w->r, &all, w->rounds > 0, &g))
-        status = run_no_memory(w->r, -ENOMEM);
-    if (!status)
-        status = one_look(w, &g, out_over);
-    target_groups_deinit(&all);
-    target_groups_deinit(&g);
-    return status;
+    uint64_t least = w->r->o->wait_ms ? w->r->o->wait_ms : EXAMINE_WAIT_MS;
+    uint64_t interval = w->r->o->watch_ms;
+    if (interval < cost_ns * SHARE / MS)
+        interval = cost_ns * SHARE / MS;
+    if (w->looks > 0 && interval <= 2 * least) {
+        w->e.what.wait_ms = (uint32_t)(interval > least ? interval : least);
+        return 0;
+    }
+    stop_looking(w);
+    return spent_ns / MS < interval ? interval - spent_ns / MS : 0;
 }
 
 static int watch(struct watch *w)
@@ -235,14 +278,19 @@ static int watch(struct watch *w)
         if (status && (w->rounds == 0 || status != DOCTOR_NO_TARGET))
             return status;
         cpu = wr_os_now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-        uint64_t interval = (uint64_t)w->r->o->watch_ms * MS, spent;
-        if (interval < cpu * SHARE)
-            interval = cpu * SHARE;
-        spent = wr_os_now_ns(CLOCK_MONOTONIC) - begun;
         if (!over)
-            over = wait_ms(w, spent < interval ? (interval - spent) / MS : 0);
+            over = wait_ms(w, plan_next(w, cpu, wr_os_now_ns(CLOCK_MONOTONIC) - begun));
     }
     return w->status;
+}
+
+static int attend(struct watch *w)
+{
+    target_groups_init(&w->groups, w->r->heap);
+    facts_init(&w->facts, w->r->heap);
+    int status = watch(w);
+    stop_looking(w);
+    return status;
 }
 
 int run_watch(const struct run *r)
@@ -255,7 +303,7 @@ int run_watch(const struct run *r)
     (void)wr_os_sigmask(SIG_BLOCK, &set, NULL);
     w.signals = wr_os_signalfd(&set);
     w.known = wr_heap_array(r->heap, KNOWN_MAX, sizeof *w.known);
-    int status = w.signals < 0 || !w.known ? run_no_memory(r, -ENOMEM) : watch(&w);
+    int status = w.signals < 0 || !w.known ? run_no_memory(r, -ENOMEM) : attend(&w);
     wr_heap_free(r->heap, w.known, KNOWN_MAX * sizeof *w.known);
     if (w.signals >= 0)
         (void)wr_os_close(w.signals);

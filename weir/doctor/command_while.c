@@ -79,6 +79,8 @@ static int child(void *arg)
 {
     const struct start *s = arg;
     (void)wr_os_sigmask(SIG_SETMASK, s->mask, NULL);
+    if (wr_os_set_batch(false) != 0)
+        return 126;
     if (s->r->o->json && wr_os_dup_to(2, 1) < 0)
         return 126;
     int err = wr_os_exec(s->path, s->r->o->command, wr_os_environ());
@@ -263,6 +265,7 @@ static int first_look(struct bystander *b)
     (void)run_ports(&b->groups, ports);
     struct examine what = run_question(b->r, &b->groups, ports);
     what.wait_ms = what.wait_ms ? what.wait_ms : INTERVAL;
+    what.aside_ms = RUN_ASIDE(what.wait_ms);
     status = run_result(b->r, examine_begin(&b->e, &what, &b->facts));
     b->looking = !status;
     memcpy(b->first, b->facts.a.counter, sizeof b->first);

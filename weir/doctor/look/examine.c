@@ -2,7 +2,6 @@
 #include "weir/doctor/look/examine.h"
 
 #include "weir/doctor/look/examine_look.h"
-#include "weir/doctor/look/look.h"
 
 #include "libweir/os/os.h"
 
@@ -98,8 +97,9 @@ int examine_glance(struct examination *e)
         return 0;
     struct facts_glance *g = &f->glance[f->glances++];
     g->at_ns = wr_os_now_ns(CLOCK_MONOTONIC);
+    look_pace(&e->pace, e->what.aside_ms / FACTS_GLANCES);
     for (uint32_t i = 0; !err && examine_sees(e, SEE_THREADS) && i < e->targets.n; i++)
-        err = look_glance(g, f->a.heap, e->targets.v[i]);
+        err = look_glance(g, f->a.heap, e->targets.v[i], &e->pace);
     facts_glance_seal(g);
     return err;
 }

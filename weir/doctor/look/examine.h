@@ -26,7 +26,7 @@
  * what it holds, at any point. One thread.
  */
 
-#include "weir/doctor/look/facts.h"
+#include "weir/doctor/look/look.h"
 
 #define EXAMINE_WAIT_MS 2000
 #define EXAMINE_PIDS    4096 /* processes, at most */
@@ -37,9 +37,10 @@ struct examine {
     const uint16_t
         *ports; /* only sockets with one of these at either end; none: all. Listeners always */
     uint32_t n_ports;
-    uint32_t wait_ms; /* between the looks; 0: EXAMINE_WAIT_MS */
-    unsigned see;     /* SEE_...; 0: everything */
-    uint64_t net;     /* inode of the network namespace; 0: that of the first process */
+    uint32_t wait_ms;  /* between the looks; 0: EXAMINE_WAIT_MS */
+    uint32_t aside_ms; /* of each look, at most so much in pauses: look_pace */
+    unsigned see;      /* SEE_...; 0: everything */
+    uint64_t net;      /* inode of the network namespace; 0: that of the first process */
 };
 
 enum examine_result { /* of what could be looked at; below 0: an error, and the facts are worth nothing */
@@ -59,6 +60,7 @@ struct examination {
     /* private */
     FACTS_LIST(uint32_t) targets; /* sorted */
     uint32_t outside;             /* a process of the namespace that could not be entered */
+    struct look_pace pace;
 };
 
 /* The first look. 0, or as examine(). */

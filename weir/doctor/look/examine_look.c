@@ -164,6 +164,7 @@ static int look_others(struct others *o)
                             .n_skip = o->e->targets.n,
                             .again = o->before.v,
                             .n_again = o->before.n,
+                            .pace = o->look->pace,
                             .is_again = before != NULL,
                             .fn = on_other,
                             .arg = o};
@@ -305,7 +306,7 @@ static int look_inside(struct examination *e, struct facts_look *l, uint32_t pid
     return err ? err : v.err;
 }
 
-int examine_look(struct examination *e, struct facts_look *l)
+static int look_wherever(struct examination *e, struct facts_look *l)
 {
     bool entered;
     uint32_t pid = find_neighbour(e);
@@ -319,5 +320,14 @@ int examine_look(struct examination *e, struct facts_look *l)
     e->outside = pid;
     err = take_look(e, l);
     l->net = e->what.net;
+    return err;
+}
+
+int examine_look(struct examination *e, struct facts_look *l)
+{
+    look_pace(&e->pace, e->what.aside_ms);
+    l->pace = &e->pace;
+    int err = look_wherever(e, l);
+    l->pace = NULL;
     return err;
 }

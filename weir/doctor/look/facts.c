@@ -155,7 +155,6 @@ void facts_gap(struct facts_look *l, const char *what, uint32_t pid, int error)
         return expr;                              \
     }
 
-ORDER(by_cookie, facts_socket, BY(a->cookie, b->cookie))
 ORDER(by_unix, facts_unix, BY(a->inode, b->inode))
 ORDER(by_pid, facts_process, BY(a->pid, b->pid))
 ORDER(by_tid, facts_thread, THEN(BY(a->tid, b->tid), a->start, b->start))
@@ -181,47 +180,118 @@ static void sort(void *v, uint32_t n, size_t size, int (*order)(const void *, co
 
 #define SORT(list, order) sort((list).v, (list).n, sizeof *(list).v, order)
 
-/* An index is sorted by keys that lie beside the places: looking them up in the rows would cost more than all else. */
+/* Long lists are sorted by keys that lie beside the places: looking them up in the rows, or moving the rows more than
+ * once, would cost more than all else. */
 struct key {
-    uint64_t inode;
+    uint64_t by;
     uint32_t place;
 };
-ORDER(by_key, key, THEN(BY(a->inode, b->inode), a->place, b->place))
 
-struct keys {
+struct key_list {
     FACTS_LIST(struct key);
 };
 
-static int add_key(struct keys *k, const struct wr_heap *heap, uint64_t inode, uint32_t place)
+struct keys {
+    const struct wr_heap *heap;
+    struct key_list list, spare;
+};
+
+static int add_key(struct keys *k, uint64_t by, uint32_t place)
 {
-    struct key key = {inode, place};
-    return inode ? FACTS_ADD(k, heap, &key) : 0;
+    struct key key = {by, place};
+    return FACTS_ADD(&k->list, k->heap, &key);
 }
 
-/* Takes the keys; what they are sorted to goes into the index. */
-static int take_index(struct keys *k, const struct wr_heap *heap, struct facts_index *to)
+/* One pass over the keys, by one byte; equal ones keep their order. Most bytes of inodes and cookies are all the same. */
+static void sort_by_byte(struct keys *k, unsigned shift)
 {
-    int err = 0;
-    SORT(*k, by_key);
-    for (uint32_t i = 0; i < k->n && !err; i++)
-        err = FACTS_ADD(to, heap, &k->v[i].place);
-    k->n = 0;
+    const struct key_list from = k->list;
+    uint32_t place[256] = {0}, sum = 0;
+    for (uint32_t i = 0; i < from.n; i++)
+        place[from.v[i].by >> shift & 255]++;
+    if (from.n == 0 || place[from.v[0].by >> shift & 255] == from.n)
+        return;
+    for (unsigned b = 0; b < 256; b++) {
+        uint32_t count = place[b];
+        place[b] = sum, sum += count;
+    }
+    for (uint32_t i = 0; i < from.n; i++)
+        k->spare.v[place[from.v[i].by >> shift & 255]++] = from.v[i];
+    k->list = k->spare, k->list.n = from.n;
+    k->spare = from;
+}
+
+static int sort_keys(struct keys *k)
+{
+    int err = facts_grow_(k->heap, (void **)&k->spare.v, &k->spare.room, 0, k->list.n,
+                          sizeof *k->spare.v);
+    for (unsigned shift = 0; !err && shift < 64; shift += 8)
+        sort_by_byte(k, shift);
     return err;
 }
 
-static int index_inodes(struct facts_look *l)
+/* Takes the keys; what they are sorted to goes into the index. */
+static int take_index(struct keys *k, struct facts_index *to)
 {
-    struct keys k = {0};
+    int err = sort_keys(k);
+    for (uint32_t i = 0; i < k->list.n && !err; i++)
+        err = FACTS_ADD(to, k->heap, &k->list.v[i].place);
+    k->list.n = 0;
+    return err;
+}
+
+static int index_inodes(struct facts_look *l, struct keys *k)
+{
     int err = 0;
     for (uint32_t i = 0; i < l->fds.n && !err; i++)
-        err = add_key(&k, l->heap, l->fds.v[i].inode, i);
+        if (l->fds.v[i].inode)
+            err = add_key(k, l->fds.v[i].inode, i);
     if (!err)
-        err = take_index(&k, l->heap, &l->fd_by_inode);
+        err = take_index(k, &l->fd_by_inode);
     for (uint32_t i = 0; i < l->sockets.n && !err; i++)
-        err = add_key(&k, l->heap, l->sockets.v[i].inode, i);
+        if (l->sockets.v[i].inode)
+            err = add_key(k, l->sockets.v[i].inode, i);
+    return err ? err : take_index(k, &l->socket_by_inode);
+}
+
+/* Each row moves once, along the circles in which they have to change places. */
+#define MOVE_ROWS(rows, keys)                             \
+    do {                                                  \
+        __typeof__((rows).v) v_ = (rows).v;               \
+        struct key *k_ = (keys)->v;                       \
+        for (uint32_t i = 0; i < (rows).n; i++) {         \
+            __typeof__(*v_) first = v_[i];                \
+            uint32_t at = i, from;                        \
+            for (; (from = k_[at].place) != i; at = from) \
+                v_[at] = v_[from], k_[at].place = at;     \
+            v_[at] = first, k_[at].place = at;            \
+        }                                                 \
+        (keys)->n = 0;                                    \
+    } while (0)
+
+static int sort_sockets(struct facts_look *l, struct keys *k)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < l->sockets.n && !err; i++)
+        err = add_key(k, l->sockets.v[i].cookie, i);
     if (!err)
-        err = take_index(&k, l->heap, &l->socket_by_inode);
-    FACTS_DROP(&k, l->heap);
+        err = sort_keys(k);
+    if (!err)
+        MOVE_ROWS(l->sockets, &k->list);
+    return err;
+}
+
+/* Those of one inode, which are few, are in order already: processes and their sets were read in order. */
+static int sort_watches(struct facts_look *l, struct keys *k)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < l->watches.n && !err; i++)
+        err = add_key(k, l->watches.v[i].inode, i);
+    if (!err)
+        err = sort_keys(k);
+    if (!err)
+        MOVE_ROWS(l->watches, &k->list);
+    SORT(l->watches, by_watch);
     return err;
 }
 
@@ -234,17 +304,22 @@ void facts_seal_peeks(struct facts_look *l)
 
 int facts_seal(struct facts_look *l)
 {
-    SORT(l->sockets, by_cookie);
     SORT(l->unixes, by_unix);
     SORT(l->processes, by_pid);
     SORT(l->threads, by_tid);
     SORT(l->fds, by_fd);
-    SORT(l->watches, by_watch);
     SORT(l->rings, by_ring);
     SORT(l->cgroups, by_cgroup);
     facts_seal_peeks(l);
     l->fd_by_inode.n = l->socket_by_inode.n = 0;
-    int err = index_inodes(l);
+    struct keys k = {.heap = l->heap};
+    int err = sort_sockets(l, &k);
+    if (!err)
+        err = sort_watches(l, &k);
+    if (!err)
+        err = index_inodes(l, &k);
+    FACTS_DROP(&k.list, l->heap);
+    FACTS_DROP(&k.spare, l->heap);
     l->sealed = err == 0;
     return err;
 }

@@ -323,6 +323,8 @@ struct facts_index { /* places in a list, in another order than the list's */
     FACTS_LIST(uint32_t);
 };
 
+struct look_pace; /* look.h */
+
 struct facts_look {
     uint64_t at_ns, took_ns; /* CLOCK_MONOTONIC at its begin */
     uint64_t wall_ms;        /* CLOCK_REALTIME */
@@ -355,6 +357,7 @@ struct facts_look {
     struct facts_index fd_by_inode; /* places in fds of sockets and pipes */
     struct facts_index socket_by_inode;
     const struct wr_heap *heap;
+    struct look_pace *pace; /* of who fills it; NULL: as fast as it goes */
     bool sealed;
 };
 
@@ -430,12 +433,6 @@ void facts_glance_deinit(struct facts_glance *g, const struct wr_heap *heap);
 
 int facts_grow_(const struct wr_heap *heap, void **io_v, uint32_t *io_room, uint32_t n,
                 uint32_t more, size_t size) WR_MUST;
-
-#define FACTS_DROP(list, heap)                                                     \
-    do {                                                                           \
-        wr_heap_free((heap), (list)->v, (size_t)(list)->room * sizeof *(list)->v); \
-        (list)->v = NULL, (list)->n = (list)->room = 0;                            \
-    } while (0)
 
 /* Keeps a piece of text, up to a byte 0 in it; *out_at is its place. */
 WR_MUST int facts_text_add(struct facts_look *l, struct wr_span s, uint32_t *out_at);

@@ -20,6 +20,30 @@
 
 #include "weir/doctor/look/facts.h"
 
+/* ---- stepping aside: look_pace.c ----------------------------------------------------------------- */
+/*
+ * A look is made in pieces of a tenth of a millisecond with pauses between them, so that no request waits longer
+ * than a piece for it. The pauses are bounded: when they are used up, as they are on a machine so busy that each
+ * lasts far longer than was asked for, the rest of the look is made in one go, and the answer comes in time.
+ *
+ * Never by a priority below the others': in many of its questions the kernel takes a lock that the observed program
+ * takes too (of its epoll set, its pipe, its socket, its memory map), and who is kept from running while holding one
+ * stops the program for as long. look_behind is all that is safe: the share stays, but whoever runs when we wake
+ * goes on to the end of its turn.
+ */
+struct look_pace {
+    uint64_t begun_ns; /* of this piece */
+    uint64_t left_ns;  /* that may still be spent in pauses */
+};
+/* Of the calling thread and those it starts, for good. */
+void look_behind(void);
+/* A look begins. aside_ms: at most so much in pauses; 0: none. */
+void look_pace(struct look_pace *p, uint32_t aside_ms);
+/* Between two questions: pauses if the piece is over. NULL: never. */
+void look_pause(struct look_pace *p);
+#define LOOK_SOME \
+    16 /* rows that cost so little that looking at the clock after each would be dear */
+
 /* ---- sockets: look_tcp.c, look_unix.c ----------------------------------------------------------- */
 #define LOOK_LISTEN_ONLY (1U << FACTS_LISTEN)
 #define LOOK_ALL_STATES  0xffffffffU
@@ -71,7 +95,7 @@ WR_MUST int look_fds(struct facts_look *l, struct facts_process *io, unsigned wh
 /* All that /proc shows. */
 WR_MUST int look_processes(struct facts_look *l, unsigned what);
 /* Who else has a socket or pipe. */
-#define LOOK_HOLDER_FDS 1024 /* the first ones of a process; beyond them nobody is searched */
+#define LOOK_HOLDER_FDS 512 /* the first ones of a process; beyond them nobody is searched */
 #define LOOK_SMALL_FDS \
     256 /* who has more is searched only once in an examination, unless it held something */
 struct look_search {
@@ -79,6 +103,7 @@ struct look_search {
     const uint32_t *skip;   /* processes that are not; sorted */
     const uint32_t *again;  /* who held something the last time; sorted */
     uint32_t n_inodes, n_skip, n_again;
+    struct look_pace *pace; /* NULL: none */
     bool is_again;
     bool deep; /* all descriptors of those who have more than LOOK_HOLDER_FDS, and only those */
     /* Gets each descriptor that is one of them. -ENOMEM and -E2BIG end the search, another negative result the
@@ -92,8 +117,9 @@ WR_MUST int look_holders(struct look_search *s);
 /* Adds the descriptors, of whatever process, that are the listeners among the look's sockets; a gap says that there are
  * processes whose descriptors are closed to us. As look_holders. */
 WR_MUST int look_listeners(struct facts_look *l);
-/* The threads of one process again. */
-WR_MUST int look_glance(struct facts_glance *g, const struct wr_heap *heap, uint32_t pid);
+/* The threads of one process again. pace: NULL: none. */
+WR_MUST int look_glance(struct facts_glance *g, const struct wr_heap *heap, uint32_t pid,
+                        struct look_pace *pace);
 
 /* Of the processes whose parent is among these (sorted), how many are zombies: process.zombies. -ENOMEM. */
 WR_MUST int look_zombies(struct facts_look *l, const uint32_t *parents, uint32_t n);
@@ -183,6 +209,10 @@ WR_MUST int look_lines(const char *path, void (*fn)(void *arg, struct wr_span li
 /* fn for every number that is a name in this directory, which dir is. -errno, or the first negative result of fn. */
 WR_MUST int look_numbers(const char *path, int (*fn)(void *arg, int dir, uint32_t number),
                          void *arg);
+/* The same of a directory of descriptors, /proc/PID/fd, whose names are mostly 0, 1, 2 ...: they are tried, and listed only
+ * where many are missing. fn returns 1 where there is one, 0 where there is none. */
+WR_MUST int look_descriptors(const char *path, int (*fn)(void *arg, int dir, uint32_t number),
+                             void *arg);
 
 /* Is v in a sorted array? */
 bool look_has32(const uint32_t *sorted, uint32_t n, uint32_t v);

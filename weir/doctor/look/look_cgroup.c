@@ -183,6 +183,7 @@ static void levels(struct reading *r, enum hierarchy h,
 static int look_one(struct facts_look *l, struct reading *r, uint32_t pid)
 {
     char path[40];
+    look_pause(l->pace);
     memset(&r->seen, 0, sizeof r->seen);
     memset(&r->row, 0xff, sizeof r->row);
     r->row.pid = pid;

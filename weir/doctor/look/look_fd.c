@@ -42,6 +42,8 @@ static void on_set_line(void *arg, struct wr_span line)
     struct set *s = arg;
     if (s->err)
         return;
+    if (s->look->watches.n % LOOK_SOME == 0)
+        look_pause(s->look->pace);
     if (proc_watch_line(line, &s->watch))
         s->err = FACTS_ADD(&s->look->watches, s->look->heap, &s->watch);
     else
@@ -127,6 +129,12 @@ static bool is_vouched(struct fds *d, int fd, uint64_t inode)
 }
 
 /* ---- each ------------------------------------------------------------------------------------------- */
+static int add_fd(struct fds *d, const struct facts_fd *f)
+{
+    int err = FACTS_ADD(&d->look->fds, d->look->heap, f);
+    return err ? err : 1;
+}
+
 static int on_fd(void *arg, int dir, uint32_t fd)
 {
     struct fds *d = arg;
@@ -137,8 +145,9 @@ static int on_fd(void *arg, int dir, uint32_t fd)
     enum facts_fd_kind kind;
     if (before && before->kind == FACTS_FD_SOCKET && is_vouched(d, f.fd, before->inode)) {
         f.kind = FACTS_FD_SOCKET, f.inode = before->inode;
-        return FACTS_ADD(&l->fds, l->heap, &f);
+        return add_fd(d, &f);
     }
+    look_pause(l->pace);
     (void)snprintf(name, sizeof name, "%u", fd);
     ssize_t n = wr_os_readlink_at(dir, name, link, sizeof link);
     if (n < 0) {
@@ -154,7 +163,7 @@ static int on_fd(void *arg, int dir, uint32_t fd)
     bool read = before && before->kind == FACTS_FD_EPOLL; /* by read_watched */
     if (!err && d->sets && !read && (kind == FACTS_FD_EPOLL || kind == FACTS_FD_RING))
         err = look_set(d, &f);
-    return err ? err : FACTS_ADD(&l->fds, l->heap, &f);
+    return err ? err : add_fd(d, &f);
 }
 
 static bool has_many(const struct facts_process *p)
@@ -177,7 +186,7 @@ int look_fds(struct facts_look *l, struct facts_process *io, unsigned what,
     int err = read_watched(&d);
     (void)snprintf(path, sizeof path, "/proc/%u/fd", io->pid);
     if (!err)
-        err = look_numbers(path, on_fd, &d);
+        err = look_descriptors(path, on_fd, &d);
     FACTS_DROP(&d.watched, l->heap);
     if (err == -ENOMEM || err == -E2BIG)
         return err;

@@ -36,7 +36,7 @@ int look_lines(const char *path, void (*fn)(void *arg, struct wr_span line), voi
     return got < 0 ? (int)got : 0;
 }
 
-static int numbers(struct wr_span records, int dir,
+static int numbers(struct wr_span records, int dir, uint32_t from,
                    int (*fn)(void *arg, int dir, uint32_t number), void *arg)
 {
     size_t head = offsetof(struct dirent64, d_name);
@@ -47,8 +47,8 @@ static int numbers(struct wr_span records, int dir,
         if (len <= head || len > records.n)
             return 0;
         const char *name = records.p + head;
-        if (wr_num_parse_between(wr_span(name, strnlen(name, len - head)), 0, UINT32_MAX, &v) ==
-            0) {
+        if (wr_num_parse_between(wr_span(name, strnlen(name, len - head)), from, UINT32_MAX,
+                                 &v) == 0) {
             int r = fn(arg, dir, (uint32_t)v);
             if (r < 0)
                 return r;
@@ -58,17 +58,67 @@ static int numbers(struct wr_span records, int dir,
     return 0;
 }
 
+/* Those from a number on. The room is small: a piece of the list is made in one go. */
+static int list(int dir, uint32_t from, int (*fn)(void *arg, int dir, uint32_t number),
+                void *arg)
+{
+    _Alignas(8) char records[4096];
+    ssize_t got = 1;
+    int r = 0;
+    while (r >= 0 && (got = wr_os_getdents(dir, records, sizeof records)) > 0)
+        r = numbers(wr_span(records, (size_t)got), dir, from, fn, arg);
+    return r < 0 ? r : got < 0 ? (int)got : 0;
+}
+
 int look_numbers(const char *path, int (*fn)(void *arg, int dir, uint32_t number), void *arg)
 {
-    _Alignas(8) char records[16384];
-    int fd = wr_os_open(path, O_RDONLY | O_DIRECTORY, 0), r = 0;
-    ssize_t got = 1;
-    if (fd < 0)
-        return fd;
-    while (r >= 0 && (got = wr_os_getdents(fd, records, sizeof records)) > 0)
-        r = numbers(wr_span(records, (size_t)got), fd, fn, arg);
-    (void)wr_os_close(fd);
-    return r < 0 ? r : got < 0 ? (int)got : 0;
+    int dir = wr_os_open(path, O_RDONLY | O_DIRECTORY, 0);
+    if (dir < 0)
+        return dir;
+    int r = list(dir, 0, fn, arg);
+    (void)wr_os_close(dir);
+    return r;
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------ */
+#define FEW 64 /* so many are listed as fast as they are tried */
+
+/* Tries them in order until as many were seen as there are and a stretch of numbers is free: those that were
+ * closed behind us must not hide the last ones. The number to list from; UINT32_MAX: all were seen; negative: fn's. */
+static int64_t try_in_turn(int dir, uint64_t count,
+                           int (*fn)(void *arg, int dir, uint32_t number), void *arg)
+{
+    uint64_t seen = 0, absent = 0, in_row = 0;
+    for (uint32_t i = 0; i < INT32_MAX; i++) {
+        int r = fn(arg, dir, i);
+        if (r < 0)
+            return r;
+        seen += r > 0, absent += r == 0;
+        in_row = r > 0 ? 0 : in_row + 1;
+        if (seen >= count && in_row > FEW / 4 + seen / FEW)
+            return UINT32_MAX;
+        if (absent > FEW + seen / 4)
+            return i + 1;
+    }
+    return UINT32_MAX;
+}
+
+int look_descriptors(const char *path, int (*fn)(void *arg, int dir, uint32_t number),
+                     void *arg)
+{
+    struct stat st;
+    int64_t from = 0;
+    int dir = wr_os_open(path, O_RDONLY | O_DIRECTORY, 0), r = 0;
+    if (dir < 0)
+        return dir;
+    if (wr_os_fstat(dir, &st) == 0 && st.st_size > FEW) /* an old kernel does not count them */
+        from = try_in_turn(dir, (uint64_t)st.st_size, fn, arg);
+    if (from < 0)
+        r = (int)from;
+    else if (from < UINT32_MAX)
+        r = list(dir, (uint32_t)from, fn, arg);
+    (void)wr_os_close(dir);
+    return r;
 }
 
 /* ---- sets of numbers -------------------------------------------------------------------------------- */

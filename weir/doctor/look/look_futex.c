@@ -95,6 +95,7 @@ static int look_one(struct facts_look *l, const struct facts_thread *t)
 {
     uint32_t words[WORDS];
     struct facts_futex f = {.addr = t->arg[0], .pid = t->pid, .tid = t->tid};
+    look_pause(l->pace);
     ssize_t got = wr_os_process_read((pid_t)t->pid, t->arg[0], words, sizeof words);
     if (got == -EPERM || got == -EACCES)
         unreadable(l, t->pid);

@@ -17,18 +17,20 @@ static int on_fd(void *arg, int dir, uint32_t fd)
     struct facts_fd f = {.pid = h->pid, .fd = (int32_t)fd, .flags = FACTS_NONE};
     enum facts_fd_kind kind;
     char name[16], link[64]; /* a longer one is none of those that are searched */
-    if (++h->seen > LOOK_HOLDER_FDS && !h->search->deep)
+    if (h->seen > LOOK_HOLDER_FDS && !h->search->deep)
         return -ECANCELED;
+    look_pause(h->search->pace);
     (void)snprintf(name, sizeof name, "%u", fd);
     ssize_t n = wr_os_readlink_at(dir, name, link, sizeof link);
     if (n <= 0)
         return 0;
+    h->seen++;
     proc_link(wr_span(link, (size_t)n), &kind, &f.inode);
     f.kind = (uint8_t)kind;
     if (!f.inode || !look_has64(h->search->inodes, h->search->n_inodes, f.inode))
-        return 0;
+        return 1;
     int err = h->search->fn(h->search->arg, &f);
-    return err < 0 ? err : 0;
+    return err < 0 ? err : 1;
 }
 
 /* Not again those who were searched without finding anything and are so large that it would cost as much again; in
@@ -54,7 +56,7 @@ static int on_pid(void *arg, int dir, uint32_t pid)
     (void)snprintf(path, sizeof path, "/proc/%u/fd", pid);
     if (is_left_out(s, pid, path))
         return 0;
-    int err = look_numbers(path, on_fd, &h);
+    int err = look_descriptors(path, on_fd, &h);
     s->hidden |= err == -EACCES || err == -EPERM;
     return err == -ENOMEM || err == -E2BIG ? err : 0;
 }
@@ -83,7 +85,8 @@ static bool is_found(const struct facts_look *l, uint32_t first, uint64_t inode)
 /* First where listeners usually are, among the first descriptors; the depth only for those nobody has there. */
 static int search(struct facts_look *l, uint64_t *inodes, uint32_t n)
 {
-    struct look_search s = {.inodes = inodes, .n_inodes = n, .fn = on_listener, .arg = l};
+    struct look_search s = {
+        .inodes = inodes, .n_inodes = n, .pace = l->pace, .fn = on_listener, .arg = l};
     uint32_t first = l->fds.n, left = 0;
     int err = look_holders(&s);
     if (s.hidden)

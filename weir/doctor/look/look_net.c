@@ -188,6 +188,7 @@ static void look_sysctls(struct facts_look *l, bool ours)
     char path[96];
     for (r.sysctl = 0; r.sysctl < FACTS_SYSCTLS; r.sysctl++) {
         bool of_net = strncmp(facts_sysctl_path(r.sysctl), "net/", 4) == 0;
+        look_pause(l->pace);
         (void)snprintf(path, sizeof path, "/proc/sys/%s", facts_sysctl_path(r.sysctl));
         int err = of_net && !ours ? -EXDEV : look_lines(path, on_sysctl, &r);
         if (err && err != -ENOENT) /* what this kernel has not is merely not known */
@@ -219,6 +220,7 @@ void look_net(struct facts_look *l, uint32_t pid)
         bool of_net = files[i].path[0] == 'n'; /* of a namespace, so below a process */
         r.n = 0;
         r.which = files[i].which;
+        look_pause(l->pace);
         (void)snprintf(path, sizeof path, "/proc/%s%s%s", of_net ? who : "", of_net ? "/" : "",
                        files[i].path);
         int err = look_lines(path, files[i].fn, &r);

@@ -69,6 +69,7 @@ static void look_flags(struct facts_fd *f)
 static int look_pipe(struct facts_look *l, const struct facts_fd *f)
 {
     struct facts_pipe pipe = {.inode = f->inode};
+    look_pause(l->pace);
     for (uint32_t i = 0; i < l->pipes.n; i++)
         if (l->pipes.v[i].inode == f->inode)
             return 0;
@@ -167,6 +168,7 @@ static int peek(struct facts_look *l, const struct facts_fd *f, bool shown)
 {
     char name[64];
     struct facts_peek p;
+    look_pause(l->pace);
     memset(&p, 0xff, sizeof p);
     p.pid = f->pid, p.fd = f->fd, p.inode = f->inode, p.shown = shown;
     int err = facts_text_add(l, protocol_name(f, name, sizeof name), &p.name);
@@ -184,6 +186,7 @@ static int peek(struct facts_look *l, const struct facts_fd *f, bool shown)
 static int peek_bare(struct peeking *k, const struct facts_fd *f)
 {
     char buf[64];
+    look_pause(k->look->pace);
     struct wr_span name = protocol_name(f, buf, sizeof buf);
     if (!wr_span_has_prefix(name, WR_LIT("TCP")) && !wr_span_has_prefix(name, WR_LIT("MPTCP")))
         return 0;

@@ -111,6 +111,7 @@ static int on_thread(void *arg, int dir, uint32_t tid)
     (void)dir;
     struct visit *v = arg;
     struct facts_thread t;
+    look_pause(v->look->pace);
     if (look_thread(v->process->pid, tid, &t, &v->process->unread))
         return 0; /* it ended */
     look_rest(&t);
@@ -120,6 +121,7 @@ static int on_thread(void *arg, int dir, uint32_t tid)
 struct glance {
     struct facts_glance *to;
     const struct wr_heap *heap;
+    struct look_pace *pace;
     uint32_t pid;
 };
 
@@ -129,15 +131,17 @@ static int on_glance(void *arg, int dir, uint32_t tid)
     const struct glance *g = arg;
     struct facts_thread t;
     uint32_t unread = 0;
+    look_pause(g->pace);
     if (look_thread(g->pid, tid, &t, &unread))
         return 0;
     return FACTS_ADD(&g->to->threads, g->heap, &t);
 }
 
-int look_glance(struct facts_glance *to, const struct wr_heap *heap, uint32_t pid)
+int look_glance(struct facts_glance *to, const struct wr_heap *heap, uint32_t pid,
+                struct look_pace *pace)
 {
     char path[PATH];
-    struct glance g = {to, heap, pid};
+    struct glance g = {to, heap, pace, pid};
     (void)snprintf(path, sizeof path, "/proc/%u/task", pid);
     int err = look_numbers(path, on_glance, &g);
     return is_fatal(err) ? err : 0;
@@ -234,6 +238,7 @@ int look_process(struct facts_look *l, uint32_t pid, unsigned what,
                               .nofile_hard = FACTS_UNKNOWN,
                               .uid = FACTS_NONE,
                               .zombies = FACTS_NONE};
+    look_pause(l->pace);
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
     int err = look_stat(path, &s);
     if (err) {
@@ -284,6 +289,7 @@ static int on_maybe_zombie(void *arg, int dir, uint32_t pid)
     char path[PATH];
     struct proc_stat s;
     (void)dir;
+    look_pause(o->look->pace);
     (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
     if (look_stat(path, &s) || s.state != 'Z' || !look_has32(o->parents, o->n, s.parent))
         return 0;

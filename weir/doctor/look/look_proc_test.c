@@ -175,7 +175,7 @@ static void test_self(void)
            l.threads.v[0].voluntary != FACTS_UNKNOWN,
        "its thread");
     struct facts_glance g = {0};
-    is_int(look_glance(&g, wr_heap_libc(), pid), 0, "a glance");
+    is_int(look_glance(&g, wr_heap_libc(), pid, NULL), 0, "a glance");
     facts_glance_seal(&g);
     ok(facts_thread(g.threads.v, g.threads.n, pid, l.threads.v[0].start) != NULL,
        "the same thread again");

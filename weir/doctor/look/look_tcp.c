@@ -198,6 +198,8 @@ struct answer {
 static int on_message(void *arg, struct wr_span message)
 {
     struct answer *a = arg;
+    if (a->look->sockets.n % LOOK_SOME == 0)
+        look_pause(a->look->pace);
     int err = look_inet_row(a->look, a->ask, message);
     return err == -EPROTO ? 0 : err;
 }

@@ -78,7 +78,10 @@ int look_unix_row(struct facts_look *l, struct wr_span message)
 
 static int on_message(void *arg, struct wr_span message)
 {
-    int err = look_unix_row(arg, message);
+    struct facts_look *l = arg;
+    if (l->unixes.n % LOOK_SOME == 0)
+        look_pause(l->pace);
+    int err = look_unix_row(l, message);
     return err == -EPROTO ? 0 : err;
 }
 

@@ -17,6 +17,7 @@ struct words {
     const char *both, *of, *threshold, *nothing, *unreadable, *more, *lost, *notes;
     const char *process, *processes, *thread, *threads, *behind;
     const char *looked;    /* looks, seconds, tenths */
+    const char *slow;      /* seconds, tenths */
     const char *host;      /* programs, sockets */
     const char *untouched; /* nothing was changed */
     const char *hidden, *undecided;
@@ -35,8 +36,9 @@ static const struct words words[LANG_COUNT] = {
                  "process",   "processes",
                  "thread",    "threads",
                  "behind",          "looked %u times in %u.%u s",
-                 "%u listening program%s, %u sockets",   "nothing changed, nothing stopped",
-                 "its process cannot be seen", "nothing found in what could be seen"       },
+                 " (slowed down: a look took %u.%u s)",               "%u listening program%s, %u sockets",
+                 "nothing changed, nothing stopped", "its process cannot be seen",
+                 "nothing found in what could be seen"       },
     [LANG_ZH] = {{"提示", "警告", "严重"},
                  {"线索", "很可能", "确定"},
                  "证据",   "原因",
@@ -49,8 +51,9 @@ static const struct words words[LANG_COUNT] = {
                  "个进程", "个进程",
                  "个线程", "个线程",
                  "上游，来自", "%u 次观察，历时 %u.%u 秒",
-                 "%u 个监听程序%s,%u 个套接字", "未作任何改动",
-                 "看不到它的进程",      "在能看到的范围内没有发现问题"},
+                 "（受到拖慢：一次观察用了 %u.%u 秒）", "%u 个监听程序%s,%u 个套接字",
+                 "未作任何改动",               "看不到它的进程",
+                 "在能看到的范围内没有发现问题"},
 };
 
 /* ---- one finding ---- */
@@ -191,10 +194,12 @@ static void put_count(struct stats_text *t, unsigned n, const char *one, const c
     stats_printf(t, "%u %s", n, n == 1 ? one : many);
 }
 
-static void put_looked(struct stats_text *t, const struct words *w, unsigned looks,
-                       uint32_t span_ms)
+static void put_looked(struct stats_text *t, const struct words *w,
+                       const struct doctor_report *r)
 {
-    stats_printf(t, w->looked, looks, span_ms / 1000, span_ms / 100 % 10);
+    stats_printf(t, w->looked, r->looks, r->span_ms / 1000, r->span_ms / 100 % 10);
+    if (r->slow_ms)
+        stats_printf(t, w->slow, r->slow_ms / 1000, r->slow_ms / 100 % 10);
 }
 
 /* "pid 811 nginx  :8080": who it is. */
@@ -241,7 +246,7 @@ static void tell_head(struct stats_text *out, const struct doctor_report *r,
         put_size(&size, c, w);
     }
     stats_put(&size, WR_LIT("; "));
-    put_looked(&size, w, r->looks, r->span_ms);
+    put_looked(&size, w, r);
     if (r->host)
         stats_printf(&size, "; %s", w->untouched);
     report_colour(out, s, "1");
@@ -429,7 +434,7 @@ void report_tell(struct stats_text *out, const struct doctor_report *r,
     if (!r->host && several && told == 0) {
         struct stats_text line = {.heap = out->heap};
         stats_put(&line, WR_LIT("weir doctor  "));
-        put_looked(&line, &words[s->lang], r->looks, r->span_ms);
+        put_looked(&line, &words[s->lang], r);
         report_wrap_text(out, s, 2, &line);
     }
     if (r->host || several)

@@ -65,6 +65,7 @@ struct doctor_report {
     unsigned sockets;
     uint64_t wall_ns;
     uint32_t span_ms;
+    uint32_t slow_ms; /* the look that took longest, where that is worth a word; else 0 */
     unsigned looks;
     uint32_t uid;
     const struct doctor_load *load; /* NULL: no --while */

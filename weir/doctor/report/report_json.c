@@ -2,7 +2,7 @@
 /*
  * The report as one JSON object in one line:
  *
- *   {"v":1,"looked_at":[first_ns,last_ns],"looks":2,"exit":2,"host":null or "NAME","sockets":812,
+ *   {"v":1,"looked_at":[first_ns,last_ns],"looks":2,"exit":2,"host":null or "NAME","sockets":812,"slow_look_ms":0,
  *    "target":{"pid","name","listener","processes","threads"},   the first of
  *    "targets":[... "behind","ok"],
  *    "findings":[{"target":0,"id","severity","sure","subject":{"pid","tid","comm","listener","peer"},
@@ -246,7 +246,8 @@ void report_json(struct stats_text *out, const struct doctor_report *r, enum doc
         member(out, ",", "host", r->host);
     else
         stats_put(out, WR_LIT(",\"host\":null"));
-    stats_printf(out, ",\"sockets\":%u,\"target\":", r->sockets);
+    stats_printf(out, ",\"sockets\":%u,\"slow_look_ms\":%u,\"target\":", r->sockets,
+                 r->slow_ms);
     if (r->n_cases > 0)
         target(out, &r->cases[0]);
     else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libweir/os/os.h"
+#include "weir/doctor/look/look.h"
 #include "weir/doctor/top/top_run.h"
 #include "weir/stats/text.h"
 
@@ -179,6 +180,7 @@ static int with_memory(struct top *t)
 {
     char error[256] = "";
     t->heap = wr_os_heap();
+    look_behind();
     t->utf8 = is_utf8();
     choose_language(t);
     t->colour = !*variable("NO_COLOR");

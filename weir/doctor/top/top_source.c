@@ -11,7 +11,8 @@
 #include <stdio.h>
 
 #define FILE_MOST   (1U << 30)
-#define LOOKS_A_SET 20 /* after so many, who belongs to the target is asked again */
+#define LOOKS_A_SET 20  /* after so many, who belongs to the target is asked again */
+#define ASIDE_MS    400 /* in pauses of a look, at most: keys wait for it */
 
 static const struct look_ask listeners = {.proto = FACTS_TCP, .states = LOOK_LISTEN_ONLY};
 
@@ -105,6 +106,9 @@ static int scout(struct top_source *s)
 {
     struct facts_look l;
     facts_look_init(&l, s->heap);
+    struct look_pace pace;
+    look_pace(&pace, ASIDE_MS);
+    l.pace = &pace;
     look_begin(&l);
     int err = look_inet(&l, &listeners);
     if (!err)
@@ -126,7 +130,7 @@ static int begin_live(struct top_source *s)
         return err;
     facts_deinit(&s->facts);
     facts_init(&s->facts, s->heap);
-    struct examine what = {.pids = s->pids, .n_pids = s->n_pids};
+    struct examine what = {.pids = s->pids, .n_pids = s->n_pids, .aside_ms = ASIDE_MS};
     s->looks = 0;
     s->running = true;
     return examine_begin(&s->examination, &what, &s->facts);
