@@ -2,7 +2,7 @@
 
 Everything here runs inside the namespaces, once for each examination, and ends with them.
 """
-import fcntl, json, os, select, shlex, shutil, socket, struct, subprocess, sys, tempfile, time
+import fcntl, json, os, resource, select, shlex, shutil, socket, struct, subprocess, sys, tempfile, time
 
 PORT = 8080
 
@@ -114,6 +114,58 @@ def frozen(bed):
         bed.end()
         subprocess.run(["umount", "-l", where], check=False, stderr=subprocess.DEVNULL)
     bed.after.append(thaw)
+
+
+def tcp_limit(bed):
+    """A group whose sockets may have a megabyte. Version 2 has no limit of that kind."""
+    group = "/sys/fs/cgroup/memory/weir-patient-%s" % os.path.basename(bed.dir)
+    try:
+        os.mkdir(group)
+        bed.after.append(lambda: remove_group(bed, group))
+        with open(os.path.join(group, "memory.kmem.tcp.limit_in_bytes"), "w", encoding="ascii") as f:
+            f.write(str(1 << 20))
+    except OSError as e:
+        raise Skip("no cgroup here limits the memory of sockets: %s" % e) from e
+    bed.env["PATIENT_CGROUP"] = os.path.join(group, "cgroup.procs")
+
+
+def tracked(bed):
+    """Connections are tracked in this namespace: a rule that asks for their state is enough. Spoken by hand, for want of nft(8)."""
+    room = "/proc/sys/net/netfilter/nf_conntrack_max"
+    try:
+        with open(room, encoding="ascii") as f:
+            entries = int(f.read())
+    except OSError as e:
+        raise Skip("this kernel tracks no connections: %s" % e) from e
+    if entries > 300000:
+        raise Skip("%s is %d and cannot be lowered in a namespace: too many entries to make" % (room, entries))
+    table, chain = attribute(1, b"t\0"), attribute(3, b"c\0")
+    hook = attribute(4 | NESTED, attribute(1, struct.pack(">I", 0)) + attribute(2, struct.pack(">i", 0)))
+    state = attribute(1, b"ct\0") + attribute(2 | NESTED, attribute(1, struct.pack(">I", 1)) + attribute(2, struct.pack(">I", 0)))
+    rule = attribute(2, b"c\0") + attribute(4 | NESTED, attribute(1 | NESTED, state))
+    netfilter([(0, table), (3, table + chain + hook + attribute(7, b"filter\0")), (6, table + rule)])
+
+
+NESTED, NFT = 0x8000, 10 << 8
+
+
+def attribute(kind, data):
+    return struct.pack("HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def netfilter(changes):
+    """One batch of nf_tables messages: each must be acknowledged."""
+    def message(kind, flags, family, resource, body=b""):
+        body = struct.pack(">BBH", family, 0, resource) + body
+        return struct.pack("IHHII", 16 + len(body), kind, flags, 0, 0) + body
+    batch = message(16, 1, 0, 10) + b"".join(message(NFT | kind, 1 | 4 | 0x400, 2, 0, body) for kind, body in changes) + message(17, 1, 0, 10)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as s:
+        s.settimeout(5)
+        s.send(batch)
+        for _ in changes:
+            error = -struct.unpack_from("i", s.recv(8192), 16)[0]
+            if error:
+                raise Skip("nf_tables: %s" % os.strerror(error))
 
 
 def quota(bed):
@@ -288,14 +340,19 @@ def give_host(path, numbers):
 def examine(bed, row, weir, seconds, record):
     """The patient is brought in, made ready and looked at."""
     loopback_up()
+    keeps = record is not None
     if row.bed:
         row.bed(bed)
+    if row.limits and not keeps:
+        bed.env["PATIENT_CROWD"] = "2000"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(10000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     pid = bed.start(bed.argv + ["sick" if bed.sick else "healthy"] + bed.args)
     held = row.clients(bed) if row.clients else None
     record = record or (os.path.join(bed.dir, "facts") if row.older_ms or row.host else None)
-    got = doctor(weir, "-t", seconds, *(["--record", record] if record else []), row.target.replace("PID", str(pid)))
+    limits = row.limits if row.limits and not keeps else []
+    got = doctor(weir, "-t", seconds, *limits, *(["--record", record] if record else []), row.target.replace("PID", str(pid)))
     del held
-    if (row.older_ms or row.host) and "report" in got:
+    if (row.older_ms or row.host) and not limits and "report" in got:
         make_older(record, row.older_ms or 0)
         give_host(record, row.host if row.host and bed.sick else {})
         got = doctor(weir, "--from", record)

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -306,13 +307,18 @@ static void idle_crowd(bool sick)
     serve(&s);
 }
 
-static void thirty_answered(bool sick)
+static void a_crowd_is_answered(bool sick)
 {
-    static int fds[30];
+    static int fds[20000];
+    const char *said = getenv("PATIENT_CROWD");
+    int n = said ? atoi(said) : 30;
     (void)sick;
     go_far_away();
-    crowd(fds, 30, REQUEST);
-    settle(fds, 30);
+    for (int i = 0; i < n; i += 100) {
+        int some = n - i < 100 ? n - i : 100;
+        crowd(fds + i, some, REQUEST);
+        settle(fds + i, some);
+    }
 }
 
 /* ---- half-open: the clients have vanished, and nothing ends what is sent to them ------------------------- */
@@ -347,29 +353,96 @@ static void five_vanish(bool sick)
     nap_ms(sick ? 4500 : 2500); /* until it has been sent again four times */
 }
 
-/* ---- tcp-memory, conntrack: what they have is the host's; the harness writes it into the recording -------------- */
+/* ---- tcp-memory: what it has is the machine's; the harness writes it into the recording ------------------ */
 static void well(bool sick)
 {
     (void)sick;
     serve_requests(false, NULL);
 }
 
+/* ---- conntrack: each datagram is a new flow, until the table is full and further on ----------------------- */
+static unsigned table_room(void)
+{
+    unsigned n = 0;
+    FILE *f = fopen("/proc/sys/net/netfilter/nf_conntrack_max", "re");
+    check(f && fscanf(f, "%u", &n) == 1, "nf_conntrack_max");
+    fclose(f);
+    return n;
+}
+
+static void flows(bool sick)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    unsigned room = table_room(), end = room + 60000;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    for (unsigned i = 0; i < end; i++) {
+        unsigned flow = sick ? i : 0; /* the bug is this line */
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + flow / 60000);
+        a.sin_port = htons((uint16_t)(2000 + flow % 60000));
+        (void)!sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof a);
+        if (i == room + 100)
+            ready();
+        if (i > room + 100)
+            nap_ms(1);
+    }
+}
+
+/* ---- tcp-memory-group: a control group's own limit for sockets, and a reader that lets them fill ---------- */
+static void enter_group(void)
+{
+    FILE *f = fopen(getenv("PATIENT_CGROUP"), "we");
+    check(f && fprintf(f, "%d\n", (int)getpid()) > 0 && fclose(f) == 0, "cgroup");
+}
+
+static void late_reader(bool sick)
+{
+    int fds[20], small = 8192;
+    char bytes[16384];
+    enter_group();
+    int listener = listen_on(PORT, 64);
+    if (!sick)
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small,
+                   sizeof small); /* the bug: missing */
+    up();
+    for (int i = 0; i < 20; i++)
+        fds[i] = accept(listener, NULL, NULL);
+    for (;; nap_ms(20))
+        for (int i = 0; i < 20; i++)
+            (void)!recv(fds[i], bytes, sizeof bytes, MSG_DONTWAIT);
+}
+
+static void twenty_push(bool sick)
+{
+    static const char bytes[65536];
+    int fds[20];
+    (void)sick;
+    crowd(fds, 20, "");
+    for (int round = 0; round < 6000; round++) {
+        for (int i = 0; i < 20; i++)
+            (void)!send(fds[i], bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (round == 150)
+            ready();
+        nap_ms(10);
+    }
+}
+
 const struct patient conn_patients[] = {
-    {"closewait-0",      closewait_0,       sixty_hang_up,    NULL     },
-    {"closewait-1",      closewait_1,       sixty_hang_up,    NULL     },
-    {"closewait-n",      closewait_n,       sixty_hang_up,    NULL     },
-    {"noproto-new",      noproto_new,       ten_clients,      NULL     },
-    {"noproto-reset",    noproto_reset,     ten_clients,      resetting},
-    {"noproto-bound",    noproto_bound,     ten_clients,      NULL     },
-    {"stale-pool",       stale_pool,        ten_clients,      impatient},
-    {"time-wait",        reconnects,        ask_150,          backend  },
-    {"ephemeral",        reconnects,        ask_on_and_on,    backend  },
-    {"time-wait-server", time_wait_server,  seven_thousand,   NULL     },
-    {"synsent",          synsent,           twenty_then_wait, NULL     },
-    {"no-timeouts",      wait_for_the_rest, half_a_request,   NULL     },
-    {"idle-crowd",       idle_crowd,        thirty_answered,  NULL     },
-    {"half-open",        half_open,         five_vanish,      NULL     },
-    {"tcp-memory",       well,              ten_clients,      NULL     },
-    {"conntrack",        well,              ten_clients,      NULL     },
-    {NULL,               NULL,              NULL,             NULL     },
+    {"closewait-0",      closewait_0,       sixty_hang_up,       NULL     },
+    {"closewait-1",      closewait_1,       sixty_hang_up,       NULL     },
+    {"closewait-n",      closewait_n,       sixty_hang_up,       NULL     },
+    {"noproto-new",      noproto_new,       ten_clients,         NULL     },
+    {"noproto-reset",    noproto_reset,     ten_clients,         resetting},
+    {"noproto-bound",    noproto_bound,     ten_clients,         NULL     },
+    {"stale-pool",       stale_pool,        ten_clients,         impatient},
+    {"time-wait",        reconnects,        ask_150,             backend  },
+    {"ephemeral",        reconnects,        ask_on_and_on,       backend  },
+    {"time-wait-server", time_wait_server,  seven_thousand,      NULL     },
+    {"synsent",          synsent,           twenty_then_wait,    NULL     },
+    {"no-timeouts",      wait_for_the_rest, half_a_request,      NULL     },
+    {"idle-crowd",       idle_crowd,        a_crowd_is_answered, NULL     },
+    {"half-open",        half_open,         five_vanish,         NULL     },
+    {"tcp-memory",       well,              ten_clients,         NULL     },
+    {"tcp-memory-group", late_reader,       twenty_push,         NULL     },
+    {"conntrack",        well,              flows,               NULL     },
+    {NULL,               NULL,              NULL,                NULL     },
 };

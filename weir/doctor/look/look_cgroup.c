@@ -10,8 +10,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define MOUNT  256
-#define LEVELS 16 /* of cgroups above each other */
+#define MOUNT    256
+#define LEVELS   16           /* of cgroups above each other */
+#define NO_LIMIT (1ULL << 60) /* what version 1 shows is above it */
 
 enum hierarchy {
     CPU_V1,
@@ -145,13 +146,25 @@ static void cpu_level(struct reading *r, enum hierarchy h, const char *path)
     tighten(c, quota, value(r, h, path, "cpu.cfs_period_us", "0"));
 }
 
+static void tcp_level(struct reading *r, const char *path)
+{
+    struct facts_cgroup *c = &r->row;
+    uint64_t max = value(r, MEMORY_V1, path, "memory.kmem.tcp.limit_in_bytes", "0");
+    if (max >= NO_LIMIT || max >= c->tcp_max)
+        return;
+    c->tcp = value(r, MEMORY_V1, path, "memory.kmem.tcp.usage_in_bytes", "0");
+    c->tcp_max = max;
+}
+
 static void memory_level(struct reading *r, enum hierarchy h, const char *path)
 {
     struct facts_cgroup *c = &r->row;
     bool own = c->memory == FACTS_UNKNOWN;
+    if (h == MEMORY_V1)
+        tcp_level(r, path);
     uint64_t now = value(r, h, path, h == V2 ? "memory.current" : "memory.usage_in_bytes", "0");
     uint64_t max = value(r, h, path, h == V2 ? "memory.max" : "memory.limit_in_bytes", "0");
-    if (max >= 1ULL << 60) /* what version 1 shows for none */
+    if (max >= NO_LIMIT)
         max = FACTS_UNKNOWN;
     if (own)
         c->oom_kills = value(r, h, path, h == V2 ? "memory.events" : "memory.oom_control",

@@ -74,6 +74,9 @@ static void test_version_1(void)
     struct reading r;
     folder("/one");
     file("/one/cpu.stat", "nr_periods 11\nnr_throttled 10\nthrottled_time 896000000\n");
+    file("/one/memory.kmem.tcp.limit_in_bytes", "1048576\n");
+    file("/one/memory.kmem.tcp.usage_in_bytes", "1880064\n");
+    file("/memory.kmem.tcp.limit_in_bytes", "9223372036854771712\n");
     file("/one/cpu.cfs_quota_us", "5000\n");
     file("/one/cpu.cfs_period_us", "50000\n");
     file("/cpu.cfs_quota_us", "-1\n");
@@ -92,6 +95,8 @@ static void test_version_1(void)
     levels(&r, MEMORY_V1, memory_level);
     ok(r.row.memory == 5 && r.row.memory_max == FACTS_UNKNOWN, "no memory limit");
     ok(r.row.oom_kills == 2, "kills");
+    ok(r.row.tcp == 1880064 && r.row.tcp_max == 1048576,
+       "memory of sockets where it is limited, not where it is not");
 }
 
 static void test_mounts(void)

@@ -2,6 +2,9 @@
 /*
  * tcp-memory-pressure: the kernel's memory for TCP is over its middle mark at both looks, or it says itself that it came
  * under pressure or aborted connections for want of memory. Who holds most of it is named.
+ *
+ * A control group may have a limit of its own (version 1): close to it at both looks, while the kernel throws away what its
+ * sockets have received.
  */
 #include "weir/doctor/rules/judge.h"
 
@@ -47,22 +50,53 @@ static void name_holder(const struct judge *j, struct finding *f)
     finding_text(f, EVIDENCE_HOLDER, wr_span_str(text));
 }
 
+static void add(const struct judge *j, uint64_t was, uint64_t now, uint64_t mark,
+                uint64_t pruned, bool of_group)
+{
+    uint64_t aborts = rise(j, FACTS_ABORT_ON_MEMORY);
+    struct finding *f = finding_add(j->out, RULE_TCP_MEMORY);
+    if (now != FACTS_UNKNOWN && mark != FACTS_UNKNOWN)
+        finding_of(f, EVIDENCE_TCP_PAGES, was, now, mark);
+    if (of_group)
+        finding_over(f, &j->limits, THRESHOLD_tcp_group_percent);
+    finding_value(f, EVIDENCE_PRUNED, pruned, pruned);
+    finding_value(f, EVIDENCE_ABORTED, aborts, aborts);
+    name_holder(j, f);
+}
+
+static bool is_full(const struct judge *j, const struct facts_cgroup *g)
+{
+    return g && g->tcp != FACTS_UNKNOWN && g->tcp_max != FACTS_UNKNOWN && g->tcp_max > 0 &&
+           judge_percent(g->tcp, g->tcp_max) >= judge_limit(j, THRESHOLD_tcp_group_percent);
+}
+
+/* The group of a process of the target that is full at both looks; NULL: none. */
+static const struct facts_cgroup *full_group(const struct judge *j)
+{
+    const struct facts_look *b = &j->facts->b;
+    for (uint32_t i = 0; i < b->cgroups.n; i++) {
+        const struct facts_cgroup *g = &b->cgroups.v[i];
+        if (judge_is_target(j, g->pid) && is_full(j, g) &&
+            is_full(j, facts_cgroup(&j->facts->a, g->pid)))
+            return g;
+    }
+    return NULL;
+}
+
 void rule_tcp_memory(const struct judge *j)
 {
     const struct facts_look *a = &j->facts->a, *b = &j->facts->b;
     uint64_t was = a->counter[FACTS_TCP_MEM_PAGES], now = b->counter[FACTS_TCP_MEM_PAGES];
     uint64_t mark = b->sysctl[FACTS_SYS_TCP_MEM][1];
-    uint64_t pressures = rise(j, FACTS_MEMORY_PRESSURES),
-             aborts = rise(j, FACTS_ABORT_ON_MEMORY);
+    uint64_t pressures = rise(j, FACTS_MEMORY_PRESSURES);
+    uint64_t pruned = rise(j, FACTS_PRUNE_CALLED) + pressures;
+    uint64_t lost = pruned + rise(j, FACTS_RCVQ_DROP);
     bool over = was != FACTS_UNKNOWN && now != FACTS_UNKNOWN && mark != FACTS_UNKNOWN &&
                 mark > 0 && was >= mark && now >= mark;
-    if (!over && pressures == 0 && aborts == 0)
-        return;
-    struct finding *f = finding_add(j->out, RULE_TCP_MEMORY);
-    if (now != FACTS_UNKNOWN && mark != FACTS_UNKNOWN)
-        finding_of(f, EVIDENCE_TCP_PAGES, was, now, mark);
-    uint64_t pruned = rise(j, FACTS_PRUNE_CALLED) + pressures;
-    finding_value(f, EVIDENCE_PRUNED, pruned, pruned);
-    finding_value(f, EVIDENCE_ABORTED, aborts, aborts);
-    name_holder(j, f);
+    const struct facts_cgroup *g = full_group(j);
+    if (over || pressures > 0 || rise(j, FACTS_ABORT_ON_MEMORY) > 0)
+        add(j, was, now, mark, pruned, false);
+    else if (g && lost > 0 && b->page > 0)
+        add(j, facts_cgroup(a, g->pid)->tcp / b->page, g->tcp / b->page, g->tcp_max / b->page,
+            lost, true);
 }
