@@ -258,6 +258,8 @@ static void plan_restart(struct slot *slot, bool healthy)
     slot->in_window++;
     slot->restarts++;
     wr_loop_timer_arm(p->loop, &slot->restart, wait);
+    if (wait)
+        emit(p, WR_PROCS_WAITING, slot->index, 0, (int)wait);
 }
 
 static void on_restart(struct wr_timer *t)
@@ -441,6 +443,8 @@ static int fork_child(struct child *c)
     if (!r)
         r = c->pid = wr_os_spawn(wr_worker_run, w, &pidfd);
     (void)wr_os_close(pair[1]);
+    if (r >= 0 && w->has_seat) /* also of one that never comes to say so itself */
+        wr_word_set(&wr_board_seat(p->o.board, w->seat)->pid, (uint64_t)r);
     if (r >= 0) {
         r = watch_child(c, pidfd, pair[0]);
         if (r < 0)
@@ -478,7 +482,9 @@ static void start_child(struct slot *slot, bool as_incoming)
     if (r < 0) {
         WR_LOG(p->o.log, ERROR, "proc", "start_failed", "worker=%u err=%s", slot->index,
                wr_err_name(r));
-        plan_restart(slot, false);
+        emit(p, WR_PROCS_UNBORN, slot->index, 0, r);
+        if (!p->stopping)
+            plan_restart(slot, false);
         return;
     }
     slot->generation++;
@@ -559,9 +565,10 @@ int wr_procs_start(struct wr_loop *loop, const struct wr_procs_options *o,
     for (unsigned i = 0; i < o->workers; i++) {
         p->slot[i] = (struct slot){.procs = p, .index = i, .restart.fn = on_restart};
         p->slot[i].window_start_ms = wr_loop_now_ms(loop);
-        start_child(&p->slot[i], false);
     }
-    if (o->watchdog_ms && o->board)
+    for (unsigned i = 0; i < o->workers && !p->stopping; i++) /* told to by an event */
+        start_child(&p->slot[i], false);
+    if (o->watchdog_ms && o->board && !p->stopping)
         wr_loop_timer_arm(loop, &p->watchdog, o->watchdog_ms);
     return 0;
 }

@@ -48,8 +48,10 @@ enum wr_command {        /* master to worker, one byte on the channel */
 };
 
 enum wr_procs_event {
-    WR_PROCS_STARTED,  /* pid */
-    WR_PROCS_READY,    /* pid */
+    WR_PROCS_STARTED, /* pid */
+    WR_PROCS_UNBORN,  /* it could not be started: status is the (negative) error; tried again */
+    WR_PROCS_WAITING, /* it ended early again: its successor waits for `status` milliseconds */
+    WR_PROCS_READY,   /* pid */
     WR_PROCS_STOPPING, /* pid was told to stop */
     WR_PROCS_ENDED,    /* pid, status as waitpid's; expected or not */
     WR_PROCS_RESTING,  /* the slot spent its restart budget */
@@ -124,6 +126,10 @@ bool wr_procs_info(const struct wr_procs *procs, unsigned index, struct wr_procs
 void wr_procs_free(struct wr_procs **procs);
 
 /* ---- the child's side ------------------------------------------------------------------------------- */
+
+/* What the child is busy with until it has a loop, and since now: in the words of its seat where a loop says what
+ * it runs, so that a child that never gets there can be named with the step it stands in. */
+void wr_worker_step(struct wr_worker *worker, void (*fn)(void));
 
 enum wr_stop_reason {
     WR_STOP_GRACEFUL, /* channel, or SIGTERM/SIGQUIT sent to the worker itself */

@@ -55,7 +55,7 @@ static void close_inherited(const struct wr_worker *w)
 static void block_signals(void)
 {
     sigset_t set = wr_signal_set(SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE,
-                                 SIGWINCH, SIGCHLD, 0);
+                                 SIGWINCH, SIGCHLD, SIGXFSZ, 0);
     (void)wr_os_sigmask(SIG_SETMASK, &set, NULL);
 }
 
@@ -86,6 +86,16 @@ static void open_shared(struct wr_worker *w)
                   w->generation);
 }
 
+void wr_worker_step(struct wr_worker *w, void (*fn)(void))
+{
+    struct wr_seat *seat = wr_worker_seat(w);
+    if (!seat)
+        return;
+    wr_word_set(&seat->loop.running_fn, (uint64_t)(uintptr_t)fn);
+    __atomic_store_n(&seat->loop.running_fd, -1, __ATOMIC_RELAXED);
+    wr_word_set(&seat->loop.running_since_ns, wr_os_now_ns(CLOCK_MONOTONIC));
+}
+
 int wr_worker_run(void *arg)
 {
     struct wr_worker *w = arg;
@@ -96,6 +106,7 @@ int wr_worker_run(void *arg)
     if (w->options.name)
         (void)wr_os_set_name(w->options.name);
     open_shared(w);
+    wr_worker_step(w, (void (*)(void))w->options.main);
     int status = w->options.main(w, w->options.arg);
     wr_log_free(&w->log);
     return status;

@@ -62,7 +62,11 @@ int control_first(struct master *m, struct web_config **config)
 {
     int err = begin_crew(m, config, BIND_RETRIES);
     if (err)
-        master_say(m, WR_LOG_CRIT, "cannot serve: %s", wr_err_text(err));
+        master_say(m, WR_LOG_CRIT, "cannot serve: %s%s", wr_err_text(err), remedy_text(err));
+    if (!err && m->incoming && !m->inherited) { /* a successor takes the place when it serves */
+        family_state(m);
+        watch_follow(m, &m->incoming->settings);
+    }
     return err;
 }
 
@@ -175,6 +179,9 @@ void control_crew_failed(struct crew *c)
     wr_list_add_tail(&m->leaving, &c->link);
     crew_leave(c, false);
     if (!m->crew && !m->resting) {
+        master_say(m, WR_LOG_CRIT, "cannot serve: %s",
+                   c->unborn ? "no process can be started for a worker"
+                             : "workers end before they serve; the error log says why");
         m->result = 1;
         control_stop(m, false);
         return;

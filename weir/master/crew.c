@@ -122,6 +122,13 @@ static void say_end(struct master *m, pid_t pid, int status)
                    "worker process %d exited with code %d", (int)pid, WEXITSTATUS(status));
 }
 
+/* A crew that has never served and whose processes come to nothing is given up. */
+static void count_failure(struct crew *c)
+{
+    if (c == c->m->incoming && ++c->failures == FAILURES_MAX)
+        control_crew_failed(c);
+}
+
 static void ended(struct crew *c, pid_t pid, int status)
 {
     struct master *m = c->m;
@@ -136,8 +143,16 @@ static void ended(struct crew *c, pid_t pid, int status)
         conns_clear(m->shm, (unsigned)seat);
         memset(&m->state->stuck[seat], 0, sizeof m->state->stuck[seat]);
     }
-    if (c == m->incoming && ++c->failures == FAILURES_MAX)
-        control_crew_failed(c);
+    c->unborn = 0;
+    count_failure(c);
+}
+
+static void unborn(struct crew *c, unsigned index, int err)
+{
+    c->unborn = err;
+    master_say(c->m, WR_LOG_CRIT, "worker %u cannot be started (%d: %s)%s", index, -err,
+               wr_err_text(err), remedy_text(err));
+    count_failure(c);
 }
 
 static void on_event(struct wr_procs *procs, enum wr_procs_event event, unsigned index,
@@ -146,8 +161,15 @@ static void on_event(struct wr_procs *procs, enum wr_procs_event event, unsigned
     struct crew *c = arg;
     struct master *m = c->m;
     (void)procs;
-    (void)index;
     switch (event) {
+    case WR_PROCS_UNBORN:
+        unborn(c, index, status);
+        break;
+    case WR_PROCS_WAITING:
+        master_say(m, WR_LOG_WARN,
+                   "worker %u ends again and again: the next one starts in %d ms", index,
+                   status);
+        break;
     case WR_PROCS_STARTED:
         master_say(m, WR_LOG_NOTICE, "start worker process %d", (int)pid);
         break;

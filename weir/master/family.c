@@ -72,9 +72,8 @@ void master_say_text(void *master, int level, const char *text)
 
 void master_said(void *master, int level, const char *text)
 {
-    (void)master;
-    (void)level;
-    (void)text;
+    if (level >= WR_LOG_CRIT) /* after such a word nothing was asked again: it is new */
+        master_say_text(master, level, text);
 }
 
 void master_say(struct master *m, int level, const char *fmt, ...)
@@ -175,9 +174,12 @@ static void on_logger_event(struct wr_procs *procs, enum wr_procs_event event, u
     (void)procs;
     (void)index;
     (void)pid;
-    (void)status;
     if (event == WR_PROCS_STOPPED)
         wr_loop_stop(m->loop);
+    else if (event == WR_PROCS_UNBORN)
+        master_say(m, WR_LOG_CRIT,
+                   "the logger cannot be started, lines wait in memory (%d: %s)%s", -status,
+                   wr_err_text(status), remedy_text(status));
 }
 
 static int start_logger(struct master *m)

@@ -18,6 +18,7 @@
 
 #define LOOK_MS     500
 #define CALLBACK_NS 1000000000U /* a callback that runs so long keeps everybody waiting */
+#define START_NS    5000000000U /* a worker that is not ready after so long does not get ready */
 
 /* ---- the kernel's view --------------------------------------------------------------------------------- */
 
@@ -108,13 +109,25 @@ static void describe_fd(struct state_stuck *k, pid_t pid)
 
 /* ---- one worker ------------------------------------------------------------------------------------------- */
 
+/* Since when it starts, if that is too long ago; the step it is in begins later, or has never begun. */
+static uint64_t starts_since(const struct wr_seat *seat, uint64_t now)
+{
+    uint64_t wall = wr_os_now_ns(CLOCK_REALTIME), born = wr_word_get(&seat->started_ns);
+    uint64_t step = wr_word_get(&seat->loop.running_since_ns);
+    uint64_t since = step ? step : wall > born && wall - born < now ? now - (wall - born) : now;
+    return now > since && now - since > START_NS ? since : 0;
+}
+
 /* When it last moved, if it does not now; 0: it moves. */
-static uint64_t stands_since(const struct master *m, const struct wr_seat *seat, uint64_t now,
-                             uint64_t watchdog_ms, const char **what)
+static uint64_t stands_since(const struct wr_seat *seat, uint64_t now, uint64_t watchdog_ms,
+                             const char **what)
 {
     uint64_t running = wr_word_get(&seat->loop.running_since_ns);
     uint64_t beat = wr_word_get(&seat->heartbeat_ns);
-    (void)m;
+    if (wr_word_get(&seat->state) == WR_SEAT_STARTING) {
+        *what = "start";
+        return starts_since(seat, now);
+    }
     if (running && now > running && now - running > CALLBACK_NS) {
         *what = "callback";
         return running;
@@ -153,9 +166,9 @@ static void look_at(struct master *m, unsigned at, uint64_t now)
     uint64_t state = wr_word_get(&seat->state), pid = wr_word_get(&seat->pid);
     const char *what = "";
     uint64_t watchdog = m->crew ? m->crew->settings.watchdog_ms : 0;
-    if (state != WR_SEAT_READY && state != WR_SEAT_STOPPING)
+    if (state != WR_SEAT_STARTING && state != WR_SEAT_READY && state != WR_SEAT_STOPPING)
         return;
-    uint64_t since = stands_since(m, seat, now, watchdog == UINT64_MAX ? 0 : watchdog, &what);
+    uint64_t since = stands_since(seat, now, watchdog == UINT64_MAX ? 0 : watchdog, &what);
     if (!since) {
         if (k->pid == pid)
             master_say(m, WR_LOG_NOTICE, "worker process %llu moves again after %llu ms",

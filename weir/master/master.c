@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 /* ---- going into the background ---------------------------------------------------------------------------- */
@@ -81,10 +82,12 @@ static int run(struct master *m, struct web_config *config)
     find_exe(m);
     upgrade_inherit(m);
     int err = set_up(m, config);
-    if (!err)
+    if (!err) {
         err = control_first(m, &config);
-    else
+    } else {
+        master_say(m, WR_LOG_CRIT, "cannot start: %s%s", wr_err_text(err), remedy_text(err));
         web_config_free(&config);
+    }
     if (!err) {
         look_open(m);
         err = wr_loop_run(m->loop);
@@ -104,8 +107,12 @@ static int run_in_background(void *arg)
 {
     struct background *b = arg;
     b->m->daemonized = true;
-    if (leave_terminal(b->m) < 0)
+    int err = leave_terminal(b->m);
+    if (err < 0) {
+        master_say(b->m, WR_LOG_CRIT, "cannot go into the background: %s%s", wr_err_text(err),
+                   remedy_text(err));
         return 1;
+    }
     return run(b->m, b->config);
 }
 
@@ -116,15 +123,19 @@ static int daemonize(struct master *m, struct web_config *config)
     int pipe[2];
     char byte;
     int err = wr_os_pipe(pipe, 0);
-    if (err < 0)
-        return 1;
-    m->foreground = pipe[1];
-    pid_t pid = wr_os_spawn(run_in_background, &b, NULL);
-    (void)wr_os_close(pipe[1]);
+    m->foreground = err < 0 ? -1 : pipe[1];
+    pid_t pid = err < 0 ? err : wr_os_spawn(run_in_background, &b, NULL);
     m->foreground = -1;
     web_config_free(&config);
-    if (pid < 0)
+    if (err >= 0)
+        (void)wr_os_close(pipe[1]);
+    if (pid < 0) {
+        master_say(m, WR_LOG_CRIT, "cannot go into the background: %s%s", wr_err_text(pid),
+                   remedy_text(pid));
+        if (err >= 0)
+            (void)wr_os_close(pipe[0]);
         return 1;
+    }
     (void)wr_os_set_nonblocking(pipe[0], false);
     ssize_t n = wr_os_read(pipe[0], &byte, 1);
     (void)wr_os_close(pipe[0]);
@@ -151,6 +162,8 @@ int master_run(const struct master_options *o)
                        .watch = {.fd = -1}};
     struct web_config *config = NULL;
     struct settings s;
+    sigset_t too_large = wr_signal_set(SIGXFSZ, 0);
+    (void)wr_os_sigmask(SIG_BLOCK, &too_large, NULL); /* an error code, not a sudden end */
     wr_list_init(&m.leaving);
     listeners_init(&m.listeners, m.heap);
     if (web_load(m.heap, o->source, NULL, &config) < 0)

@@ -5,7 +5,8 @@
 /*
  * What the master's files share. master.c sets up and tears down, control.c does what signals ask, crew.c is the
  * workers of one configuration seen from the master and worker.c from inside, family.c is the shared memory
- * and the logger, upgrade.c the next program, look.c finds who stands still, watch.c answers about it all.
+ * and the logger, upgrade.c the next program, look.c finds who stands still, watch.c answers about it all,
+ * remedy.c knows what to do when a start fails.
  */
 
 #include "libweir/io/log_sinks.h"
@@ -45,6 +46,7 @@ struct crew {
     struct wr_procs *procs;
     struct server *server; /* master_process off: in this process */
     unsigned ready, failures;
+    int unborn; /* why the latest start of a worker came to nothing; 0: it was born and died */
     bool gone;
     int *keep; /* descriptors that a worker is born with */
     unsigned n_keep;
@@ -99,6 +101,9 @@ WR_PRINTF(4, 5)
 void process_say(struct wr_log *log, struct wr_loop *loop, int level, const char *fmt, ...);
 void master_say_text(void *master, int level, const char *text); /* for callbacks */
 void master_said(void *master, int level, const char *text);     /* of what was said before */
+
+/* What is to be done about it, to be put behind an error's text: "; raise ...", or nothing. */
+const char *remedy_text(int err);
 
 /* ---- family.c ------------------------------------------------------------------------------------------------ */
 WR_MUST int family_open(struct master *m, unsigned workers);

@@ -32,12 +32,18 @@ static int write_pid(struct master *m, const char *path, bool *out_regular)
     struct stat st;
     char text[16];
     int n = snprintf(text, sizeof text, "%d\n", (int)wr_os_getpid());
-    int fd = wr_os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
+    /* Not blocking: a pipe without a reader would keep the master waiting for one. */
+    int fd = wr_os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (fd < 0) {
-        master_say(m, WR_LOG_CRIT, "open() \"%s\" failed (%d: %s)", path, -fd, wr_err_text(fd));
+        master_say(m, WR_LOG_CRIT, "open() \"%s\" failed (%d: %s)%s", path, -fd,
+                   wr_err_text(fd), remedy_text(fd));
         return fd;
     }
     ssize_t r = wr_os_write(fd, text, (size_t)n);
+    if (r != n)
+        master_say(m, WR_LOG_CRIT, "write() to \"%s\" failed (%d: %s)%s", path,
+                   r < 0 ? (int)-r : EIO, wr_err_text(r < 0 ? (int)r : -EIO),
+                   remedy_text((int)r));
     *out_regular = wr_os_fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     (void)wr_os_close(fd);
     return r == n ? 0 : -EIO;

@@ -89,10 +89,11 @@ static void status(struct watch *w, struct wr_http_req *req)
 
 static void ready(struct watch *w, struct wr_http_req *req)
 {
+    struct stats_text t = {.heap = w->heap};
     look(w);
-    bool good = report_ready(&w->report);
-    wr_http_reply(req, good ? 200 : 503, WR_LIT("text/plain"),
-                  good ? WR_LIT("ready\n") : WR_LIT("not ready\n"));
+    bool good = report_ready(&w->report, &t);
+    wr_http_reply(req, good && !t.failed ? 200 : 503, WR_LIT("text/plain"), wr_span(t.p, t.n));
+    stats_text_free(&t);
 }
 
 static void health(struct watch *w, struct wr_http_req *req)
@@ -201,7 +202,7 @@ static int watch_main(struct wr_worker *process, void *arg)
 {
     struct watch_plan *plan = arg;
     struct watch w = {.m = plan->m, .process = process, .heap = wr_os_heap()};
-    struct crew *c = plan->m->crew;
+    const struct crew *c = plan->m->crew ? plan->m->crew : plan->m->incoming;
     wr_log_sinks_free(&plan->m->sinks);
     if (give_up_rights(&w, &c->settings) < 0)
         return 2;
@@ -249,6 +250,17 @@ static int open_socket(struct master *m, const struct settings *s)
     return err;
 }
 
+static void on_event(struct wr_procs *procs, enum wr_procs_event event, unsigned index,
+                     pid_t pid, int status, void *arg)
+{
+    (void)procs;
+    (void)index;
+    (void)pid;
+    if (event == WR_PROCS_UNBORN)
+        master_say(arg, WR_LOG_WARN, "the watch cannot be started (%d: %s)%s", -status,
+                   wr_err_text(status), remedy_text(status));
+}
+
 static int start(struct master *m, const struct settings *s)
 {
     m->watch.m = m;
@@ -269,6 +281,8 @@ static int start(struct master *m, const struct settings *s)
                                                      .log_wake_fd = m->wake_fd,
                                                      .log_level = (unsigned)m->log_level,
                                                      .stop_timeout_ms = 2000,
+                                                     .on_event = on_event,
+                                                     .event_arg = m,
                                                      .keep_fds = keep,
                                                      .n_keep = WR_ARRAY_LEN(keep)},
                           &m->watches);

@@ -210,8 +210,13 @@ int worker_main(struct wr_worker *process, void *arg)
     w.heap =
         drought_heap(&w.drought, w.crew->m->generations); /* asks the environment, which goes */
     wr_log_sinks_free(&w.crew->m->sinks);
-    if (settle(&w, index) < 0 || enter_sandbox(&w) < 0 || open_loop(&w) < 0)
+    wr_worker_step(process, (void (*)(void))settle);
+    if (settle(&w, index) < 0)
         return EXIT_SETTLE;
+    wr_worker_step(process, (void (*)(void))enter_sandbox);
+    if (enter_sandbox(&w) < 0 || open_loop(&w) < 0)
+        return EXIT_SETTLE;
+    wr_worker_step(process, (void (*)(void))serve);
     int status = serve(&w, index);
     wr_worker_detach(process);
     server_close(&w.server);

@@ -204,7 +204,7 @@ static void family(struct stats_text *t, const struct report *r)
     stats_printf(t, "weir_build_info{version=\"%s\"} 1\n", s->version);
     head(t, "process_start_time_seconds", "gauge", "when the master started");
     stats_printf(t, "process_start_time_seconds %.3f\n", SECONDS(s->started_ns));
-    one(t, "weir_ready", "gauge", "1: the server serves", report_ready(r));
+    one(t, "weir_ready", "gauge", "1: the server serves", report_ready(r, NULL));
     one(t, "weir_generation", "gauge", "number of the configuration in use", s->generation);
     one(t, "weir_reloads_total", "counter", "configurations that were taken", s->reloads);
     one(t, "weir_reloads_failed_total", "counter", "configurations that were refused",

@@ -31,8 +31,9 @@ struct report {
 /* Copies the master's words and asks the kernel. */
 void report_look(struct report *r, const struct wr_shm *shm, const struct wr_board *board,
                  uint64_t now_ns, uint64_t wall_ns);
-/* Serves: a worker is ready, and the master is not stopping. */
-bool report_ready(const struct report *r);
+/* Serves: a configuration has come to serve, a worker is ready and moves, and the master is not stopping. *out, if
+ * not NULL, is a line about it: "ready", "ready: 1 of 2 workers ...", "not ready: ...". */
+bool report_ready(const struct report *r, struct stats_text *out);
 
 void report_metrics(const struct report *r, struct stats_text *out);
 /* max_conns: how many connections are listed at most. */

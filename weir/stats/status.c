@@ -62,7 +62,7 @@ static void family(struct stats_text *t, const struct report *r)
     when(t, "started", s->started_ns);
     when(t, "loaded", s->loaded_ns);
     number(t, "uptime_s", since(r->wall_ns, s->started_ns) / 1000000000);
-    flag(t, "ready", report_ready(r));
+    flag(t, "ready", report_ready(r, NULL));
     flag(t, "stopping", s->stopping);
     flag(t, "master_stuck", beat > 3000000000);
     number(t, "reloads", s->reloads);
@@ -265,15 +265,4 @@ void report_look(struct report *r, const struct wr_shm *shm, const struct wr_boa
         (void)!wr_addr_parse(wr_span_str(r->state.listener[i].text), &r->listener[i].addr);
     r->has_diag = diag_listeners(r->listener, r->state.n_listeners) == 0;
     (void)!diag_host(&r->host);
-}
-
-bool report_ready(const struct report *r)
-{
-    if (r->state.stopping)
-        return false;
-    for (unsigned i = r->state.first_worker_seat; i < wr_board_seats(r->board); i++)
-        if (wr_word_get(&wr_board_seat(r->board, i)->state) == WR_SEAT_READY &&
-            !(i < STATE_SEATS && r->state.stuck[i].pid))
-            return true;
-    return false;
 }
