@@ -311,7 +311,7 @@ static void a_crowd_is_answered(bool sick)
 {
     static int fds[20000];
     const char *said = getenv("PATIENT_CROWD");
-    int n = said ? atoi(said) : 30;
+    int n = said ? (int)strtol(said, NULL, 10) : 30;
     (void)sick;
     go_far_away();
     for (int i = 0; i < n; i += 100) {
