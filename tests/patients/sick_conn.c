@@ -397,7 +397,7 @@ static void enter_group(void)
 static void late_reader(bool sick)
 {
     int fds[20], small = 8192;
-    char bytes[16384];
+    char bytes[1024];
     enter_group();
     int listener = listen_on(PORT, 64);
     if (!sick)
@@ -406,7 +406,7 @@ static void late_reader(bool sick)
     up();
     for (int i = 0; i < 20; i++)
         fds[i] = accept(listener, NULL, NULL);
-    for (;; nap_ms(20))
+    for (;; nap_ms(50))
         for (int i = 0; i < 20; i++)
             (void)!recv(fds[i], bytes, sizeof bytes, MSG_DONTWAIT);
 }

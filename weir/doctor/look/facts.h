@@ -248,6 +248,7 @@ struct facts_cgroup {
     uint64_t quota_us, period_us;
     uint64_t memory, memory_max; /* bytes */
     uint64_t tcp, tcp_max;       /* bytes in sockets, where they have a limit (version 1) */
+    uint64_t tcp_peak;           /* the most there ever were */
     uint64_t oom_kills;
 };
 

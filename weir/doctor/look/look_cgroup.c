@@ -153,6 +153,7 @@ static void tcp_level(struct reading *r, const char *path)
     if (max >= NO_LIMIT || max >= c->tcp_max)
         return;
     c->tcp = value(r, MEMORY_V1, path, "memory.kmem.tcp.usage_in_bytes", "0");
+    c->tcp_peak = value(r, MEMORY_V1, path, "memory.kmem.tcp.max_usage_in_bytes", "0");
     c->tcp_max = max;
 }
 

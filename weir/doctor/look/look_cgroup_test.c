@@ -76,6 +76,7 @@ static void test_version_1(void)
     file("/one/cpu.stat", "nr_periods 11\nnr_throttled 10\nthrottled_time 896000000\n");
     file("/one/memory.kmem.tcp.limit_in_bytes", "1048576\n");
     file("/one/memory.kmem.tcp.usage_in_bytes", "1880064\n");
+    file("/one/memory.kmem.tcp.max_usage_in_bytes", "1900000\n");
     file("/memory.kmem.tcp.limit_in_bytes", "9223372036854771712\n");
     file("/one/cpu.cfs_quota_us", "5000\n");
     file("/one/cpu.cfs_period_us", "50000\n");
@@ -95,7 +96,7 @@ static void test_version_1(void)
     levels(&r, MEMORY_V1, memory_level);
     ok(r.row.memory == 5 && r.row.memory_max == FACTS_UNKNOWN, "no memory limit");
     ok(r.row.oom_kills == 2, "kills");
-    ok(r.row.tcp == 1880064 && r.row.tcp_max == 1048576,
+    ok(r.row.tcp == 1880064 && r.row.tcp_max == 1048576 && r.row.tcp_peak == 1900000,
        "memory of sockets where it is limited, not where it is not");
 }
 

@@ -3,8 +3,8 @@
  * tcp-memory-pressure: the kernel's memory for TCP is over its middle mark at both looks, or it says itself that it came
  * under pressure or aborted connections for want of memory. Who holds most of it is named.
  *
- * A control group may have a limit of its own (version 1): close to it at both looks, while the kernel throws away what its
- * sockets have received.
+ * A control group may have a limit of its own (version 1): it was at it, and the kernel throws away what its sockets have
+ * received; that keeps it somewhat below.
  */
 #include "weir/doctor/rules/judge.h"
 
@@ -67,6 +67,7 @@ static void add(const struct judge *j, uint64_t was, uint64_t now, uint64_t mark
 static bool is_full(const struct judge *j, const struct facts_cgroup *g)
 {
     return g && g->tcp != FACTS_UNKNOWN && g->tcp_max != FACTS_UNKNOWN && g->tcp_max > 0 &&
+           g->tcp_peak != FACTS_UNKNOWN && g->tcp_peak >= g->tcp_max &&
            judge_percent(g->tcp, g->tcp_max) >= judge_limit(j, THRESHOLD_tcp_group_percent);
 }
 

@@ -59,12 +59,14 @@ static void test_memory(void)
     is_int(tap_leader(), RULE_COUNT, "nor does an unknown amount");
 }
 
-static void group(uint64_t was, uint64_t now, uint64_t room, uint64_t lost)
+static void group(uint64_t was, uint64_t now, uint64_t peak, uint64_t room, uint64_t lost)
 {
     memory(100, 4096, 0);
     for (int w = 0; w < 2; w++) {
-        struct facts_cgroup g = {
-            .pid = TAP_PID, .tcp = (w ? now : was) << 20, .tcp_max = room << 20};
+        struct facts_cgroup g = {.pid = TAP_PID,
+                                 .tcp = (w ? now : was) << 20,
+                                 .tcp_max = room << 20,
+                                 .tcp_peak = peak << 20};
         tap_look(w)->page = 4096;
         TAP_ADD(w, cgroups, &g);
     }
@@ -74,18 +76,18 @@ static void group(uint64_t was, uint64_t now, uint64_t room, uint64_t lost)
 
 static void test_group(void)
 {
-    group(2, 2, 1, 51);
+    group(2, 2, 2, 1, 51);
     is_int(tap_leader(), RULE_TCP_MEMORY, "a group at its own limit");
     is_int(tap_value(RULE_TCP_MEMORY, EVIDENCE_TCP_PAGES), 512, "its pages, not the machine's");
     is_int(tap_value(RULE_TCP_MEMORY, EVIDENCE_PRUNED), 51, "what was thrown away");
-    group(2, 2, 1, 0);
+    group(2, 2, 2, 1, 0);
     is_int(tap_leader(), RULE_COUNT, "nothing was thrown away");
-    group(0, 2, 1, 51);
+    group(0, 2, 2, 1, 51);
     is_int(tap_leader(), RULE_COUNT, "at one look only");
-    group(1, 1, 64, 51);
-    is_int(tap_leader(), RULE_COUNT, "below its limit");
-    group(12, 13, 16, 51);
-    is_int(tap_leader(), RULE_TCP_MEMORY, "close to it: the kernel keeps it there");
+    group(9, 13, 17, 16, 51);
+    is_int(tap_leader(), RULE_TCP_MEMORY, "the kernel keeps it below");
+    group(9, 13, 15, 16, 51);
+    is_int(tap_leader(), RULE_COUNT, "it never was there");
 }
 
 static void tracked(uint64_t have, uint64_t room, uint64_t drops)
