@@ -84,6 +84,29 @@ def tcp():
     ok(r.returncode == 1 and "loopback" in r.stderr, "elsewhere than on loopback is an error", r)
 
 
+def nobody_takes():
+    """Workers that stand still, and clients who come."""
+    for listen, where, n in (("", "socket 1 of 1", 3), ("reuseport", "of 2)", 24)):
+        s = Site(listen=listen, main="worker_watchdog 60s;")
+        frozen = s.workers()[:1] if listen else s.workers()
+        for p in frozen:
+            s.kill(signal.SIGSTOP, p)
+        crowd = [connect(s.port, 20) for _ in range(n)]
+        for c in crowd:  # a deferred accept shows who has said something
+            c.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        ok(s.logged("connections wait on 127.0.0.1:%d" % s.port, 20), "connections that nobody takes are named", s.log())
+        line = [x for x in s.log().splitlines() if "connections wait on" in x][0]
+        ok(where in line and "its workers take none, or too few" in line, "with the socket", line)
+        ok(s.status()["listeners"][0]["waiting_ms"] >= 5000, "and on the status page", s.status()["listeners"])
+        for p in frozen:
+            s.kill(signal.SIGCONT, p)
+        ok(s.logged("are taken again after", 10), "it is said when they are taken", s.log())
+        ok(wait_for(lambda: s.status()["listeners"][0]["waiting_ms"] == 0), "and the status page forgets it")
+        for c in crowd:
+            c.close()
+        s.stop()
+
+
 def all_stopped():
     s = Site(main="worker_watchdog 60s;")
     kept = connect(s.port)
@@ -171,6 +194,7 @@ def watchdog():
 
 pages()
 tcp()
+nobody_takes()
 all_stopped()
 killed()
 stopped_at_work()

@@ -200,6 +200,7 @@ static void on_look(struct wr_timer *t)
     wr_word_set(&m->state->heartbeat_ns, now);
     for (unsigned i = SEAT_WORKERS; i < m->seats; i++)
         look_at(m, i, now);
+    queue_look(m, now);
     wr_loop_timer_arm(m->loop, t, LOOK_MS);
 }
 
@@ -212,4 +213,5 @@ void look_open(struct master *m)
 void look_close(struct master *m)
 {
     wr_loop_timer_cancel(&m->look_tick);
+    queue_close(m);
 }

@@ -6,7 +6,7 @@
  * What the master's files share. master.c sets up and tears down, control.c does what signals ask, crew.c is the
  * workers of one configuration seen from the master and worker.c from inside, family.c is the shared memory
  * and the logger, upgrade.c the next program, look.c finds who stands still, watch.c answers about it all,
- * remedy.c knows what to do when a start fails.
+ * queue.c sees connections that nobody takes, remedy.c knows what to do when a start fails.
  */
 
 #include "libweir/io/log_sinks.h"
@@ -20,6 +20,7 @@
 #include "weir/master/settings.h"
 #include "weir/stats/state.h"
 
+struct queue;
 struct wr_board;
 struct wr_log;
 struct wr_shm;
@@ -84,6 +85,8 @@ struct master {
     /* the next program */
     struct wr_io next_program;
     pid_t next_pid;
+    struct queue *queues; /* of listening sockets, by descriptor (queue.c) */
+    unsigned n_queues;
     /* files */
     char exe[TEXT_MAX], pid_path[TEXT_MAX];
     bool pid_written, oldbin;
@@ -152,6 +155,10 @@ void pidfile_remove(struct master *m);
 /* ---- look.c --------------------------------------------------------------------------------------------------- */
 void look_open(struct master *m);
 void look_close(struct master *m);
+
+/* ---- queue.c -------------------------------------------------------------------------------------------------- */
+void queue_look(struct master *m, uint64_t now_ns);
+void queue_close(struct master *m);
 
 /* ---- dump.c ---------------------------------------------------------------------------------------------------- */
 /* The last words of a worker that died, into the directory of postmortems. */

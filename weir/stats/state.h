@@ -27,7 +27,8 @@ struct state_listener {
     char text[96]; /* as wr_addr_format writes it; empty: none */
     uint32_t backlog, sockets;
     uint32_t deferred; /* the kernel then counts late first bytes among its drops */
-    uint32_t spare;
+    uint32_t
+        waiting_ms; /* a socket's queue has not got shorter for so long; 0: none. Outside of turns */
 };
 
 struct state_stuck {

@@ -81,6 +81,7 @@ static void listeners(struct stats_text *t, const struct report *r)
         text(t, "address", r->state.listener[i].text);
         number(t, "sockets", r->state.listener[i].sockets);
         number(t, "backlog", r->state.listener[i].backlog);
+        number(t, "waiting_ms", r->state.listener[i].waiting_ms);
         if (r->has_diag && d->sockets) {
             number(t, "queue", d->queue);
             number(t, "limit", d->limit);
