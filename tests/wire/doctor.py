@@ -34,6 +34,11 @@ while True:
     for fd, ev in e.poll():
         kept.append(s.accept()[0])
 """,
+    # Never accepts.
+    "deaf": """
+ready()
+signal.pause()
+""",
     # Accepts all and never closes what its clients have closed.
     "leak": """
 import select

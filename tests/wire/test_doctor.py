@@ -141,6 +141,11 @@ if os.getuid() == 0 and shutil.which("setpriv"):
     got = doctor(":7001", "-t", "200ms", "--lang", "zh", before=nobody, weir=copy)
     ok("属于其他用户" in got.out and "another user" not in got.out and "who else" not in got.out, "in Chinese, with the reasons", got)
     equal(doctor(str(well.pid), "-t", "200ms", before=nobody, weir=copy).exit, 4, "nobody, a pid: 4")
+    deaf = Patient("deaf", 7005, backlog=3)
+    full = connect(7005, 4, block=True)
+    got = doctor(":7005", "-t", "300ms", before=nobody, weir=copy)
+    ok(got.exit == 2 and "accept queue of 127.0.0.1:7005 is full" in got.out, "nobody, a full queue that drops nobody yet: the queue itself proves it", got)
+    ok("why it does not accept is not known" in " ".join(got.out.split()) and "Not checked" in got.out, "and what is not known is said", got)
 else:
     print("# skipped: to be nobody takes root and setpriv")
 

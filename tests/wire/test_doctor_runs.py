@@ -50,6 +50,15 @@ got = doctor(":7006", "--while", "--", "sh", "-c", "kill -9 %d; sleep 1.5" % mor
 ok(got.exit == 3 and "ended while the command ran" in got.err, "a target that ends under the load is not called healthy", got)
 
 
+# ---- a disease that begins after the first look
+young = Patient("edge", 7005, backlog=5)
+BURST = ("import os, signal, socket, time; os.kill(%d, signal.SIGSTOP); c = [socket.socket() for _ in range(12)]; [x.setblocking(False) for x in c]; "
+         "[x.connect_ex(('127.0.0.1', 7005)) for x in c]; os.kill(%d, signal.SIGCONT); time.sleep(0.9)" % (young.pid, young.pid))
+got = doctor(":7005", "--json", "-t", "1s", "--while", "--", sys.executable, "-c", BURST)
+first = got.json()["findings"][0]
+ok(first["id"] == "et-listener-not-drained" and first["sure"] in ("likely", "proof"), "clients that came after the first look: the cause leads, not the full queue", got)
+young.stop()
+
 # ---- --watch
 def lines_until(stream, pattern, seconds=60):
     """Lines up to one that matches; the watch goes on writing."""

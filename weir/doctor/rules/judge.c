@@ -287,6 +287,13 @@ static uint64_t left(const struct judge *j, const struct facts_socket *listener)
     return n;
 }
 
+static void put_waiting(struct judge_queue *q, const struct facts_socket *s, uint64_t age)
+{
+    q->waiting++;
+    q->gave_up += s->state == FACTS_CLOSE_WAIT;
+    q->oldest_ms = age > q->oldest_ms ? age : q->oldest_ms;
+}
+
 struct judge_queue judge_queue(const struct judge *j, const struct facts_socket *listener)
 {
     struct judge_queue q = {0};
@@ -296,12 +303,22 @@ struct judge_queue judge_queue(const struct judge *j, const struct facts_socket 
         if (!belongs(listener, s))
             continue;
         const struct facts_socket *before = judge_before(j, s);
-        if (!before || before->inode != 0 || before->state == FACTS_SYN_RECV)
-            continue;
-        q.waiting++;
-        q.gave_up += s->state == FACTS_CLOSE_WAIT;
-        uint64_t age = age_ms(b, s);
-        q.oldest_ms = age > q.oldest_ms ? age : q.oldest_ms;
+        if (before && before->inode == 0 && before->state != FACTS_SYN_RECV)
+            put_waiting(&q, s, age_ms(b, s));
+    }
+    q.left = left(j, listener);
+    return q;
+}
+
+struct judge_queue judge_queue_of_ms(const struct judge *j, const struct facts_socket *listener,
+                                     uint64_t least_ms)
+{
+    struct judge_queue q = {0};
+    const struct facts_look *b = &j->facts->b;
+    for (uint32_t i = 0; i < b->sockets.n; i++) {
+        const struct facts_socket *s = &b->sockets.v[i];
+        if (belongs(listener, s) && age_ms(b, s) >= least_ms)
+            put_waiting(&q, s, age_ms(b, s));
     }
     q.left = left(j, listener);
     return q;

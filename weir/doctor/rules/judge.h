@@ -91,6 +91,9 @@ struct judge_queue { /* what waits at a listener, the same sockets at both looks
     uint64_t left; /* stood there at the first look and do no more */
 };
 struct judge_queue judge_queue(const struct judge *j, const struct facts_socket *listener);
+/* What waits at the second look for that long at least, whether or not it was there at the first. */
+struct judge_queue judge_queue_of_ms(const struct judge *j, const struct facts_socket *listener,
+                                     uint64_t least_ms);
 
 void rule_accept_overflow(const struct judge *j);
 void rule_backlog(const struct judge *j);

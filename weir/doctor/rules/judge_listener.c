@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/doctor/rules/judge_listener.h"
 
+#include "weir/doctor/rules/judge_thread.h"
+
 const struct facts_socket *judge_next_listener(const struct judge *j, uint32_t *io_at)
 {
     const struct facts_look *b = &j->facts->b;
@@ -69,6 +71,27 @@ bool judge_queue_stands(const struct judge *j, const struct facts_socket *listen
         return false;
     *out = judge_queue(j, listener);
     return out->waiting > 0 && out->waiting >= judge_limit(j, THRESHOLD_unaccepted_min);
+}
+
+static bool sleeps_on(const struct judge *j, const struct facts_watch *w)
+{
+    const struct facts_look *b = &j->facts->b;
+    const struct facts_thread *t;
+    for (uint32_t at = 0; (t = judge_next_thread(b, w->pid, &at));)
+        if (judge_waits_on(t, w->epoll))
+            return true;
+    return false;
+}
+
+bool judge_edge_sleeps(const struct judge *j, const struct facts_socket *listener)
+{
+    const struct facts_watch *w;
+    for (uint32_t i = 0; listener->rqueue > 0 && listener->inode != 0 &&
+                         (w = judge_watch(&j->facts->b, listener->inode, i));
+         i++)
+        if ((w->events & FACTS_WATCH_EDGE) && judge_is_target(j, w->pid) && sleeps_on(j, w))
+            return true;
+    return false;
 }
 
 bool judge_unread(const struct judge *j, const struct facts_socket *s)

@@ -31,6 +31,9 @@ int judge_held_as(const struct facts_look *l, uint64_t inode, uint32_t pid);
 /* Something waits in the queue at both looks, and the same. */
 bool judge_queue_stands(const struct judge *j, const struct facts_socket *listener,
                         struct judge_queue *out);
+/* Something waits in the queue while a loop of the target that watches it edge-triggered sleeps: it may be that nobody
+ * comes to take it, or that it came just now. */
+bool judge_edge_sleeps(const struct judge *j, const struct facts_socket *listener);
 /* Accepted by somebody, and at both looks there are bytes in it that nobody reads. */
 bool judge_unread(const struct judge *j, const struct facts_socket *s);
 /* A listener: subject, victims and the lines of its queue. */

@@ -141,6 +141,64 @@ static void test_moving(void)
     is_int(leader(), RULE_COUNT, "a loop that does other work is at its limit");
 }
 
+/* Six came after the first look; the loop sleeps since slept_ms before the second. */
+static void young_queue(uint32_t age_ms, uint32_t slept_ms, uint32_t mask)
+{
+    fresh();
+    facts.a.at_ns = 1000000000, facts.b.at_ns = 3000000000;
+    struct facts_thread t = {
+        .pid = 7, .tid = 7, .start = 1, .syscall = SYS_epoll_pwait, .arg = {4}, .state = 'S'};
+    for (int w = 0; w < 2; w++) {
+        struct facts_watch watch = {
+            .inode = 38174, .pid = 7, .epoll = 4, .fd = 3, .events = mask};
+        process_at(w, (struct facts_process){.state = 'S', .fds = 9, .nofile_soft = 1024});
+        socket_at(w, (struct facts_socket){.cookie = 1,
+                                           .inode = 38174,
+                                           .state = FACTS_LISTEN,
+                                           .rqueue = w ? 6 : 0,
+                                           .wqueue = 5,
+                                           .drops = w ? 12 : 0});
+        look(w)->counter[FACTS_LISTEN_OVERFLOWS] = 100 + 12 * w;
+        t.voluntary = 100 + w;
+        if (FACTS_ADD(&look(w)->watches, wr_heap_libc(), &watch) ||
+            FACTS_ADD(&look(w)->threads, wr_heap_libc(), &t))
+            abort();
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        struct facts_tcp tcp = {.last_data_recv_ms = age_ms};
+        socket_at(1, (struct facts_socket){.cookie = 10 + i, .state = FACTS_ESTABLISHED});
+        facts.b.sockets.v[facts.b.sockets.n - 1].tcp = facts.b.tcps.n;
+        if (FACTS_ADD(&facts.b.tcps, wr_heap_libc(), &tcp))
+            abort();
+    }
+    for (facts.glances = 0; facts.glances < FACTS_GLANCES; facts.glances++) {
+        struct facts_glance *g = &facts.glance[facts.glances];
+        g->at_ns = facts.a.at_ns + 222000000ULL * (facts.glances + 1);
+        t.voluntary = 100 + (facts.b.at_ns - g->at_ns <= slept_ms * 1000000ULL);
+        if (FACTS_ADD(&g->threads, wr_heap_libc(), &t))
+            abort();
+    }
+    judge();
+}
+
+static void test_young(void)
+{
+    young_queue(900, 1000, 0x80000019);
+    is_int(leader(), RULE_ET_LISTENER, "ignored for as long as the loop slept");
+    is_int(found.row[found.order[0]].certainty, CERTAINTY_LIKELY,
+           "likely: they were seen once");
+    young_queue(100, 1000, 0x80000019);
+    is_int(leader(), RULE_ACCEPT_OVERFLOW, "they came just now: the queue overflows");
+    is_int(found.row[found.order[0]].certainty, CERTAINTY_HINT, "and why, is a guess");
+    is_int(found.row[found.order[1]].rule, RULE_BACKLOG_CLIPPED, "that it is short");
+    is_int(found.row[found.order[1]].certainty, CERTAINTY_HINT, "is one too");
+    young_queue(900, 100, 0x80000019);
+    is_int(leader(), RULE_ACCEPT_OVERFLOW, "the loop was awake a moment ago");
+    young_queue(900, 1000, 0x00000019);
+    is_int(leader(), RULE_ACCEPT_OVERFLOW, "level-triggered: no such thing");
+    is_int(found.row[found.order[0]].certainty, CERTAINTY_PROOF, "and no doubt");
+}
+
 static void one_process(struct facts_process a, struct facts_process b)
 {
     fresh();
@@ -229,13 +287,17 @@ static void test_close_wait(void)
     is_int(leader(), RULE_COUNT, "nobody's are no leak");
 }
 
-static void unaccepted(unsigned gone)
+static void unaccepted(unsigned gone, uint32_t room, bool held)
 {
     fresh();
     for (int w = 0; w < 2; w++) {
+        struct facts_fd fd = {.pid = 7, .fd = 3, .inode = 5, .kind = FACTS_FD_SOCKET};
+        if (held && FACTS_ADD(&look(w)->fds, wr_heap_libc(), &fd))
+            abort();
         socket_at(
-            w, (struct facts_socket){
-                   .cookie = 1, .inode = 5, .state = FACTS_LISTEN, .rqueue = 3, .wqueue = 5});
+            w,
+            (struct facts_socket){
+                .cookie = 1, .inode = 5, .state = FACTS_LISTEN, .rqueue = 3, .wqueue = room});
         for (unsigned i = 0; i < 3; i++)
             socket_at(w, (struct facts_socket){.cookie = 10 + i,
                                                .state = i < gone ? FACTS_CLOSE_WAIT
@@ -246,17 +308,26 @@ static void unaccepted(unsigned gone)
 
 static void test_unaccepted(void)
 {
-    unaccepted(2);
+    unaccepted(2, 5, true);
     is_int(leader(), RULE_UNACCEPTED, "clients gave up in the queue");
     is_int(finding_evidence(&found.row[0], EVIDENCE_UNACCEPTED)->b, 3, "three stand in it");
-    unaccepted(0);
+    unaccepted(0, 5, false);
     is_int(leader(), RULE_COUNT, "a queue whose clients are still there");
+    unaccepted(0, 2, false);
+    is_int(leader(), RULE_ACCEPT_OVERFLOW, "but a full one that nobody touches, of whomever");
+    const struct finding *f = &found.row[found.order[0]];
+    is_int(f->certainty, CERTAINTY_PROOF, "is proof");
+    ok(strstr(finding_evidence(f, EVIDENCE_OWNER)->text, "not known"),
+       "what is unknown is said");
+    unaccepted(0, 2, true);
+    ok(leader() != RULE_ACCEPT_OVERFLOW, "where the process is seen, its rules tell more");
 }
 
 int main(void)
 {
     test_edge();
     test_moving();
+    test_young();
     test_process();
     test_overflow();
     test_close_wait();

@@ -117,11 +117,38 @@ bool judge_fds_known(const struct judge *j, uint32_t pid)
     return readable(j, pid, FACTS_UNREAD_FDS | FACTS_UNREAD_FDINFO);
 }
 
+bool judge_waits_on(const struct facts_thread *t, int epoll)
+{
+    return judge_call(t)->kind == CALL_LOOP && t->arg[0] == (uint64_t)epoll;
+}
+
+static bool is_same_sleep(const struct facts_thread *then, const struct facts_thread *t)
+{
+    return then && then->voluntary == t->voluntary && then->syscall == t->syscall &&
+           memcmp(then->arg, t->arg, sizeof t->arg) == 0;
+}
+
+uint64_t judge_asleep_ms(const struct judge *j, const struct facts_thread *t)
+{
+    const struct facts *f = j->facts;
+    uint64_t since = f->b.at_ns;
+    if (t->state == 'R' || t->voluntary == FACTS_UNKNOWN)
+        return 0;
+    if (is_same_sleep(judge_thread_before(j, t), t))
+        return judge_between_ms(j);
+    for (uint32_t i = f->glances; i-- > 0;) {
+        const struct facts_glance *g = &f->glance[i];
+        if (!is_same_sleep(facts_thread(g->threads.v, g->threads.n, t->tid, t->start), t))
+            break;
+        since = g->at_ns;
+    }
+    return (f->b.at_ns - since) / 1000000;
+}
+
 static bool waits_in(const struct facts_thread *v, uint32_t n, uint32_t pid, int epoll)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (v[i].pid == pid && judge_call(&v[i])->kind == CALL_LOOP &&
-            v[i].arg[0] == (uint64_t)epoll)
+        if (v[i].pid == pid && judge_waits_on(&v[i], epoll))
             return true;
     return false;
 }

@@ -60,6 +60,10 @@ unsigned judge_threads(const struct facts_look *l, uint32_t pid);
 bool judge_threads_known(const struct judge *j, uint32_t pid);
 /* All its descriptors and epoll sets could be read. */
 bool judge_fds_known(const struct judge *j, uint32_t pid);
+/* It waits for events of this set. */
+bool judge_waits_on(const struct facts_thread *t, int epoll);
+/* How long t, of look B, slept in the call it is in, as glances and the first look tell. */
+uint64_t judge_asleep_ms(const struct judge *j, const struct facts_thread *t);
 /* Some thread of pid waited for events of this set, at a look or a glance. */
 bool judge_set_served(const struct judge *j, uint32_t pid, int epoll);
 

@@ -30,6 +30,8 @@ static void judge_listener(const struct judge *j, const struct facts_socket *s)
     finding_value(f, EVIDENCE_BACKLOG, s->wqueue, s->wqueue);
     if (somaxconn != FACTS_UNKNOWN)
         finding_value(f, EVIDENCE_SOMAXCONN, somaxconn, somaxconn);
+    if (judge_edge_sleeps(j, s)) /* it may be long enough for whoever came to take them */
+        finding_weaken(f, CERTAINTY_HINT);
     f->victims = drops(before, s);
     if (f->victims == 0)
         f->severity = SEVERITY_INFO;
