@@ -394,33 +394,35 @@ static void enter_group(void)
     check(f && fprintf(f, "%d\n", (int)getpid()) > 0 && fclose(f) == 0, "cgroup");
 }
 
+#define PUSHERS 60
+
 static void late_reader(bool sick)
 {
-    int fds[20], small = 8192;
-    char bytes[1024];
+    int fds[PUSHERS], small = 4096;
+    char bytes[16384];
     enter_group();
     int listener = listen_on(PORT, 64);
     if (!sick)
         setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small,
                    sizeof small); /* the bug: missing */
     up();
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < PUSHERS; i++)
         fds[i] = accept(listener, NULL, NULL);
-    for (;; nap_ms(50))
-        for (int i = 0; i < 20; i++)
+    for (;; nap_ms(20))
+        for (int i = 0; i < PUSHERS; i++)
             (void)!recv(fds[i], bytes, sizeof bytes, MSG_DONTWAIT);
 }
 
-static void twenty_push(bool sick)
+static void all_push(bool sick)
 {
     static const char bytes[65536];
-    int fds[20];
+    int fds[PUSHERS];
     (void)sick;
-    crowd(fds, 20, "");
+    crowd(fds, PUSHERS, "");
     for (int round = 0; round < 6000; round++) {
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < PUSHERS; i++)
             (void)!send(fds[i], bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (round == 150)
+        if (round == 250)
             ready();
         nap_ms(10);
     }
@@ -442,7 +444,7 @@ const struct patient conn_patients[] = {
     {"idle-crowd",       idle_crowd,        a_crowd_is_answered, NULL     },
     {"half-open",        half_open,         five_vanish,         NULL     },
     {"tcp-memory",       well,              ten_clients,         NULL     },
-    {"tcp-memory-group", late_reader,       twenty_push,         NULL     },
+    {"tcp-memory-group", late_reader,       all_push,            NULL     },
     {"conntrack",        well,              flows,               NULL     },
     {NULL,               NULL,              NULL,                NULL     },
 };

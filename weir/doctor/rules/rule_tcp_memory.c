@@ -59,6 +59,8 @@ static void add(const struct judge *j, uint64_t was, uint64_t now, uint64_t mark
         finding_of(f, EVIDENCE_TCP_PAGES, was, now, mark);
     if (of_group)
         finding_over(f, &j->limits, THRESHOLD_tcp_group_percent);
+    if (of_group)
+        finding_weaken(f, CERTAINTY_LIKELY);
     finding_value(f, EVIDENCE_PRUNED, pruned, pruned);
     finding_value(f, EVIDENCE_ABORTED, aborts, aborts);
     name_holder(j, f);
@@ -66,19 +68,19 @@ static void add(const struct judge *j, uint64_t was, uint64_t now, uint64_t mark
 
 static bool is_full(const struct judge *j, const struct facts_cgroup *g)
 {
-    return g && g->tcp != FACTS_UNKNOWN && g->tcp_max != FACTS_UNKNOWN && g->tcp_max > 0 &&
+    return g->tcp != FACTS_UNKNOWN && g->tcp_max != FACTS_UNKNOWN && g->tcp_max > 0 &&
            g->tcp_peak != FACTS_UNKNOWN && g->tcp_peak >= g->tcp_max &&
            judge_percent(g->tcp, g->tcp_max) >= judge_limit(j, THRESHOLD_tcp_group_percent);
 }
 
-/* The group of a process of the target that is full at both looks; NULL: none. */
+/* The group of a process of the target that is full at one of the looks; NULL: none. */
 static const struct facts_cgroup *full_group(const struct judge *j)
 {
     const struct facts_look *b = &j->facts->b;
     for (uint32_t i = 0; i < b->cgroups.n; i++) {
         const struct facts_cgroup *g = &b->cgroups.v[i];
-        if (judge_is_target(j, g->pid) && is_full(j, g) &&
-            is_full(j, facts_cgroup(&j->facts->a, g->pid)))
+        const struct facts_cgroup *was = facts_cgroup(&j->facts->a, g->pid);
+        if (judge_is_target(j, g->pid) && was && (is_full(j, g) || is_full(j, was)))
             return g;
     }
     return NULL;
@@ -97,7 +99,7 @@ void rule_tcp_memory(const struct judge *j)
     const struct facts_cgroup *g = full_group(j);
     if (over || pressures > 0 || rise(j, FACTS_ABORT_ON_MEMORY) > 0)
         add(j, was, now, mark, pruned, false);
-    else if (g && lost > 0 && b->page > 0)
+    else if (g && lost >= judge_limit(j, THRESHOLD_rx_drops_min) && b->page > 0)
         add(j, facts_cgroup(a, g->pid)->tcp / b->page, g->tcp / b->page, g->tcp_max / b->page,
             lost, true);
 }

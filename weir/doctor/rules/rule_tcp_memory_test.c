@@ -80,10 +80,13 @@ static void test_group(void)
     is_int(tap_leader(), RULE_TCP_MEMORY, "a group at its own limit");
     is_int(tap_value(RULE_TCP_MEMORY, EVIDENCE_TCP_PAGES), 512, "its pages, not the machine's");
     is_int(tap_value(RULE_TCP_MEMORY, EVIDENCE_PRUNED), 51, "what was thrown away");
-    group(2, 2, 2, 1, 0);
-    is_int(tap_leader(), RULE_COUNT, "nothing was thrown away");
+    is_int(tap_found(RULE_TCP_MEMORY)->certainty, CERTAINTY_LIKELY, "likely");
+    group(2, 2, 2, 1, 9);
+    is_int(tap_leader(), RULE_COUNT, "hardly anything was thrown away");
     group(0, 2, 2, 1, 51);
-    is_int(tap_leader(), RULE_COUNT, "at one look only");
+    is_int(tap_leader(), RULE_TCP_MEMORY, "what it holds moves");
+    group(0, 0, 2, 1, 51);
+    is_int(tap_leader(), RULE_COUNT, "full long ago");
     group(9, 13, 17, 16, 51);
     is_int(tap_leader(), RULE_TCP_MEMORY, "the kernel keeps it below");
     group(9, 13, 15, 16, 51);
