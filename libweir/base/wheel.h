@@ -36,10 +36,11 @@
 
 struct wr_timer {
     void (*fn)(struct wr_timer *t);
-    uint64_t due_ms; /* as armed; read only */
     /* private */
-    struct wr_list link; /* next is NULL while disarmed */
     struct wr_wheel *wheel;
+    struct wr_list link; /* next is NULL while disarmed */
+    /* read only */
+    uint64_t due_ms; /* as armed */
 };
 
 /* About 16 KiB: 4 x 256 list heads. */

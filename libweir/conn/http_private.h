@@ -28,18 +28,13 @@ enum http_phase {
     HTTP_SEND,   /* waiting for the client to take what it asked for */
 };
 
+/* As in a link, what each request touches comes first, close to the link's; then what waits for an occasion. */
 struct wr_http_conn {
-    struct wr_link link; /* first */
+    struct wr_link link;
     struct wr_http_server *server;
     struct wr_http_req *req; /* under way, or NULL */
-    struct wr_buf in;        /* read and not yet eaten */
     const struct wr_http_conn_limits *limits;
     const struct wr_http_head_limits *head_limits;
-    struct http_proxy *proxy; /* what the PROXY header said; NULL without one */
-    void *data[2];            /* the application's */
-    uint32_t slot;            /* likewise */
-    uint64_t serial;
-    uint64_t began_ms;
     uint64_t last_ms;                  /* when the phase began or last moved */
     uint64_t moved_ms;                 /* when bytes were read last */
     uint64_t window_bytes;             /* the stream's counter when the rate window began */
@@ -49,14 +44,20 @@ struct wr_http_conn {
     bool closing; /* after the answer under way, or now if there is none */
     bool dirty;   /* the peer may have sent what we shall not read: linger */
     bool eof;
-    bool clogged;   /* a flush left output behind */
-    bool full;      /* too much output waits for another request to begin */
-    bool looked;    /* since the server is stopping: what had come was read */
-    bool shaking;   /* counted among those that agree upon TLS */
-    bool plain;     /* plain HTTP where TLS was due: to be refused */
-    bool delay;     /* Nagle's algorithm is on */
-    bool announced; /* the kernel told of the bytes whose first request is still to come */
-    uint32_t notsent_lowat; /* as set on the socket */
+    bool clogged;     /* a flush left output behind */
+    bool full;        /* too much output waits for another request to begin */
+    bool looked;      /* since the server is stopping: what had come was read */
+    bool shaking;     /* counted among those that agree upon TLS */
+    bool plain;       /* plain HTTP where TLS was due: to be refused */
+    bool delay;       /* Nagle's algorithm is on */
+    bool announced;   /* the kernel told of the bytes whose first request is still to come */
+    uint32_t slot;    /* the application's */
+    struct wr_buf in; /* read and not yet eaten */
+    void *data[2];    /* the application's */
+    uint64_t serial;
+    uint64_t began_ms;
+    struct http_proxy *proxy; /* what the PROXY header said; NULL without one */
+    uint32_t notsent_lowat;   /* as set on the socket */
     /* The peer, once asked for: a whole wr_addr is more than an idle connection should keep. */
     uint8_t peer_kind;
     uint16_t peer_port;

@@ -130,11 +130,11 @@ struct wr_io {
     void (*fn)(struct wr_io *io, uint32_t events);
     /* private */
     struct wr_loop *loop; /* NULL while closed */
-    uint64_t id;
-    struct wr_list again; /* linked while it has something left over */
     int fd;
     uint16_t left; /* events owed from an earlier turn */
     uint16_t kind;
+    uint64_t id;
+    struct wr_list again; /* linked while it has something left over */
 };
 
 /* From now on the wr_io owns fd. On failure nothing has changed and fd is still the caller's. */
