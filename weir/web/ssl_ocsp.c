@@ -127,6 +127,13 @@ static void take_end(struct ocsp_fetch *f)
         fail(f, "OCSP responder", "prematurely closed connection");
 }
 
+/* What was read last. False: the fetch has ended. */
+static bool take(struct ocsp_fetch *f)
+{
+    struct ocsp_flight *l = f->flight;
+    return (l->has_head || take_head(f)) && (!l->has_head || take_body(f));
+}
+
 /* ---- the connection ---------------------------------------------------------------------------------------------- */
 
 /* True: as far as the socket took it. */
@@ -166,7 +173,7 @@ static void receive(struct ocsp_fetch *f)
             return;
         }
         l->n += (size_t)k;
-        if ((!l->has_head && !take_head(f)) || (l->has_head && !take_body(f)))
+        if (!take(f))
             return;
     }
 }
@@ -201,20 +208,28 @@ static void on_connected(void *arg, int err, const struct wr_connected *c)
         fail(f, "connect()", "failed (%d: %s)", -err, wr_err_text(err));
 }
 
+static struct ocsp_flight *flight_new(const struct wr_heap *heap)
+{
+    struct wr_http_limits limits = WR_HTTP_LIMITS_DEFAULT;
+    struct ocsp_flight *l = wr_heap_alloc(heap, sizeof *l);
+    if (!l)
+        return NULL;
+    memset(l, 0, offsetof(struct ocsp_flight, room));
+    limits.max_head = limits.max_field = HEAD_MAX;
+    wr_head_init(&l->head, l->fields, FIELDS_MAX);
+    wr_parse_init_response(&l->parse, &l->head, WR_METHOD_GET, &limits);
+    return l;
+}
+
 int ocsp_fetch(struct ocsp_fetch *f, struct wr_loop *loop, struct wr_resolver *resolver,
                const struct ocsp_subject *s, uint64_t connect_ms)
 {
     const struct wr_connect_options options = {
         .timeout_ms =
             connect_ms && connect_ms < CONNECT_MS ? (unsigned)connect_ms : CONNECT_MS};
-    struct wr_http_limits limits = WR_HTTP_LIMITS_DEFAULT;
-    struct ocsp_flight *l = wr_heap_alloc(wr_loop_heap(loop), sizeof *l);
+    struct ocsp_flight *l = flight_new(wr_loop_heap(loop));
     if (!l)
         return -ENOMEM;
-    memset(l, 0, offsetof(struct ocsp_flight, room));
-    limits.max_head = limits.max_field = HEAD_MAX;
-    wr_head_init(&l->head, l->fields, FIELDS_MAX);
-    wr_parse_init_response(&l->parse, &l->head, WR_METHOD_GET, &limits);
     f->subject = s;
     f->loop = loop;
     f->deadline = (struct wr_timer){.fn = on_deadline};

@@ -5,7 +5,7 @@
 /*
  * Asking a responder for the status of a certificate (OCSP, RFC 6960), in the loop of a worker.
  *
- * The master makes what is asked (ocsp_subject): the request is the same each time, so its HTTP text is formed once.
+ * What is asked is made once (ssl_ocsp_request.c): the request for a certificate is the same each time.
  * A worker sends it over a connection of its own and collects the answer (ssl_ocsp.c), which is then judged as a
  * whole: it is of this certificate, it is valid now, and somebody who may signed it (ssl_ocsp_judge.c).
  *
