@@ -120,6 +120,11 @@ static int make_ssl(struct tls *t, SSL_CTX *ctx, const struct wr_tls_options *o)
     return 0;
 }
 
+static uint32_t record_max(uint32_t wanted)
+{
+    return wanted && wanted < RECORD_MAX ? wanted : RECORD_MAX;
+}
+
 static int keep_seen(struct tls *t, struct wr_span seen)
 {
     if (seen.n == 0)
@@ -145,7 +150,7 @@ int wr_tls_stream_init(struct wr_stream *s, int fd, SSL_CTX *ctx, struct wr_loop
     t->owner = o.owner;
     t->server = !o.client;
     t->detect = o.detect_plain;
-    t->record_max = o.record_max && o.record_max < RECORD_MAX ? o.record_max : RECORD_MAX;
+    t->record_max = record_max(o.record_max);
     t->state = o.early_data && !o.client ? TLS_EARLY : TLS_HANDSHAKE;
     int err = keep_seen(t, seen);
     if (!err)
@@ -220,9 +225,21 @@ const char *wr_tls_error(const struct wr_stream *s)
     return wr_stream_is_tls(s) ? tls_of(s)->error : NULL;
 }
 
-void *wr_tls_owner(const SSL *ssl)
+static struct tls *tls_of_ssl(const SSL *ssl)
 {
     BIO *bio = SSL_get_rbio(ssl);
-    const struct tls *t = bio ? BIO_get_data(bio) : NULL;
+    return bio ? BIO_get_data(bio) : NULL;
+}
+
+void *wr_tls_owner(const SSL *ssl)
+{
+    const struct tls *t = tls_of_ssl(ssl);
     return t ? t->owner : NULL;
+}
+
+void wr_tls_set_record_max(const SSL *ssl, uint32_t bytes)
+{
+    struct tls *t = tls_of_ssl(ssl);
+    if (t)
+        t->record_max = record_max(bytes);
 }

@@ -65,7 +65,8 @@ uint64_t wr_tls_wire_in(
 uint64_t wr_tls_wire_out(const struct wr_stream *s);
 /* Text of the first error of OpenSSL on this stream ("no shared cipher"), or NULL. */
 const char *wr_tls_error(const struct wr_stream *s);
-/* From inside a callback of OpenSSL: the owner given in the options. */
+/* From inside a callback of OpenSSL: the owner given in the options; and another record_max, when the name is known. */
 void *wr_tls_owner(const struct ssl_st *ssl);
+void wr_tls_set_record_max(const struct ssl_st *ssl, uint32_t bytes);
 
 #endif

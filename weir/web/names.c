@@ -217,13 +217,13 @@ static const struct web_server *by_prefix(const struct site_names *n, struct wr_
     return NULL;
 }
 
-const struct web_server *site_server(const struct web_listen *l, struct web_req *r,
-                                     struct wr_span host)
+const struct web_server *site_server_named(const struct web_listen *l, struct web_req *r,
+                                           struct wr_span host)
 {
     const struct site_names *n = l->names;
     const struct web_server *found = NULL;
     if (!n)
-        return l->default_server;
+        return NULL;
     struct slot *s = slot_of(n, host, EXACT);
     if (s->key.p)
         return s->server;
@@ -237,5 +237,12 @@ const struct web_server *site_server(const struct web_listen *l, struct web_req 
         if (rc > 0)
             found = p->server;
     }
+    return found;
+}
+
+const struct web_server *site_server(const struct web_listen *l, struct web_req *r,
+                                     struct wr_span host)
+{
+    const struct web_server *found = site_server_named(l, r, host);
     return found ? found : l->default_server;
 }

@@ -114,6 +114,9 @@ const struct web_listen *site_listen(const struct web_listen *l, const struct wr
  * are not tried. Never NULL. */
 const struct web_server *site_server(const struct web_listen *l, struct web_req *r,
                                      struct wr_span host);
+/* The same, but NULL when no server has that name. */
+const struct web_server *site_server_named(const struct web_listen *l, struct web_req *r,
+                                           struct wr_span host);
 enum site_found {
     SITE_NONE, /* the server's outer settings apply */
     SITE_FOUND,

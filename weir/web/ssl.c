@@ -62,6 +62,16 @@ static int set_node(struct conf_load *load, const struct conf_node *node,
     return 0;
 }
 
+/* Clients fall back to the plain hello. */
+static int set_ech(struct conf_load *load, const struct conf_node *node,
+                   const struct conf_row *row, void *field)
+{
+    (void)row;
+    (void)field;
+    conf_warn(load, node, 0, "\"ssl_ech_file\" is not supported on this platform, ignored");
+    return 0;
+}
+
 static int set_file(struct conf_load *load, const struct conf_node *node,
                     const struct conf_row *row, void *field)
 {
@@ -251,9 +261,15 @@ static const struct conf_row rows[] = {
     {"ssl_early_data",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag, FIELD(early_data), "off",
      NULL, "on | off",
      "Takes requests in TLS 1.3 early data, which can be replayed: $ssl_early_data."},
-    {"ssl_conf_command",                                                                                      HS, 2, 2, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(commands), NULL,
+    {"ssl_certificate_compression",                                                                                      HS, 1, 1, 0, CONF_AT_SERVER, conf_set_flag,
+     FIELD(compression), "off", NULL, "on | off",
+     "Certificates may be sent compressed in TLS 1.3, where OpenSSL can do it (3.2)."},
+    {"ssl_ech_file",                                                                          HS, 1, 1, CONF_NOTE | CONF_TWICE, CONF_AT_SERVER, set_ech, CONF_NO_FIELD,
+     NULL, NULL, "file",
+     "Accepted without effect: encrypted client hellos need a later OpenSSL."},
+    {"ssl_conf_command",                                                                       HS, 2, 2, CONF_TWICE, CONF_AT_SERVER, set_again, FIELD(commands), NULL,
      NULL, "name value", "A command of OpenSSL's configuration, as SSL_CONF_cmd takes it."},
-    {0                                                                         },
+    {0                               },
 };
 
 /* Every server that can be reached over TLS has a context, or a reason to have none. */

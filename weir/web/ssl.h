@@ -67,7 +67,7 @@ struct ssl_server {
     uint32_t protocols;
     int verify;
     int64_t verify_depth;
-    bool prefer_server_ciphers, tickets, early_data, reject_handshake;
+    bool prefer_server_ciphers, tickets, early_data, reject_handshake, compression;
     bool stapling, stapling_verify;
     int ocsp;
     struct wr_span stapling_responder, ocsp_responder;
@@ -112,6 +112,9 @@ WR_MUST int ssl_named_add(struct conf_load *load, struct ssl_server *s,
                           const struct ssl_pem *cert, const struct ssl_pem *key);
 
 /* ssl_name.c */
+#define SSL_NAME_MAX 255
+/* Lower case without a final dot; an empty one when it is no name. */
+struct wr_span ssl_clean_name(const char *name, char out[static SSL_NAME_MAX]);
 int ssl_on_name(SSL *ssl, int *alert, void *arg);
 int ssl_listen_options(struct web_listen *l, struct wr_http_tls *out);
 

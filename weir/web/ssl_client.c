@@ -286,12 +286,32 @@ static int refuse(struct web_req *r, SSL *ssl, int status, const char *what)
     return status;
 }
 
+/* The name of the handshake chose what the client had to show: a request for another name may need something else. Like
+ * nginx, this goes by the name where that is a server's, and beyond nginx by the server where a certificate was shown. */
+static bool is_misdirected(const struct web_req *r, SSL *ssl, const X509 *cert)
+{
+    char text[SSL_NAME_MAX];
+    struct wr_span sent =
+        ssl_clean_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), text);
+    if (!sent.n || !r->host.n || wr_span_eq(r->host, sent))
+        return false;
+    return site_server_named(r->conn->listen, NULL, sent) ||
+           (cert && r->server != r->conn->server);
+}
+
 int ssl_client_post_read(struct web_req *r)
 {
     const struct ssl_server *s = ssl_of(r->server);
     SSL *ssl = r->conn->tls && r->http ? wr_http_ssl(r->http) : NULL;
     if (!ssl || s->verify == SSL_CLIENT_OFF || r->internal)
         return WEB_NEXT;
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    if (is_misdirected(r, ssl, cert)) {
+        web_error(r, WR_LOG_INFO, 0,
+                  "client attempted to request the server name different from the one that was "
+                  "negotiated");
+        return 421;
+    }
     long result = SSL_get_verify_result(ssl);
     if (result != X509_V_OK &&
         (s->verify != SSL_CLIENT_OPTIONAL_NO_CA || !lacks_only_a_ca(result))) {
@@ -300,7 +320,6 @@ int ssl_client_post_read(struct web_req *r)
         ssl_cache_forget(ssl);
         return 495;
     }
-    X509 *cert = SSL_get0_peer_certificate(ssl);
     if (!cert)
         return s->verify == SSL_CLIENT_ON
                    ? refuse(r, ssl, 496, "client sent no required SSL certificate")

@@ -143,6 +143,13 @@ EVP_PKEY *ssl_read_key(BIO *b, const struct ssl_server *s)
 
 static int use_key(struct conf_load *load, struct ssl_server *s, const struct conf_node *node)
 {
+    struct wr_span text = conf_arg(node, 1);
+    if (wr_span_has_prefix(text, WR_LIT("engine:")) ||
+        wr_span_has_prefix(text, WR_LIT("store:")))
+        return conf_fail(load, node, 1,
+                         "cannot load certificate key \"%s\": keys of engines and stores are "
+                         "not supported, name a file",
+                         conf_str(node, 1));
     BIO *b = open_pem(load, node, 1);
     EVP_PKEY *key = b ? ssl_read_key(b, s) : NULL;
     if (!b)
@@ -213,6 +220,19 @@ static int set_dhparam(struct conf_load *load, struct ssl_server *s)
                     s->dhparam.p);
 }
 
+static void set_compression(struct conf_load *load, const struct ssl_server *s)
+{
+#ifdef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
+    (void)load;
+    if (!s->compression)
+        (void)SSL_CTX_set_options(s->ctx, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#else
+    if (s->compression)
+        conf_warn(load, s->server->node, 0,
+                  "\"ssl_certificate_compression\" is not supported on this platform, ignored");
+#endif
+}
+
 static int set_commands(struct conf_load *load, struct ssl_server *s)
 {
     if (s->commands.n == 0)
@@ -265,8 +285,12 @@ static int set_spoken(struct conf_load *load, struct ssl_server *s)
         SSL_CTX_ctrl(s->ctx, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)s->curves.p) != 1)
         return ssl_fail(load, s->server->node, 0, "SSL_CTX_set1_curves_list(\"%s\") failed",
                         s->curves.p);
-    if (s->early_data)
+    if (s->early_data) {
+        /* Requests may be replays, which $ssl_early_data says: tickets count for it like sessions in a cache. */
+        (void)SSL_CTX_set_options(s->ctx, SSL_OP_NO_ANTI_REPLAY);
         (void)SSL_CTX_set_max_early_data(s->ctx, EARLY_MAX);
+    }
+    set_compression(load, s);
     SSL_CTX_set_alpn_select_cb(s->ctx, on_alpn, NULL);
     (void)SSL_CTX_set_tlsext_servername_callback(s->ctx, ssl_on_name);
     int rc = set_dhparam(load, s);

@@ -27,10 +27,9 @@
 #include <openssl/pem.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 255
-#define PATH_BYTES     4096
-#define CACHE_MAX      1024
-#define DATA           "data:"
+#define PATH_BYTES 4096
+#define CACHE_MAX  1024
+#define DATA       "data:"
 
 struct loaded {
     X509 *cert;
@@ -70,7 +69,7 @@ static bool is_safe(const char *name)
             c != '_')
             return false;
     }
-    return n <= NAME_MAX_BYTES;
+    return n <= SSL_NAME_MAX;
 }
 
 static bool goes_up(struct wr_span path)

@@ -72,13 +72,29 @@ enum {
     SESSION_ID,
     REUSED,
     EARLY,
-    ALPN
+    ALPN,
+    SIGALG,
+    CLIENT_SIGALG
 };
 
+/* What the client offered, as it came; of a resumed session nothing is known. */
 static int put_ciphers(struct web_req *r, SSL *ssl, struct web_val *out)
 {
-    char text[4096] = "";
-    return put_text(r, SSL_get_shared_ciphers(ssl, text, sizeof text), out);
+    const unsigned char *list = NULL;
+    size_t unit = SSL_get0_raw_cipherlist(ssl, NULL);
+    size_t n = SSL_get0_raw_cipherlist(ssl, &list);
+    BIO *b = n && list ? BIO_new(BIO_s_mem()) : NULL;
+    if (!b)
+        return 0;
+    for (size_t i = 0; i < n; i += unit) {
+        const SSL_CIPHER *known = SSL_CIPHER_find(ssl, list + i);
+        if (known)
+            (void)BIO_printf(b, "%s%s", i ? ":" : "", SSL_CIPHER_get_name(known));
+        else
+            (void)BIO_printf(b, "%s0x%02x%02x", i ? ":" : "", list[i], list[i + 1]);
+    }
+    out->found = true;
+    return take_bio(r, b, &out->text);
 }
 
 static int put_curves(struct web_req *r, SSL *ssl, struct web_val *out)
@@ -129,10 +145,28 @@ static int put_name(struct web_req *r, const char *name, struct web_val *out)
     return rc;
 }
 
-static const char *curve_name(SSL *ssl)
+static int put_curve(struct web_req *r, SSL *ssl, struct web_val *out)
 {
     int nid = (int)SSL_get_negotiated_group(ssl);
-    return nid && !(nid & TLSEXT_nid_unknown) ? OBJ_nid2sn(nid) : NULL;
+    if (nid & TLSEXT_nid_unknown)
+        return web_val_printf(r, out, "0x%04x", (unsigned)nid & 0xffff);
+    return put_text(r, nid ? OBJ_nid2sn(nid) : NULL, out);
+}
+
+/* Its name is known from OpenSSL 3.5 on. */
+static const char *signature(SSL *ssl, bool client)
+{
+    const char *name = NULL;
+#if OPENSSL_VERSION_NUMBER >= 0x30500000L
+    if (client)
+        (void)SSL_get0_peer_signature_name(ssl, &name);
+    else
+        (void)SSL_get0_signature_name(ssl, &name);
+#else
+    (void)ssl;
+    (void)client;
+#endif
+    return name;
 }
 
 GET(get_connection)
@@ -149,7 +183,7 @@ GET(get_connection)
     case CIPHERS:
         return put_ciphers(r, ssl, out);
     case CURVE:
-        return put_text(r, curve_name(ssl), out);
+        return put_curve(r, ssl, out);
     case CURVES:
         return put_curves(r, ssl, out);
     case NAME:
@@ -162,6 +196,10 @@ GET(get_connection)
         return r->main->http && wr_http_in_early_data(r->main->http)
                    ? web_val_set(out, WR_LIT("1"))
                    : 0;
+    case SIGALG:
+        return put_text(r, signature(ssl, false), out);
+    case CLIENT_SIGALG:
+        return put_text(r, signature(ssl, true), out);
     default:
         return put_alpn(r, ssl, out);
     }
@@ -350,18 +388,22 @@ const struct web_var ssl_variables[] = {
     {"ssl_session_reused",                get_connection, NULL, 0, REUSED},
     {"ssl_early_data",             get_connection, NULL, WEB_VAR_NO_CACHE, EARLY},
     {"ssl_alpn_protocol",          get_connection, NULL, 0, ALPN},
-    {"ssl_client_cert",                get_client, NULL, 0, CERT},
-    {"ssl_client_raw_cert",               get_client, NULL, 0, RAW_CERT},
-    {"ssl_client_escaped_cert",         get_client, NULL, 0, ESCAPED_CERT},
+    {"ssl_sigalg",                get_connection, NULL, 0, SIGALG},
+    {"ssl_client_sigalg",               get_connection, NULL, 0, CLIENT_SIGALG},
+    {"ssl_ech_status",         web_var_none, NULL, 0, 0},
+    {"ssl_ech_outer_server_name",                web_var_none, NULL, 0, 0},
+    {"ssl_client_cert",              get_client, NULL, 0, CERT},
+    {"ssl_client_raw_cert",    get_client, NULL, 0, RAW_CERT},
+    {"ssl_client_escaped_cert",                get_client, NULL, 0, ESCAPED_CERT},
     {"ssl_client_s_dn",                get_client, NULL, 0, S_DN},
-    {"ssl_client_i_dn",              get_client, NULL, 0, I_DN},
-    {"ssl_client_s_dn_legacy",    get_client, NULL, 0, S_DN_LEGACY},
-    {"ssl_client_i_dn_legacy",                get_client, NULL, 0, I_DN_LEGACY},
-    {"ssl_client_serial",                get_client, NULL, 0, SERIAL},
-    {"ssl_client_fingerprint",     get_client, NULL, 0, FINGERPRINT},
-    {"ssl_client_v_start",                get_client, NULL, 0, V_START},
-    {"ssl_client_v_end",          get_client, NULL, 0, V_END},
-    {"ssl_client_v_remain", get_client, NULL, 0, V_REMAIN},
-    {"ssl_client_verify",                get_verify, NULL, 0, 0},
-    {0             },
+    {"ssl_client_i_dn",     get_client, NULL, 0, I_DN},
+    {"ssl_client_s_dn_legacy",                get_client, NULL, 0, S_DN_LEGACY},
+    {"ssl_client_i_dn_legacy",          get_client, NULL, 0, I_DN_LEGACY},
+    {"ssl_client_serial", get_client, NULL, 0, SERIAL},
+    {"ssl_client_fingerprint",                get_client, NULL, 0, FINGERPRINT},
+    {"ssl_client_v_start",              get_client, NULL, 0, V_START},
+    {"ssl_client_v_end",     get_client, NULL, 0, V_END},
+    {"ssl_client_v_remain",                get_client, NULL, 0, V_REMAIN},
+    {"ssl_client_verify",               get_verify, NULL, 0, 0},
+    {0 },
 };
