@@ -652,16 +652,16 @@ static void test_slow_download(void)
 static void test_overlapping_heads(void)
 {
     struct world *w = new_world();
-    w->options.head_timeout_ms = 60;
+    w->options.head_timeout_ms = 400;
     ok(world_open(w, NULL) == 0 && dial(w) == 0, "open");
     send_text(w, "GET / HT", false);
     for (int i = 0; i < 6; i++) {
-        pass_time(w, 20);
+        pass_time(w, 100);
         send_text(w, "TP/1.1\r\nHost: h\r\n\r\nGET / HT", false);
     }
     is_int(stats(w).answered, 6, "each head has its own deadline");
     w->done_path[0] = '?';
-    pass_time(w, 100);
+    pass_time(w, 500);
     ok(stats(w).aborted == 1 && w->done.status == 408, "the last one passes it");
     is_str(w->done_path, "", "of half a head nothing is shown");
     world_close(w);
