@@ -86,6 +86,12 @@ def slow_acks(bed):
     far_away(bed, ["qdisc", "add", "dev", "v1", "root", "tbf", "rate", "100kbit", "burst", "1600", "limit", "1mb"])
 
 
+def slow_answers(bed):
+    """The same for those who send to us: our acknowledgements take five milliseconds."""
+    wire(bed)
+    run("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "100kbit", "burst", "1600", "limit", "1mb")
+
+
 def far_away(bed, *tc):
     """Will be run at the other end; tried at this one, so that what the kernel lacks is known now."""
     for args in tc:

@@ -86,6 +86,7 @@ ROWS = [
     row("loss", "loss-on-path", "proof", bed=beds.lossy, also=["slow-path-send-queue"]),
     row("slow-path", "slow-path-send-queue", "likely", bed=beds.narrow_path),
     row("small-buffers", "small-buffers", "likely", bed=beds.slow_acks),
+    row("small-rcvbuf", "small-buffers", "likely", {"rcvbuf": 8192}, bed=beds.slow_answers),
     row("nagle", "nagle-delayed-ack", "likely", {"request_ms": ">=35"}),
     row("reset-storm", "reset-storm", "hint", {"resets": ">=50"}),
     row("udp-drop", "rx-drop", "proof", {"drops": ">=1"}),

@@ -95,6 +95,49 @@ static void small_buffers(bool sick)
     streamer(sick);
 }
 
+/* ---- small-rcvbuf: a server that reads at once, into a buffer of a few kilobytes ------------------------------ */
+static void *swallow(void *arg)
+{
+    static char bytes[65536];
+    int fd = (int)(intptr_t)arg;
+    for (uint64_t end = now_ms() + 60000; now_ms() < end;)
+        if (recv(fd, bytes, sizeof bytes, 0) <= 0)
+            break;
+    close(fd);
+    return NULL;
+}
+
+static void small_rcvbuf(bool sick)
+{
+    int listener = listen_anywhere(64), small = 4096;
+    if (sick)
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small); /* the bug */
+    up();
+    for (;;) {
+        pthread_t t;
+        intptr_t fd = accept(listener, NULL, NULL);
+        check(pthread_create(&t, NULL, swallow, (void *)fd) == 0, "thread");
+    }
+}
+
+static void far_writer(bool sick)
+{
+    static const char bytes[16384];
+    (void)sick;
+    go_far_away();
+    int fd;
+    crowd(&fd, 1, "");
+    say_when_connected(fd, REQUEST);
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    for (uint64_t begin = now_ms(), now = begin, told = 0; (now = now_ms()) < begin + 60000;) {
+        if (!told && now > begin + 500)
+            told = 1, ready();
+        if (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) <= 0)
+            return;
+        nap_ms(1); /* at most 16 MB a second */
+    }
+}
+
 /* ---- nagle: two small writes for an answer ---------------------------------------------------------------------- */
 static void two_writes(struct server *s, int fd, const char *bytes, size_t n)
 {
@@ -261,6 +304,7 @@ const struct patient path_patients[] = {
     {"loss",          streamer,      far_reader,           NULL}, /* the harness makes the path sick */
     {"slow-path",     streamer,      far_reader,           NULL},
     {"small-buffers", small_buffers, far_reader,           NULL},
+    {"small-rcvbuf",  small_rcvbuf,  far_writer,           NULL},
     {"nagle",         nagle,         small_questions,      NULL},
     {"synflood",      synflood,      flood,                NULL},
     {"reset-storm",   read_a_bit,    two_hundred_a_second, NULL},

@@ -109,6 +109,7 @@ struct facts_tcp {
     uint32_t last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
     uint32_t rtt_us, rttvar_us, min_rtt_us, snd_cwnd, rcv_space, snd_wnd;
     uint32_t segs_out, segs_in, data_segs_in, data_segs_out, notsent_bytes, dsack_dups;
+    uint32_t rcv_rtt_us, rcv_ssthresh; /* the receiver's round trip; the window it may offer */
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans, delivery_rate;
     uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us;
 };

@@ -41,6 +41,8 @@ static struct facts_tcp tcp_of(struct wr_span given)
         .min_rtt_us = i.tcpi_min_rtt,
         .snd_cwnd = i.tcpi_snd_cwnd,
         .rcv_space = i.tcpi_rcv_space,
+        .rcv_rtt_us = i.tcpi_rcv_rtt,
+        .rcv_ssthresh = i.tcpi_rcv_ssthresh,
         .snd_wnd = i.tcpi_snd_wnd,
         .segs_out = i.tcpi_segs_out,
         .segs_in = i.tcpi_segs_in,

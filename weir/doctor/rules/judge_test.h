@@ -38,6 +38,7 @@ static inline void tap_fresh(void)
         struct facts_look *l = tap_look(w);
         l->sysctl[FACTS_SYS_PORT_RANGE][0] = 32768;
         l->sysctl[FACTS_SYS_PORT_RANGE][1] = 60999;
+        l->sysctl[FACTS_SYS_TCP_RMEM][1] = 131072;
     }
 }
 

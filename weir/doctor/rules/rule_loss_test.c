@@ -171,6 +171,45 @@ static void test_buffers(void)
     is_int(tap_leader(), RULE_COUNT, "nor is a moment");
 }
 
+static struct patient uploads(void)
+{
+    return (struct patient){
+        .n = 1,
+        .incoming = true,
+        .s = {.rcvbuf = 8192       },
+        .b = { .bytes_received = 1600000, .rcv_rtt_us = 5000, .rcv_ssthresh = 4096}
+    };
+}
+
+static void test_receive_buffers(void)
+{
+    struct patient p = uploads(); /* 4000 bytes in each of 400 round trips */
+    conns(&p);
+    is_int(tap_leader(), RULE_SMALL_BUFFERS, "a window of 4 KiB, full in each round trip");
+    is_int(tap_found(RULE_SMALL_BUFFERS)->certainty, CERTAINTY_LIKELY, "likely");
+    is_int(tap_value(RULE_SMALL_BUFFERS, EVIDENCE_WINDOW_FILLED), 97, "4000 of 4096");
+    is_int(tap_value(RULE_SMALL_BUFFERS, EVIDENCE_RCVBUF), 8192, "the buffer");
+    p.s.rcvbuf = 131072;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "not one that the kernel chose");
+    p = uploads();
+    p.s.rqueue = 5792;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "nor before a program that does not read");
+    p = uploads();
+    p.b.bytes_received = 400000;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "nor where little comes");
+    p = uploads();
+    p.b.rcv_rtt_us = 0;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "nor where the round trip is not known");
+    p = uploads();
+    p.local = true;
+    conns(&p);
+    is_int(tap_leader(), RULE_COUNT, "nor inside the machine");
+}
+
 /* The values of a real one: 25 requests, 43.8 ms each, smallest round trip 2 us. */
 static struct patient nagle(void)
 {
@@ -235,6 +274,7 @@ int main(void)
     test_slow_path();
     test_window();
     test_buffers();
+    test_receive_buffers();
     test_nagle();
     return tap_done();
 }
