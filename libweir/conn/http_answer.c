@@ -87,6 +87,7 @@ static void write_head(struct wr_http_req *req, struct wr_writer *w, int status,
 static int answered(struct wr_http_req *req)
 {
     req->answer = ANSWER_DONE;
+    wr_link_hold(&req->conn->link, false);
     wr_http_conn_answered_(req->conn);
     return 0;
 }
@@ -250,6 +251,8 @@ static int piece_out(struct wr_http_req *req, uint64_t n, int err)
     struct wr_http_conn *c = req->conn;
     req->body_out += n;
     c->last_ms = c->phase == HTTP_HANDLE ? wr_loop_now_ms(req->server->loop) : c->last_ms;
+    if (wr_link_queued(&c->link) >= c->limits->postpone)
+        wr_link_hold(&c->link, false);
     req->above_high = wr_link_queued(&c->link) > req->server->options.output_high;
     return req->above_high;
 }
@@ -366,6 +369,7 @@ int wr_http_begin_head(struct wr_http_req *req, int status, struct wr_span head_
     req->owed = none ? 0 : length;
     req->status = status;
     req->answer = ANSWER_BEGUN;
+    wr_link_hold(&req->conn->link, req->conn->limits->postpone > head_bytes.n);
     return put(req, head_bytes.p, head_bytes.n);
 }
 

@@ -505,6 +505,7 @@ static void end(struct wr_http_conn *c)
     if (wr_buf_span(&c->in).n)
         c->dirty = true;
     wr_buf_deinit(&c->in);
+    wr_link_hold(&c->link, false);
     if (wr_link_queued(&c->link))
         return; /* on_flushed comes back */
     bool linger = c->dirty || c->limits->linger == WR_HTTP_LINGER_ALWAYS;

@@ -84,6 +84,8 @@ struct wr_http_conn_limits {
     uint32_t linger_idle_ms; /* and at most so long without a byte */
     uint32_t
         turn_bytes; /* of output in a turn of the loop; 0, or more than WR_IO_TURN_BYTES: that */
+    uint32_t
+        postpone; /* an unfinished answer waits until it has so many bytes; 0: it does not */
     bool reset_on_timeout;  /* a client that was too slow gets a RST, not a FIN */
     bool delay;             /* Nagle's algorithm (tcp_nodelay off) */
     uint32_t notsent_lowat; /* bytes the kernel queues unsent (TCP_NOTSENT_LOWAT); 0: its own */

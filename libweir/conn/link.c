@@ -398,6 +398,20 @@ int wr_link_put_file(struct wr_link *l, const struct wr_outq_file *file)
     return rc ? rc : put_end(l, wr_outq_put_file(l->out, file));
 }
 
+static bool holds(const struct wr_link *l)
+{
+    return l->hold && l->state == WR_LINK_OPEN;
+}
+
+void wr_link_hold(struct wr_link *l, bool hold)
+{
+    if (l->hold == hold)
+        return;
+    l->hold = hold;
+    if (!hold && l->state == WR_LINK_OPEN && wr_link_queued(l))
+        wr_loop_at_turn_end(l->group->loop, &l->task);
+}
+
 /* In one send, from where it was gathered; what the socket does not take is queued. */
 static void write_gathered(struct wr_link *l)
 {
@@ -422,6 +436,16 @@ static void write_gathered(struct wr_link *l)
         wr_loop_at_turn_end(l->group->loop, &l->task);
 }
 
+/* The memory to gather in is wanted by others. */
+static void keep_gathered(struct wr_link *l)
+{
+    int rc = need_queue(l);
+    if (rc)
+        wr_link_close(l, wr_close_of(rc), rc);
+    else
+        wr_loop_at_turn_end(l->group->loop, &l->task); /* which registers it */
+}
+
 /* Memory to gather in; without it output is queued. */
 static bool gather_block(struct wr_link_group *g)
 {
@@ -442,7 +466,9 @@ void wr_link_ready(struct wr_link *l)
         return;
     }
     g->gathering = NULL;
-    if (l->gathered)
+    if (l->gathered && holds(l))
+        keep_gathered(l);
+    else if (l->gathered)
         write_gathered(l);
     else if (l->stream.held) /* of a handshake */
         wr_loop_at_turn_end(g->loop, &l->task);
@@ -475,6 +501,8 @@ static bool flush(struct wr_link *l)
         drop_queue(l);
         return true;
     }
+    if (holds(l))
+        return true;
     int rc = WR_OUTQ_FULL;
     if (l->stream.writable)
         rc = flush_some(l, &sent);

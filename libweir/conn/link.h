@@ -127,7 +127,7 @@ struct wr_link {
     uint32_t gathered;   /* bytes in the group's memory; 0 when there is a queue */
     uint8_t state, why;
     uint8_t turn_pages; /* of 4 KiB that go out in a turn; 0: WR_IO_TURN_BYTES */
-    bool paused : 1, again : 1, again_out : 1, waiting : 1, registered : 1;
+    bool paused : 1, again : 1, again_out : 1, waiting : 1, registered : 1, hold : 1;
 };
 
 WR_MUST int wr_link_group_init(struct wr_link_group *g, struct wr_loop *loop);
@@ -189,6 +189,9 @@ static inline int wr_link_fd(const struct wr_link *l)
 /* on_time is called at due_ms or earlier. Only needed when a deadline comes nearer than the one that
  * on_time gave last. */
 void wr_link_wake_by(struct wr_link *l, uint64_t due_ms);
+
+/* While it holds, output waits, however much there is: a FIN or an end of holding sends it. */
+void wr_link_hold(struct wr_link *l, bool hold);
 
 /* Writes what is queued, then FIN; what the peer still sends is read and thrown away for a while, so
  * that its kernel does not discard our last bytes; then on_closed with this reason. */

@@ -150,17 +150,34 @@ static ssize_t write_bytes(struct wr_outq *q, struct wr_stream *s, size_t budget
     return put;
 }
 
+/* As much as there is of n bytes; an error behind the first read comes again with the next call. */
+static ssize_t read_file(const struct wr_outq_file *f, char *to, size_t n)
+{
+    size_t sum = 0;
+    while (sum < n) {
+        size_t left = n - sum;
+        size_t want = f->read_bytes && f->read_bytes < left ? f->read_bytes : left;
+        ssize_t got = wr_os_pread(f->fd, to + sum, want, (off_t)(f->offset + sum));
+        if (got <= 0)
+            return sum ? (ssize_t)sum : got;
+        sum += (size_t)got;
+        if ((size_t)got < want)
+            break;
+    }
+    return (ssize_t)sum;
+}
+
 /* For streams without sendfile and files without pages. What the stream does not take is read again
  * next time: the queue keeps no half-sent copy. */
 static ssize_t copy_file(struct wr_outq *q, struct wr_stream *s, size_t n)
 {
     const struct wr_outq_file *f = &q->first->file;
     struct wr_block *b = NULL;
-    int err =
-        wr_block_take(q->bytes.pool, q->bytes.budget, n < COPY_BYTES ? n : COPY_BYTES, &b);
+    size_t most = f->copy_bytes ? f->copy_bytes : COPY_BYTES;
+    int err = wr_block_take(q->bytes.pool, q->bytes.budget, n < most ? n : most, &b);
     if (err)
         return err;
-    ssize_t got = wr_os_pread(f->fd, b->data, n < b->size ? n : b->size, (off_t)f->offset);
+    ssize_t got = read_file(f, b->data, n < b->size ? n : b->size);
     if (got > 0)
         got = wr_stream_write(s, b->data, (size_t)got);
     else if (got == -ESPIPE || got == -EAGAIN)
@@ -173,7 +190,7 @@ static ssize_t write_file(struct wr_outq *q, struct wr_stream *s, size_t budget)
 {
     struct wr_outq_file *f = &q->first->file;
     size_t n = f->len < budget ? (size_t)f->len : budget;
-    ssize_t put = wr_stream_sendfile(s, f->fd, f->offset, n);
+    ssize_t put = f->copied ? -EOPNOTSUPP : wr_stream_sendfile(s, f->fd, f->offset, n);
     if (put == -EOPNOTSUPP)
         put = copy_file(q, s, n);
     if (put == 0)

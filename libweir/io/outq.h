@@ -29,6 +29,10 @@ struct wr_heap;
 struct wr_outq_file {
     int fd;
     uint64_t offset, len;
+    /* Read in pieces of read_bytes and written in pieces of copy_bytes where it does not go out by sendfile;
+     * 0: 64 KiB. copied: it never does. */
+    uint32_t read_bytes, copy_bytes;
+    bool copied;
     void (*release)(void *arg, int fd); /* or NULL: the descriptor is somebody else's */
     void *arg;
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The sandbox: the program's own test of it, and what a worker in it can and cannot serve."""
-import os, subprocess, time
+import http.client, os, subprocess
 
 from weir_site import WEIR, Site
 from wire import done, equal, ok
@@ -35,4 +35,23 @@ os.symlink(s.path("secret"), s.path("html", "leak"))
 equal(s.get("/out/leak")[1], b"outside", "sandbox off: the link is followed, as nginx does")
 ok("Seccomp:\t0" in open("/proc/%d/status" % s.workers()[0]).read(), "and workers are not confined")
 s.stop()
+
+# sandbox_read and sandbox_write: links that lead out, to where workers may go nevertheless.
+for more, read, written in (("", 403, 500), ("sandbox_read @DIR@/secret; sandbox_write @DIR@/else;", 200, 404)):
+    s = Site(server="location /out/ { alias @DIR@/html/; } location /in/ { client_body_temp_path @DIR@/temp 1; client_body_in_file_only clean; mirror /none; } "
+             "location = /none { internal; return 204; } location = /x { return 200 'hi'; }", main=more, start=False)
+    for d in ("temp", "else"):
+        os.mkdir(s.path(d))
+        os.chmod(s.path(d), 0o777)
+    for digit in range(10):
+        os.symlink(s.path("else"), s.path("temp", str(digit)))
+    with open(s.path("secret"), "w") as f:
+        f.write("outside")
+    os.symlink(s.path("secret"), s.path("html", "leak"))
+    s.start()
+    equal(s.get("/out/leak")[0], read, "reading outside with «%s»" % more)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
+    c.request("POST", "/in/x", body=b"a body")
+    equal(c.getresponse().status, written, "writing outside with «%s»" % more)
+    s.stop()
 done()

@@ -4,11 +4,13 @@
 #include "libweir/base/err.h"
 #include "libweir/io/log.h"
 #include "libweir/os/os.h"
+#include "weir/web/core.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define READ_SIZE ((size_t)32768)
+#define READ_MIN ((size_t)512)
+#define READ_MAX ((size_t)1 << 20)
 
 struct recode_held {
     struct recode_held *next;
@@ -119,11 +121,22 @@ static int keep(struct recode *c)
 
 /* ---- through the coder ---------------------------------------------------------------------------------- */
 
+/* As output_buffers says. */
+static size_t read_size(const struct web_req *r)
+{
+    uint64_t size = core_of(r->location)->output_buffers.size;
+    return size < READ_MIN ? READ_MIN : size > READ_MAX ? READ_MAX : (size_t)size;
+}
+
 static int read_file(struct recode *c, struct web_piece *p)
 {
-    if (!c->in_buf && !(c->in_buf = wr_arena_alloc(c->r->arena, READ_SIZE)))
-        return -ENOMEM;
-    size_t want = p->len < READ_SIZE ? (size_t)p->len : READ_SIZE;
+    if (!c->in_buf) {
+        c->in_size = read_size(c->r);
+        c->in_buf = wr_arena_alloc(c->r->arena, c->in_size);
+        if (!c->in_buf)
+            return -ENOMEM;
+    }
+    size_t want = p->len < c->in_size ? (size_t)p->len : c->in_size;
     if (p->file->memory.p && p->off + want <= p->file->memory.n) {
         c->data = wr_span_sub(p->file->memory, (size_t)p->off, want);
     } else {

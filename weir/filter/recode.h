@@ -48,7 +48,7 @@ struct recode {
     struct recode_held *first, **tail, *spare;
     struct wr_span data; /* of the first held piece: what was read and not yet eaten */
     char *out, *in_buf;
-    size_t out_cap, out_n;
+    size_t out_cap, out_n, in_size;
     uint8_t op;
     bool clogged, finished;
 };

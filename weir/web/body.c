@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "weir/web/core.h"
 #include "weir/web/request_private.h"
 
 #include "libweir/base/err.h"
+#include "libweir/base/mem_budget.h"
 #include "libweir/io/log.h"
+#include "libweir/io/work.h"
 #include "libweir/os/os.h"
 
 #include <errno.h>
@@ -24,9 +27,24 @@ struct body {
     bool remove; /* the file goes with the request */
     bool done;
     int err;
+    unsigned writes;    /* that threads have: aio_write */
+    uint64_t unwritten; /* their bytes */
+    bool paused, ended;
 };
 
-#define NAMES_MAX 100 /* tries for a free file name */
+/* What a thread writes: the piece's copy, and a descriptor that no end of the request takes away. */
+struct write_job {
+    struct top *t;
+    const struct wr_heap *heap;
+    struct wr_budget *budget;
+    size_t size, n;
+    uint64_t at;
+    int fd, err;
+    char mem[];
+};
+
+#define NAMES_MAX     100 /* tries for a free file name */
+#define UNWRITTEN_MAX (256U << 10)
 
 /* ---- the file --------------------------------------------------------------------------------------------------------- */
 
@@ -98,16 +116,122 @@ static int open_file(struct web_req *r, struct body *b)
     return 0;
 }
 
-static int write_file(struct body *b, struct wr_span piece)
+static int write_all(int fd, struct wr_span piece, uint64_t at)
 {
     while (piece.n) {
-        ssize_t n = wr_os_pwrite(b->file->fd, piece.p, piece.n, (off_t)b->file->size);
+        ssize_t n = wr_os_pwrite(fd, piece.p, piece.n, (off_t)at);
         if (n <= 0)
             return n < 0 ? (int)n : -EIO;
-        b->file->size += (uint64_t)n;
+        at += (uint64_t)n;
         piece = wr_span_sub(piece, (size_t)n, piece.n);
     }
     return 0;
+}
+
+/* ---- by a thread: aio threads and aio_write --------------------------------------------------------------------------- */
+
+static int job_run(void *arg)
+{
+    struct write_job *j = arg;
+    j->err = write_all(j->fd, wr_span(j->mem, j->n), j->at);
+    return 0;
+}
+
+static void whole(struct web_req *r, struct body *b);
+
+static void written(struct web_req *r, struct body *b)
+{
+    if (b->paused && b->unwritten < UNWRITTEN_MAX / 2) {
+        b->paused = false;
+        wr_http_pause_body(r->main->http, false);
+    }
+    if (b->ended && b->writes == 0) {
+        whole(r, b);
+        request_of(r)->body_fn(r);
+    }
+}
+
+/* result: 0, or why the request has ended meanwhile. */
+static void job_done(void *arg, int result)
+{
+    const struct write_job *j = arg;
+    struct top *t = j->t;
+    if (result)
+        return;
+    struct body *b = t->body;
+    web_enter(t);
+    b->writes--;
+    b->unwritten -= j->n;
+    if (!b->err && j->err)
+        web_finish(b->r, 500);
+    b->err = b->err ? b->err : j->err;
+    if (!b->err && !t->gone && !t->cut)
+        written(b->r, b);
+    web_leave(t);
+}
+
+static void job_drop(void *arg)
+{
+    struct write_job *j = arg;
+    if (j->fd >= 0)
+        (void)wr_os_close(j->fd);
+    if (j->budget)
+        wr_budget_release(j->budget, j->size);
+    wr_heap_free(j->heap, j, j->size);
+}
+
+static struct write_job *job_new(struct top *t, const struct body *b, struct wr_span piece)
+{
+    struct wr_loop *loop = t->worker->loop;
+    struct wr_budget *budget = wr_loop_budget(loop);
+    size_t size = sizeof(struct write_job) + piece.n;
+    if (budget && wr_budget_charge(budget, size))
+        return NULL;
+    struct write_job *j = wr_heap_alloc(wr_loop_heap(loop), size);
+    if (!j) {
+        if (budget)
+            wr_budget_release(budget, size);
+        return NULL;
+    }
+    *j = (struct write_job){.t = t,
+                            .heap = wr_loop_heap(loop),
+                            .budget = budget,
+                            .size = size,
+                            .n = piece.n,
+                            .at = b->file->size,
+                            .fd = wr_os_dup(b->file->fd)};
+    memcpy(j->mem, piece.p, piece.n);
+    return j;
+}
+
+/* True: a thread has it. */
+static bool give_away(struct web_req *r, struct body *b, struct wr_span piece)
+{
+    const struct core_location *c = core_of(r->location);
+    struct top *t = top_of(r);
+    struct wr_work_pool *pool =
+        c->aio_write && c->aio == CORE_AIO_THREADS ? c->thread_pool->pool : NULL;
+    struct write_job *j = pool && piece.n ? job_new(t, b, piece) : NULL;
+    if (!j)
+        return false;
+    if (j->fd < 0 || wr_work_submit(pool, t->q.r.scope, job_run, job_done, job_drop, j) != 0) {
+        job_drop(j);
+        return false;
+    }
+    b->writes++;
+    b->unwritten += piece.n;
+    if (b->unwritten > UNWRITTEN_MAX && !b->paused) {
+        b->paused = true;
+        wr_http_pause_body(r->main->http, true);
+    }
+    return true;
+}
+
+static int write_file(struct web_req *r, struct body *b, struct wr_span piece)
+{
+    int err = give_away(r, b, piece) ? 0 : write_all(b->file->fd, piece, b->file->size);
+    b->file->size += piece.n;
+    return err;
 }
 
 /* ---- taking it -------------------------------------------------------------------------------------------------------- */
@@ -116,9 +240,9 @@ static int to_file(struct web_req *r, struct body *b, struct wr_span piece)
 {
     int err = b->file ? 0 : open_file(r, b);
     if (!err && b->n)
-        err = write_file(b, wr_span(b->mem, b->n));
+        err = write_file(r, b, wr_span(b->mem, b->n));
     b->n = 0;
-    return err ? err : write_file(b, piece);
+    return err ? err : write_file(r, b, piece);
 }
 
 static int take(struct web_req *r, struct body *b, struct wr_span piece)
@@ -171,6 +295,8 @@ static void on_body(struct wr_http_req *http, struct wr_span piece, bool last, v
         b->err = take(r, b, piece);
         if (b->err) {
             web_finish(r, b->err == WR_E_TOO_BIG ? 413 : 500);
+        } else if (last && b->writes) {
+            b->ended = true;
         } else if (last) {
             whole(r, b);
             request_of(r)->body_fn(r);

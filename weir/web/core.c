@@ -400,6 +400,8 @@ static void settle_limits(struct core_location *c)
         .linger = linger[c->lingering_close],
         .linger_ms = ms(c->lingering_time_ms),
         .linger_idle_ms = ms(c->lingering_timeout_ms),
+        .postpone =
+            throttled || c->postpone_output > UINT32_MAX ? 0 : (uint32_t)c->postpone_output,
         .reset_on_timeout = c->reset_timedout_connection,
         .delay = !c->tcp_nodelay,
         .turn_bytes = c->sendfile_max_chunk < UINT32_MAX ? (uint32_t)c->sendfile_max_chunk : 0,

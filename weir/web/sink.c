@@ -100,8 +100,24 @@ static void file_sent(void *arg, int fd)
     web_file_unref(&f);
 }
 
-static int write_file(struct wr_http_req *http, struct web_piece *p)
+#define COPY_MIN 512U
+#define COPY_MAX (1U << 20)
+
+/* output_buffers: how much of a file is read at a time, and written at a time. */
+static void set_buffers(const struct core_location *c, struct wr_outq_file *range)
 {
+    uint64_t size = c->output_buffers.size < COPY_MAX ? c->output_buffers.size : COPY_MAX;
+    uint64_t n = c->output_buffers.n;
+    size = size > COPY_MIN ? size : COPY_MIN;
+    uint64_t most = COPY_MAX / size;
+    range->read_bytes = (uint32_t)size;
+    range->copy_bytes = (uint32_t)(size * (n < most ? n : most));
+    range->copied = !c->sendfile;
+}
+
+static int write_file(struct top *t, struct web_piece *p)
+{
+    struct wr_http_req *http = t->q.r.http;
     if (p->file->memory.p)
         return wr_http_write(http, wr_span_sub(p->file->memory, p->off, p->len));
     struct wr_outq_file range = {.fd = p->file->fd,
@@ -109,6 +125,7 @@ static int write_file(struct wr_http_req *http, struct web_piece *p)
                                  .len = p->len,
                                  .release = file_sent,
                                  .arg = web_file_ref(p->file)};
+    set_buffers(core_of(t->active->r.location), &range);
     return wr_http_write_file(http, &range);
 }
 
@@ -126,7 +143,7 @@ static int write_piece(struct top *t, struct web_piece *p)
     else if (p->kind == WEB_BYTES)
         rc = wr_http_write_bytes(http, &p->bytes);
     else
-        rc = write_file(http, p);
+        rc = write_file(t, p);
     return rc;
 }
 
@@ -140,7 +157,8 @@ static void on_room(struct wr_http_req *http, void *arg)
     t->clogged = false;
     if (t->queue && !t->gone && !t->cut)
         (void)pump(t);
-    if (!t->gone && !t->cut && t->active->r.filters && !t->active->done &&
+    bool filtered = t->active->r.filters || t->q.r.main_filters;
+    if (!t->gone && !t->cut && filtered && !t->active->done &&
         web_send(&t->active->r, NULL) < 0)
         request_cut(t);
     if (!t->gone && !t->cut)
