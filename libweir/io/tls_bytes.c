@@ -84,6 +84,7 @@ static bool is_dry(const struct tls *t)
 static ssize_t read_early(struct tls *t, void *p, size_t n)
 {
     size_t got = 0;
+    int err;
     tls_clear_errors();
     switch (SSL_read_early_data(t->ssl, p, n, &got)) {
     case SSL_READ_EARLY_DATA_SUCCESS:
@@ -94,7 +95,10 @@ static ssize_t read_early(struct tls *t, void *p, size_t n)
         t->state = TLS_HANDSHAKE;
         return -EAGAIN;
     default:
-        return judge(t, -1);
+        err = judge(t, -1);
+        if (err != -EAGAIN && !t->plain)
+            (void)wr_tls_push_(t, false); /* the alert that says why not */
+        return err;
     }
 }
 

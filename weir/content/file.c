@@ -15,13 +15,19 @@
 
 /* ---- the kernel ----------------------------------------------------------------------------------------- */
 
+static bool is_symlink(int dirfd, const char *name)
+{
+    struct stat st;
+    return wr_os_statat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* One step of a walk that trusts a link only if it belongs to the owner of what it leads to. */
 static int step_of_owner(int dirfd, const char *name, int flags)
 {
     struct stat link, target;
     int look = flags & O_PATH ? O_PATH : flags; /* O_DIRECTORY would hide that it is a link */
     int fd = wr_os_openat2(dirfd, name, look | O_NOFOLLOW, 0);
-    bool is_link = fd == -ELOOP;
+    bool is_link = fd == -ELOOP || (fd == -ENOTDIR && is_symlink(dirfd, name));
     if (fd >= 0 && flags & O_PATH) {
         int err = wr_os_fstat(fd, &target);
         is_link = err == 0 && S_ISLNK(target.st_mode);

@@ -391,6 +391,8 @@ int web_send_formed(struct web_req *r, struct web_formed *f, struct wr_span body
     struct top *t = q->top;
     if (!r->http || t->cut)
         return WEB_ERROR;
+    if (t->pending) /* a mirror's copy would end with the request */
+        return WEB_NEXT;
     struct wr_span date = web_worker_date(t->worker);
     if (f->date_s != t->worker->date_s) {
         memcpy((char *)(uintptr_t)f->keep.p + f->date_at, date.p + 6, WR_DATE_LEN);

@@ -85,11 +85,6 @@ int web_set_types(struct conf_load *load, const struct conf_node *node,
 
 bool web_types_has(const struct web_types *types, struct wr_span type)
 {
-    const char *semicolon = type.n ? memchr(type.p, ';', type.n) : NULL;
-    if (semicolon)
-        type.n = (size_t)(semicolon - type.p);
-    while (type.n && type.p[type.n - 1] == ' ')
-        type.n--;
     if (type.n == 0)
         return false;
     if (types->any)
@@ -101,6 +96,20 @@ bool web_types_has(const struct web_types *types, struct wr_span type)
 }
 
 /* ---- what the client takes -------------------------------------------------------------------------- */
+
+/* qvalue of RFC 9110: 0 to 1 with at most three digits behind the point, and more than nothing. */
+static bool weighs(struct wr_span q)
+{
+    bool some = q.n && q.p[0] == '1';
+    if (q.n < 1 || q.n > 5 || (q.p[0] != '0' && q.p[0] != '1') || (q.n > 1 && q.p[1] != '.'))
+        return false;
+    for (size_t i = 2; i < q.n; i++) {
+        if (q.p[i] < '0' || q.p[i] > (q.p[0] == '1' ? '0' : '9'))
+            return false;
+        some |= q.p[i] > '0';
+    }
+    return some;
+}
 
 /* "gzip;q=0.5": the element's name, and whether its weight is above nothing. */
 static bool element_is(struct wr_span element, struct wr_span coding, bool *out_wanted)
@@ -118,13 +127,11 @@ static bool element_is(struct wr_span element, struct wr_span coding, bool *out_
         return true;
     struct wr_span rest = wr_span_sub(element, (size_t)(semicolon - element.p), SIZE_MAX), key,
                    value;
-    while (wr_param_next(&rest, &key, &value) == 1)
-        if (wr_span_ieq(key, WR_LIT("q"))) {
-            bool zero = value.n > 0 && value.p[0] == '0';
-            for (size_t i = 1; zero && i < value.n; i++)
-                zero = value.p[i] == '0' || value.p[i] == '.';
-            *out_wanted = !zero;
-        }
+    int rc;
+    while ((rc = wr_param_next(&rest, &key, &value)) == 1)
+        if (wr_span_ieq(key, WR_LIT("q")))
+            *out_wanted = weighs(value);
+    *out_wanted &= rc == 0;
     return true;
 }
 
@@ -177,8 +184,8 @@ static bool proxied_allows(struct web_req *r, uint32_t rules)
         return (rules & PROXIED_NO_CACHE && cache_control_has(r, WR_LIT("no-cache"))) ||
                (rules & PROXIED_NO_STORE && cache_control_has(r, WR_LIT("no-store"))) ||
                (rules & PROXIED_PRIVATE && cache_control_has(r, WR_LIT("private")));
-    return (rules & PROXIED_NO_LAST_MODIFIED && r->out.last_modified < 0) ||
-           (rules & PROXIED_NO_ETAG && r->out.etag.n == 0);
+    return !(rules & PROXIED_NO_LAST_MODIFIED && r->out.last_modified >= 0) &&
+           !(rules & PROXIED_NO_ETAG && r->out.etag.n);
 }
 
 /* "MSIE 4." to "MSIE 6." without SV1: older than the one that can. */

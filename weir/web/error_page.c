@@ -301,6 +301,7 @@ int error_page(struct request *q, int status)
             return rc;
         if (rc >= 200)
             status = rc;
+        r->no_keepalive |= !q->sub && ends_connection(status);
         r->err_status = told(status);
     }
     int rc =

@@ -273,13 +273,12 @@ void phases_resume(struct request *q, int rc)
 
 /* ---- redirects inside ------------------------------------------------------------------------------------------------- */
 
-static int cycle(struct web_req *r, struct wr_span to)
+static int cycle(struct web_req *r, const char *doing, struct wr_span to)
 {
     if (--r->redirects)
         return 0;
-    web_error(r, WR_LOG_ERROR, 0,
-              "rewrite or internal redirection cycle while redirecting to \"%.*s\"",
-              WR_SPANF(to));
+    web_error(r, WR_LOG_ERROR, 0, "rewrite or internal redirection cycle while %s \"%.*s\"",
+              doing, WR_SPANF(to));
     return 500;
 }
 
@@ -304,7 +303,7 @@ static int start_again(struct request *q, enum web_phase phase)
 int web_internal_redirect(struct web_req *r, struct wr_span uri, struct wr_span args)
 {
     struct request *q = request_of(r);
-    int rc = cycle(r, uri);
+    int rc = cycle(r, "internally redirecting to", uri);
     if (rc)
         return rc;
     r->uri = uri;
@@ -316,7 +315,7 @@ int web_internal_redirect(struct web_req *r, struct wr_span uri, struct wr_span 
 int web_named_location(struct web_req *r, struct wr_span name)
 {
     struct request *q = request_of(r);
-    int rc = cycle(r, name);
+    int rc = cycle(r, "redirect to named location", name);
     if (rc)
         return rc;
     const struct web_location *l = site_named(r->server, name);

@@ -126,15 +126,31 @@ static bool post_action(struct top *t)
     struct wr_span uri = core_of(r->location)->post_action;
     if (!uri.n || t->post_action_made || wr_span_eq(uri, WR_LIT("off")))
         return false;
-    struct web_sub_options options = {.uri = uri, .no_body = true, .background = true};
+    bool named = uri.p[0] == '@';
+    struct web_sub_options options = {.uri = named ? r->uri : uri,
+                                      .args = named ? r->args : (struct wr_span){0},
+                                      .no_body = true,
+                                      .background = true,
+                                      .logged = true};
+    struct web_req *sub;
     t->post_action_made = true;
-    return web_subrequest(r, &options, NULL) == 0;
+    if (web_subrequest(r, &options, &sub))
+        return false;
+    sub->method = r->method;
+    sub->method_text = r->method_text;
+    sub->err_status = r->err_status; /* what it tells of the answer stays true */
+    if (named) {
+        int rc = web_named_location(sub, uri);
+        if (rc != WEB_LATER)
+            web_finish(sub, rc);
+    }
+    return true;
 }
 
 /* All is said: the connection goes on without it. */
 static void end_main(struct top *t)
 {
-    if (t->pending || t->gone || t->cut || post_action(t))
+    if (t->pending || t->gone || t->cut || t->q.done || post_action(t))
         return;
     t->q.done = true;
     answer_end(t); /* calls request_on_done */

@@ -208,7 +208,7 @@ void subrequest_over(struct request *q, int rc)
         return;
     q->done = true;
     t->pending--;
-    if (core_of(r->location)->log_subrequest && !r->logged) {
+    if ((q->options.logged || core_of(r->location)->log_subrequest) && !r->logged) {
         r->logged = true;
         for (int (*const *fn)(struct web_req *) = r->location->logs; *fn; fn++)
             (void)(*fn)(r);

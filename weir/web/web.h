@@ -224,6 +224,7 @@ struct web_sub_options {
     bool no_body;    /* the answer's body is thrown away (auth_request, mirror) */
     bool background; /* nobody waits for its answer */
     bool clone_body; /* the parent's request body is the subrequest's too */
+    bool logged;     /* whatever log_subrequest says */
     /* The subrequest has ended with this status; runs before the parent goes on. May be NULL. */
     void (*done)(struct web_req *sub, int rc, void *arg);
     void *arg;
@@ -299,7 +300,8 @@ struct web_formed {
     int64_t date_s;
 };
 WR_MUST int web_form_heads(struct web_req *r, struct web_formed *out);
-/* The whole answer at once, status 200, past all filters. What a handler returns. */
+/* The whole answer at once, status 200, past all filters. What a handler returns. WEB_NEXT: subrequests are under
+ * way, it has to be sent the usual way. */
 int web_send_formed(struct web_req *r, struct web_formed *f, struct wr_span body);
 /* A whole small answer: head, body, end. type may be empty. What a handler returns. */
 int web_reply(struct web_req *r, int status, struct wr_span type, struct wr_span body);
