@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the nginx that the oracle runs does not know: brotli and zstd, and directives and variables of later versions."""
-import ctypes, http.client, os, signal, socket, struct, time
+import ctypes, http.client, os, signal, socket, ssl, struct, subprocess, time
 
 import weir_site
 from sites import Site, folder
@@ -135,6 +135,27 @@ def min_timeout():
         site.process.wait()
 
 
+def tls():
+    """Variables of later versions over TLS; what an OpenSSL before 3.5 cannot tell is accepted or without a value."""
+    root = folder()
+    key, cert = os.path.join(root, "key"), os.path.join(root, "cert")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=localhost",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+    site = Site("""ssl_certificate_compression on; ssl_ech_file {root}/none.pem;
+                   server { listen 127.0.0.1:{port} ssl; ssl_certificate {root}/cert; ssl_certificate_key {root}/key; ssl_client_certificate {root}/cert;
+                   ssl_verify_client optional; return 200 "[$ssl_sigalg][$ssl_client_sigalg][$ssl_ech_status][$ssl_ech_outer_server_name]"; }""", root)
+    for with_certificate, theirs in ((False, b""), (True, b"ecdsa_secp256r1_sha256")):
+        c = ssl.create_default_context()
+        c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+        if with_certificate:
+            c.load_cert_chain(cert, key)
+        with c.wrap_socket(site.connect(), server_hostname="localhost") as s:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            got = read_all(s)
+        ok(got.endswith((b"[ecdsa_secp256r1_sha256][" + theirs + b"][][]", b"[][][][]")), "$ssl_sigalg, $ssl_client_sigalg, $ssl_ech_status, $ssl_ech_outer_server_name", got[-90:])
+    ok(site.stop() == 0, "ends well", site.text())
+
+
 def main_context():
     """postmortem_path, and what is accepted for the sake of old files: connections, load_module, ssl_engine."""
     site = weir_site.Site(main="postmortem_path @DIR@/dead; load_module modules/x.so; ssl_engine dynamic;", events="connections 100;", start=False)
@@ -165,6 +186,7 @@ def main():
     tlv()
     min_timeout()
     main_context()
+    tls()
     done()
 
 
