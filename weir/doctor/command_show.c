@@ -5,32 +5,12 @@
 #include "weir/doctor/command.h"
 #include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/report_text.h"
+#include "weir/doctor/report/words.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
 
 /* ---- words -------------------------------------------------------------------------------------------- */
-struct words {
-    const char *severity[3], *certainty[3];
-    const char *what, *why, *now, *fix, *not_it, *needs, *explains, *limits, *at_most, *nothing;
-};
-
-static const struct words words[LANG_COUNT] = {
-    [LANG_EN] = {{"info", "warning", "critical"},
-                 {"a hint", "likely", "certain"},
-                 "What",   "Why",
-                 "Now",    "Fix",
-                 "Not it", "Needs",
-                 "Explains", "Limits",
-                 "%s, at most %s",   "nothing else"},
-    [LANG_ZH] = {{"提示", "警告", "严重"},
-                 {"线索", "很可能", "确定"},
-                 "现象", "原因",
-                 "现在", "根治",
-                 "并非", "需要",
-                 "解释",   "阈值",
-                 "%s，至多为%s", "无"         },
-};
 
 struct need {
     unsigned bit;
@@ -38,21 +18,15 @@ struct need {
 };
 
 static const struct need needs[] = {
-    {SEE_DIAG,
-     {"sockets (sock_diag: anybody; whose they are: the process's own user or root)",
-      "套接字（sock_diag：任何用户；其属主：同一用户或 root）"}                   },
-    {SEE_UDP,      {"UDP sockets (anybody)", "UDP 套接字（任何用户）"}                       },
-    {SEE_UNIX,     {"unix sockets (anybody)", "unix 套接字（任何用户）"}                     },
-    {SEE_FDS,      {"descriptors (its own user or root)", "描述符（同一用户或 root）"}      },
-    {SEE_EPOLL,    {"epoll sets (its own user or root)", "epoll 集合（同一用户或 root）"}    },
-    {SEE_THREADS,
-     {"threads and their system calls (its own user or root)",
-      "线程及其系统调用（同一用户或 root）"}                                           },
-    {SEE_MEMORY,
-     {"words of its memory (its own user or root)", "进程内存中的字（同一用户或 root）"}},
-    {SEE_COUNTERS, {"the kernel's counters (anybody)", "内核计数器（任何用户）"}           },
-    {SEE_HOST,
-     {"sysctls, pressure, control groups (anybody)", "sysctl、压力、控制组（任何用户）"} },
+    {SEE_DIAG,     WORDS(NEED_DIAG)    },
+    {SEE_UDP,      WORDS(NEED_UDP)     },
+    {SEE_UNIX,     WORDS(NEED_UNIX)    },
+    {SEE_FDS,      WORDS(NEED_FDS)     },
+    {SEE_EPOLL,    WORDS(NEED_EPOLL)   },
+    {SEE_THREADS,  WORDS(NEED_THREADS) },
+    {SEE_MEMORY,   WORDS(NEED_MEMORY)  },
+    {SEE_COUNTERS, WORDS(NEED_COUNTERS)},
+    {SEE_HOST,     WORDS(NEED_HOST)    },
 };
 
 /* ---- --rules ------------------------------------------------------------------------------------------ */
@@ -66,12 +40,11 @@ static void pad(struct stats_text *out, const char *text, unsigned columns)
 void doctor_show_rules(struct stats_text *out, const struct doctor_options *o,
                        const struct doctor_style *s)
 {
-    const struct words *w = &words[s->lang];
     for (unsigned i = 0; i < RULE_COUNT; i++) {
         const struct rule *r = rule_get((enum rule_name)i);
         pad(out, r->id, 27);
-        pad(out, w->severity[r->severity], 10);
-        pad(out, w->certainty[r->certainty], 9);
+        pad(out, word_severity(s->lang, r->severity), 10);
+        pad(out, word_certainty(s->lang, r->certainty), 9);
         report_wrap(out, s, 46, wr_span_str(catalogue_text((enum rule_name)i, s->lang)->title));
     }
     if (!s->verbose)
@@ -137,7 +110,7 @@ static void paragraph(struct stats_text *out, const struct doctor_style *s, cons
 static void show_needs(struct stats_text *out, const struct rule *r,
                        const struct doctor_style *s)
 {
-    const char *label = words[s->lang].needs;
+    const char *label = WORD(s->lang, SHOW_NEEDS);
     for (size_t i = 0; i < WR_ARRAY_LEN(needs); i++) {
         if (!(r->see & needs[i].bit))
             continue;
@@ -157,8 +130,8 @@ static void show_explained(struct stats_text *out, const struct rule *r,
     for (unsigned i = 0; i < r->n_explains; i++)
         stats_printf(&t, "%s%s", i ? ", " : "", rule_get((enum rule_name)r->explains[i])->id);
     if (r->n_explains == 0)
-        stats_put(&t, wr_span_str(words[s->lang].nothing));
-    report_label(out, s, words[s->lang].explains);
+        stats_put(&t, wr_span_str(WORD(s->lang, SHOW_NOTHING)));
+    report_label(out, s, WORD(s->lang, SHOW_EXPLAINS));
     report_wrap_text(out, s, REPORT_BODY, &t);
 }
 
@@ -177,7 +150,7 @@ static const struct use uses[] = {
 static void show_limits(struct stats_text *out, enum rule_name rule,
                         const struct doctor_options *o, const struct doctor_style *s)
 {
-    const char *label = words[s->lang].limits;
+    const char *label = WORD(s->lang, SHOW_LIMITS);
     for (size_t i = 0; i < WR_ARRAY_LEN(uses); i++) {
         struct stats_text t = {.heap = out->heap};
         if (uses[i].rule != rule)
@@ -199,20 +172,20 @@ void doctor_show_rule(struct stats_text *out, enum rule_name rule,
 {
     const struct rule *r = rule_get(rule);
     const struct rule_text *t = catalogue_text(rule, s->lang);
-    const struct words *w = &words[s->lang];
     report_colour(out, s, "1");
     stats_put(out, wr_span_str(r->id));
     report_colour(out, s, "0");
     stats_put(out, WR_LIT("  "));
-    stats_printf(out, w->at_most, w->severity[r->severity], w->certainty[r->certainty]);
+    stats_printf(out, WORD(s->lang, SHOW_AT_MOST), word_severity(s->lang, r->severity),
+                 word_certainty(s->lang, r->certainty));
     stats_put(out, WR_LIT("\n  "));
     report_wrap(out, s, 2, wr_span_str(t->title));
     stats_put(out, WR_LIT("\n"));
-    paragraph(out, s, w->what, t->sentence);
-    paragraph(out, s, w->why, t->why);
-    paragraph(out, s, w->now, t->now);
-    paragraph(out, s, w->fix, t->fix);
-    paragraph(out, s, w->not_it, t->not_it);
+    paragraph(out, s, WORD(s->lang, SHOW_WHAT), t->sentence);
+    paragraph(out, s, WORD(s->lang, SHOW_WHY), t->why);
+    paragraph(out, s, WORD(s->lang, SHOW_NOW), t->now);
+    paragraph(out, s, WORD(s->lang, SHOW_FIX), t->fix);
+    paragraph(out, s, WORD(s->lang, SHOW_NOT_IT), t->not_it);
     show_needs(out, r, s);
     show_explained(out, r, s);
     show_limits(out, rule, o, s);

@@ -60,13 +60,14 @@ static void put_clock(struct stats_text *t)
 static void put_change(struct stats_text *out, const struct watch *w, const struct known *k,
                        enum change change)
 {
-    static const char *const words[LANG_COUNT][3] = {
-        [LANG_EN] = {"new",       "still there, for ", "gone, lasted "      },
-        [LANG_ZH] = {"新出现", "仍存在，已 ",  "已消失，持续 "},
+    static const char *const words[][LANG_COUNT] = {
+        [CHANGE_NEW] = WORDS(WATCH_NEW),
+        [CHANGE_STILL] = WORDS(WATCH_STILL),
+        [CHANGE_GONE] = WORDS(WATCH_GONE),
     };
     enum doctor_lang lang = w->r->style.lang;
     put_clock(out);
-    stats_put(out, wr_span_str(words[lang][change]));
+    stats_put(out, wr_span_str(words[change][lang]));
     if (change != CHANGE_NEW)
         catalogue_value(out, lang, UNIT_MS, (wr_os_now_ns(CLOCK_MONOTONIC) - k->since_ns) / MS);
     stats_printf(out, "  %s  ", word_severity(lang, k->f.severity));
@@ -207,7 +208,6 @@ static int finish_look(struct watch *w, bool *out_over)
 
 static void say_round(struct watch *w, struct cases *c)
 {
-    static const char *const well[] = {"nothing found; watching\n", "没有发现问题；继续观察\n"};
     struct stats_text t = {.heap = w->r->heap};
     w->status = c->report.exit;
     if (w->r->o->json) {
@@ -216,7 +216,7 @@ static void say_round(struct watch *w, struct cases *c)
         compare(w, c, &t);
         if (w->rounds == 0 && w->n == 0 && !w->r->o->quiet) {
             put_clock(&t);
-            stats_put(&t, wr_span_str(well[w->r->style.lang]));
+            stats_put(&t, wr_span_str(WORD(w->r->style.lang, WATCH_WELL)));
         }
     }
     w->rounds++;

@@ -4,6 +4,7 @@
 #include "weir/doctor/report/phrase.h"
 #include "weir/doctor/report/plain.h"
 #include "weir/doctor/report/report_text.h"
+#include "weir/doctor/report/words.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
@@ -11,55 +12,9 @@
 #define UNREADABLE_SHOWN 8
 #define BRIEF_EVIDENCE   3
 
-struct words {
-    const char *severity[3], *certainty[3];
-    const char *evidence, *why, *now, *fix, *not_it, *follows;
-    const char *both, *of, *threshold, *nothing, *unreadable, *more, *lost, *notes;
-    const char *process, *processes, *thread, *threads, *behind;
-    const char *looked;    /* looks, seconds, tenths */
-    const char *slow;      /* seconds, tenths */
-    const char *host;      /* programs, sockets */
-    const char *untouched; /* nothing was changed */
-    const char *hidden, *undecided;
-};
-
-static const struct words words[LANG_COUNT] = {
-    [LANG_EN] = {{"INFO", "WARNING", "CRITICAL"},
-                 {"hint", "likely", "certain"},
-                 "Evidence", "Why",
-                 "Now",    "Fix",
-                 "Not it", "also follows from it",
-                 "at both looks",      "of",
-                 "limit",  "no finding",
-                 "Not checked, as uid %u:",                "and %u more",
-                 "more findings than fit: %u not shown", "to note: %u; -v shows them",
-                 "process",   "processes",
-                 "thread",    "threads",
-                 "behind",          "looked %u times in %u.%u s",
-                 " (slowed down: a look took %u.%u s)",               "%u listening program%s, %u sockets",
-                 "nothing changed, nothing stopped", "its process cannot be seen",
-                 "nothing found in what could be seen"       },
-    [LANG_ZH] = {{"提示", "警告", "严重"},
-                 {"线索", "很可能", "确定"},
-                 "证据",   "原因",
-                 "现在", "根治",
-                 "并非", "由此引起的还有",
-                 "两次观察相同", "/",
-                 "阈值", "没有发现问题",
-                 "以 uid %u 未能检查以下内容：", "另有 %u 项",
-                 "结果太多，未显示 %u 条",      "提示 %u 条，-v 可以看到",
-                 "个进程", "个进程",
-                 "个线程", "个线程",
-                 "上游，来自", "%u 次观察，历时 %u.%u 秒",
-                 "（受到拖慢：一次观察用了 %u.%u 秒）", "%u 个监听程序%s,%u 个套接字",
-                 "未作任何改动",               "看不到它的进程",
-                 "在能看到的范围内没有发现问题"},
-};
-
 /* ---- one finding ---- */
 static void put_values(struct stats_text *t, const struct evidence *e, enum doctor_lang lang)
 {
-    const struct words *w = &words[lang];
     enum evidence_unit unit = evidence_row(e->name)->unit;
     if (unit == UNIT_TEXT) {
         phrase_put(t, lang, e->text);
@@ -71,23 +26,22 @@ static void put_values(struct stats_text *t, const struct evidence *e, enum doct
     }
     catalogue_value(t, lang, unit, e->b);
     if (e->has_limit) {
-        stats_printf(t, " %s ", w->of);
+        stats_printf(t, " %s ", WORD(lang, R_OF));
         catalogue_value(t, lang, unit, e->limit);
     }
     if (e->a == e->b && e->b > 0 && unit == UNIT_COUNT)
-        stats_printf(t, " %s", w->both);
+        stats_printf(t, " %s", WORD(lang, R_BOTH));
 }
 
 static void put_line(struct stats_text *t, const struct evidence *e,
                      const struct doctor_style *s)
 {
     const struct evidence_row *row = evidence_row(e->name);
-    const struct words *w = &words[s->lang];
-    stats_printf(t, "%s: ", row->label[s->lang]);
+    stats_printf(t, WORD(s->lang, R_LINE), row->label[s->lang]);
     put_values(t, e, s->lang);
     if (e->over != THRESHOLD_NONE)
-        stats_printf(t, " (%s %s %" PRIu64 ")", w->threshold, threshold_get(e->over)->name,
-                     e->threshold);
+        stats_printf(t, WORD(s->lang, R_CROSSED), WORD(s->lang, R_THRESHOLD),
+                     threshold_get(e->over)->name, e->threshold);
     if (s->verbose)
         stats_printf(t, " [%s]", row->src);
 }
@@ -109,7 +63,7 @@ static void tell_evidence(struct stats_text *out, const struct finding *f,
             continue;
         put_line(&line, &f->evidence[i], s);
         if (first)
-            report_label(out, s, words[s->lang].evidence);
+            report_label(out, s, WORD(s->lang, R_EVIDENCE));
         else
             report_spaces(out, REPORT_BODY);
         first = false;
@@ -136,9 +90,9 @@ static void tell_title(struct stats_text *out, const struct finding *f,
                        const struct doctor_style *s)
 {
     static const char *const colours[] = {"36", "1;33", "1;31"};
-    const struct words *w = &words[s->lang];
     const struct rule_text *t = catalogue_text(f->rule, s->lang);
-    const char *severity = w->severity[f->severity], *certainty = w->certainty[f->certainty];
+    const char *severity = word_severity_loud(s->lang, f->severity),
+               *certainty = word_certainty(s->lang, f->certainty);
     stats_put(out, WR_LIT("\n"));
     report_colour(out, s, colours[f->severity]);
     stats_put(out, wr_span_str(severity));
@@ -165,7 +119,7 @@ static void tell_follows(struct stats_text *out, const struct doctor_case *c,
     for (unsigned i = f->leading; s->verbose && i < f->n; i++) {
         const struct finding *x = &f->row[f->order[i]];
         if (x->cause == cause)
-            stats_printf(out, "  %s: %s (%s)\n", words[s->lang].follows,
+            stats_printf(out, "  %s: %s (%s)\n", WORD(s->lang, R_FOLLOWS),
                          catalogue_text(x->rule, s->lang)->title, rule_get(x->rule)->id);
     }
 }
@@ -175,16 +129,15 @@ void report_finding(struct stats_text *out, const struct doctor_case *c,
 {
     const struct finding *f = &c->findings->row[which];
     const struct rule_text *t = catalogue_text(f->rule, s->lang);
-    const struct words *w = &words[s->lang];
     tell_title(out, f, s);
     tell_text(out, f, s, NULL, t->sentence);
     tell_evidence(out, f, s);
     if (!s->brief)
-        tell_text(out, f, s, w->why, t->why);
-    tell_text(out, f, s, w->now, t->now);
-    tell_text(out, f, s, w->fix, t->fix);
+        tell_text(out, f, s, WORD(s->lang, R_WHY), t->why);
+    tell_text(out, f, s, WORD(s->lang, R_NOW), t->now);
+    tell_text(out, f, s, WORD(s->lang, R_FIX), t->fix);
     if (!s->brief)
-        tell_text(out, f, s, w->not_it, t->not_it);
+        tell_text(out, f, s, WORD(s->lang, R_NOT_IT), t->not_it);
     tell_follows(out, c, s, (int)which);
 }
 
@@ -194,12 +147,12 @@ static void put_count(struct stats_text *t, unsigned n, const char *one, const c
     stats_printf(t, "%u %s", n, n == 1 ? one : many);
 }
 
-static void put_looked(struct stats_text *t, const struct words *w,
+static void put_looked(struct stats_text *t, enum doctor_lang lang,
                        const struct doctor_report *r)
 {
-    stats_printf(t, w->looked, r->looks, r->span_ms / 1000, r->span_ms / 100 % 10);
+    stats_printf(t, WORD(lang, R_LOOKED), r->looks, r->span_ms / 1000, r->span_ms / 100 % 10);
     if (r->slow_ms)
-        stats_printf(t, w->slow, r->slow_ms / 1000, r->slow_ms / 100 % 10);
+        stats_printf(t, WORD(lang, R_SLOW), r->slow_ms / 1000, r->slow_ms / 100 % 10);
 }
 
 /* "pid 811 nginx  :8080": who it is. */
@@ -214,41 +167,40 @@ static void put_who(struct stats_text *t, const struct doctor_case *c)
     }
 }
 
-static void put_size(struct stats_text *t, const struct doctor_case *c, const struct words *w)
+static void put_size(struct stats_text *t, const struct doctor_case *c, enum doctor_lang lang)
 {
     if (c->processes == 0) {
-        stats_put(t, wr_span_str(w->hidden));
+        stats_put(t, wr_span_str(WORD(lang, R_HIDDEN)));
         return;
     }
-    put_count(t, c->processes, w->process, w->processes);
-    stats_put(t, WR_LIT(", "));
-    put_count(t, c->threads, w->thread, w->threads);
+    put_count(t, c->processes, WORD(lang, R_PROCESS), WORD(lang, R_PROCESSES));
+    stats_put(t, wr_span_str(WORD(lang, R_COMMA)));
+    put_count(t, c->threads, WORD(lang, R_THREAD), WORD(lang, R_THREADS));
 }
 
 static void tell_head(struct stats_text *out, const struct doctor_report *r,
                       const struct doctor_case *c, const struct doctor_style *s)
 {
-    const struct words *w = &words[s->lang];
     struct stats_text who = {.heap = out->heap}, size = {.heap = out->heap};
     if (r->host) {
         stats_put(&who, WR_LIT("weir doctor  "));
         plain_put(&who, wr_span_str(r->host));
-        stats_printf(&size, w->host, r->n_cases,
+        stats_printf(&size, WORD(s->lang, R_HOST), r->n_cases,
                      r->n_cases == 1 || s->lang != LANG_EN ? "" : "s", r->sockets);
     } else {
         stats_put(&who, c->behind ? WR_LIT("") : WR_LIT("weir doctor  "));
         put_who(&who, c);
         if (c->behind) {
-            stats_printf(&who, "  (%s ", w->behind);
+            stats_printf(&who, WORD(s->lang, R_LED_HERE), WORD(s->lang, R_BEHIND));
             plain_put(&who, wr_span_str(c->behind));
-            stats_put(&who, WR_LIT(")"));
+            stats_put(&who, wr_span_str(WORD(s->lang, R_LED_END)));
         }
-        put_size(&size, c, w);
+        put_size(&size, c, s->lang);
     }
-    stats_put(&size, WR_LIT("; "));
-    put_looked(&size, w, r);
+    stats_put(&size, wr_span_str(WORD(s->lang, R_SEMICOLON)));
+    put_looked(&size, s->lang, r);
     if (r->host)
-        stats_printf(&size, "; %s", w->untouched);
+        stats_printf(&size, "%s%s", WORD(s->lang, R_SEMICOLON), WORD(s->lang, R_UNTOUCHED));
     report_colour(out, s, "1");
     report_wrap_text(out, s, 2, &who);
     report_colour(out, s, "0");
@@ -262,7 +214,7 @@ static void tell_one_unreadable(struct stats_text *out, const struct unreadable 
 {
     struct stats_text line = {.heap = out->heap};
     phrase_put(&line, s->lang, u->what);
-    stats_put(&line, WR_LIT(": "));
+    stats_put(&line, wr_span_str(WORD(s->lang, R_COLON)));
     phrase_put(&line, s->lang, u->why);
     report_spaces(out, 2);
     report_wrap_text(out, s, 4, &line);
@@ -279,7 +231,7 @@ static void tell_unreadable(struct stats_text *out, const struct doctor_report *
                 continue;
             if (n++ == 0) {
                 stats_put(out, WR_LIT("\n"));
-                stats_printf(out, words[s->lang].unreadable, r->uid);
+                stats_printf(out, WORD(s->lang, R_UNREADABLE), r->uid);
                 stats_put(out, WR_LIT("\n"));
             }
             if (n <= UNREADABLE_SHOWN || s->verbose)
@@ -288,7 +240,7 @@ static void tell_unreadable(struct stats_text *out, const struct doctor_report *
     }
     if (n > UNREADABLE_SHOWN && !s->verbose) {
         report_spaces(out, 2);
-        stats_printf(out, words[s->lang].more, n - UNREADABLE_SHOWN);
+        stats_printf(out, WORD(s->lang, R_MORE), n - UNREADABLE_SHOWN);
         stats_put(out, WR_LIT("\n"));
     }
 }
@@ -321,12 +273,13 @@ static void put_ok(struct stats_text *out, const struct doctor_style *s)
 static void tell_nothing(struct stats_text *out, const struct doctor_report *r,
                          const struct doctor_style *s)
 {
-    const struct words *w = &words[s->lang];
     if (r->exit != 4)
         put_ok(out, s);
     else
         stats_put(out, WR_LIT("\nUNDECIDED "));
-    report_wrap(out, s, REPORT_LABEL, wr_span_str(r->exit == 4 ? w->undecided : w->nothing));
+    report_wrap(
+        out, s, REPORT_LABEL,
+        wr_span_str(r->exit == 4 ? WORD(s->lang, R_UNDECIDED) : WORD(s->lang, R_NOTHING)));
 }
 
 static void tell_case(struct stats_text *out, const struct doctor_report *r,
@@ -340,7 +293,7 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
         put_who(&who, c);
         if (!c->machine) {
             stats_put(&who, WR_LIT("  ("));
-            put_size(&who, c, &words[s->lang]);
+            put_size(&who, c, s->lang);
             stats_put(&who, WR_LIT(")"));
         }
         stats_put(out, WR_LIT("\n"));
@@ -353,7 +306,7 @@ static void tell_case(struct stats_text *out, const struct doctor_report *r,
             report_finding(out, c, &style, f->order[i]);
     if (f->lost > 0) {
         stats_put(out, WR_LIT("\n"));
-        stats_printf(out, words[s->lang].lost, f->lost);
+        stats_printf(out, WORD(s->lang, R_LOST), f->lost);
         stats_put(out, WR_LIT("\n"));
     }
     if (!r->host && f->leading == 0)
@@ -404,7 +357,7 @@ static void tell_well(struct stats_text *out, const struct doctor_report *r,
     }
     if (notes > 0) {
         stats_put(&line, WR_LIT("  ("));
-        stats_printf(&line, words[s->lang].notes, notes);
+        stats_printf(&line, WORD(s->lang, R_NOTES), notes);
         stats_put(&line, WR_LIT(")"));
     }
     if (n > 0) {
@@ -434,7 +387,7 @@ void report_tell(struct stats_text *out, const struct doctor_report *r,
     if (!r->host && several && told == 0) {
         struct stats_text line = {.heap = out->heap};
         stats_put(&line, WR_LIT("weir doctor  "));
-        put_looked(&line, &words[s->lang], r);
+        put_looked(&line, s->lang, r);
         report_wrap_text(out, s, 2, &line);
     }
     if (r->host || several)
@@ -447,14 +400,13 @@ void report_tell(struct stats_text *out, const struct doctor_report *r,
 void report_brief(struct stats_text *out, const struct doctor_report *r,
                   const struct doctor_style *s, enum severity least)
 {
-    const struct words *w = &words[s->lang];
     for (unsigned k = 0; k < r->n_cases; k++) {
         const struct findings *f = r->cases[k].findings;
         for (unsigned i = 0; i < f->leading; i++) {
             const struct finding *x = &f->row[f->order[i]];
             if (x->severity < least)
                 continue;
-            stats_printf(out, "%s  ", w->severity[x->severity]);
+            stats_printf(out, "%s  ", word_severity_loud(s->lang, x->severity));
             put_who(out, &r->cases[k]);
             stats_printf(out, "  %s: ", rule_get(x->rule)->id);
             catalogue_fill(out, s->lang, catalogue_text(x->rule, s->lang)->sentence, x);

@@ -4,6 +4,7 @@
  */
 #include "weir/doctor/report/plain.h"
 #include "weir/doctor/report/report_text.h"
+#include "weir/doctor/report/words.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
@@ -15,38 +16,31 @@ struct line {
 
 /* In the order in which a person wants to know. Only those that moved are printed. */
 static const struct line lines[] = {
-    {FACTS_PASSIVE_OPENS,      {"connections accepted by this host", "本机接受的连接"}              },
-    {FACTS_ACTIVE_OPENS,       {"connections opened by this host", "本机发起的连接"}                },
-    {FACTS_LISTEN_OVERFLOWS,
-     {"handshakes that found an accept queue full", "遇到 accept 队列已满的握手"}                 },
-    {FACTS_LISTEN_DROPS,       {"handshakes dropped at a listener", "在监听套接字被丢弃的握手"}},
-    {FACTS_ATTEMPT_FAILS,      {"connection attempts that failed", "失败的连接尝试"}                },
-    {FACTS_ESTAB_RESETS,       {"connections reset", "被复位的连接"}                                 },
-    {FACTS_RETRANS_SEGS,       {"segments sent again", "重传的段"}                                     },
-    {FACTS_SYN_RETRANS,        {"SYNs sent again", "重传的 SYN"}                                        },
-    {FACTS_TIMEOUTS,           {"retransmission timeouts", "重传超时"}                                 },
-    {FACTS_TIME_WAIT_MADE,     {"TIME_WAIT made", "产生的 TIME_WAIT"}                                   },
-    {FACTS_TIME_WAIT_OVERFLOW,
-     {"TIME_WAIT that found the table full", "遇到 TIME_WAIT 表已满"}                                 },
-    {FACTS_SYNCOOKIES_SENT,    {"SYN cookies sent", "发出的 SYN cookie"}                                },
-    {FACTS_REQQ_FULL_DROP,     {"SYNs dropped because the queue was full", "因队列满而丢弃的 SYN"} },
-    {FACTS_ABORT_ON_DATA,
-     {"connections closed by us with data unread", "有数据未读就被本机关闭的连接"}           },
-    {FACTS_ABORT_ON_TIMEOUT,
-     {"connections given up after retransmissions", "多次重传后放弃的连接"}                      },
+    {FACTS_PASSIVE_OPENS,      WORDS(LOAD_PASSIVE_OPENS)     },
+    {FACTS_ACTIVE_OPENS,       WORDS(LOAD_ACTIVE_OPENS)      },
+    {FACTS_LISTEN_OVERFLOWS,   WORDS(LOAD_LISTEN_OVERFLOWS)  },
+    {FACTS_LISTEN_DROPS,       WORDS(LOAD_LISTEN_DROPS)      },
+    {FACTS_ATTEMPT_FAILS,      WORDS(LOAD_ATTEMPT_FAILS)     },
+    {FACTS_ESTAB_RESETS,       WORDS(LOAD_ESTAB_RESETS)      },
+    {FACTS_RETRANS_SEGS,       WORDS(LOAD_RETRANS_SEGS)      },
+    {FACTS_SYN_RETRANS,        WORDS(LOAD_SYN_RETRANS)       },
+    {FACTS_TIMEOUTS,           WORDS(LOAD_TIMEOUTS)          },
+    {FACTS_TIME_WAIT_MADE,     WORDS(LOAD_TIME_WAIT_MADE)    },
+    {FACTS_TIME_WAIT_OVERFLOW, WORDS(LOAD_TIME_WAIT_OVERFLOW)},
+    {FACTS_SYNCOOKIES_SENT,    WORDS(LOAD_SYNCOOKIES_SENT)   },
+    {FACTS_REQQ_FULL_DROP,     WORDS(LOAD_REQQ_FULL_DROP)    },
+    {FACTS_ABORT_ON_DATA,      WORDS(LOAD_ABORT_ON_DATA)     },
+    {FACTS_ABORT_ON_TIMEOUT,   WORDS(LOAD_ABORT_ON_TIMEOUT)  },
 };
 
 void report_load(struct stats_text *out, const struct doctor_load *l,
                  const struct doctor_style *s)
 {
-    static const char *const while_[] = {"while it ran: ", "运行期间："};
-    static const char *const took[] = {"%s: %s after %" PRIu64 ".%" PRIu64 " s, %u looks",
-                                       "%s:%s，历时 %" PRIu64 ".%" PRIu64 " 秒，%u 次观察"};
     struct stats_text t = {.heap = out->heap}, head = {.heap = out->heap};
     plain_put(&head, wr_span_str(l->command));
     stats_put(&head, wr_span("", 1));
-    stats_printf(&t, took[s->lang], head.p ? head.p : "?", l->ended, l->ran_ms / 1000,
-                 l->ran_ms / 100 % 10, l->looks);
+    stats_printf(&t, WORD(s->lang, LOAD_TOOK), head.p ? head.p : "?", l->ended,
+                 l->ran_ms / 1000, l->ran_ms / 100 % 10, l->looks);
     stats_text_free(&head);
     stats_put(out, WR_LIT("\n"));
     report_colour(out, s, "1");
@@ -62,15 +56,12 @@ void report_load(struct stats_text *out, const struct doctor_load *l,
         report_wrap(out, s, 14, wr_span_str(lines[i].text[s->lang]));
     }
     if (l->worst_backlog > 0) {
-        static const char *const queue[] = {"longest accept queue seen, of %u",
-                                            "所见最长的 accept 队列，上限 %u"};
         stats_printf(out, "  %10u  ", l->worst_queue);
-        stats_printf(&t, queue[s->lang], l->worst_backlog);
+        stats_printf(&t, WORD(s->lang, LOAD_QUEUE), l->worst_backlog);
         report_wrap_text(out, s, 14, &t);
     }
     if (n == 0)
-        stats_printf(out, "  %s%s\n", while_[s->lang],
-                     s->lang == LANG_ZH ? "没有连接计数变化" : "no connection counter moved");
+        stats_printf(out, "  %s%s\n", WORD(s->lang, LOAD_WHILE), WORD(s->lang, LOAD_NOTHING));
 }
 
 void report_load_json(struct stats_text *out, const struct doctor_load *l)

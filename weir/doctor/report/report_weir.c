@@ -5,27 +5,11 @@
  */
 #include "weir/doctor/report/plain.h"
 #include "weir/doctor/report/report_text.h"
+#include "weir/doctor/report/words.h"
 #include "weir/stats/conns.h"
 #include "weir/stats/text.h"
 
 #include <inttypes.h>
-
-struct words {
-    const char *title, *worker, *open, *stuck, *running, *waits, *stage, *oldest, *due, *last;
-};
-
-static const struct words words[LANG_COUNT] = {
-    [LANG_EN] = {"weir's own account",
-                 "worker %u, pid %u: %" PRIu64 " connections open, %" PRIu64 " requests in all",
-                 "; ",                                                                                        "does not move (%s) for ", "in one callback for ",   "waits for events",
-                 "%s: %u, the oldest is %" PRIu64 " (id=%" PRIx64 ")",
-                 ", %s there, %s old, requests %u",          ", deadline in %s",   "its last events"},
-    [LANG_ZH] = {"weir 自己的账目",
-                 "工作进程 %u,pid %u：打开的连接 %" PRIu64 " 个，请求共 %" PRIu64 " 个", ";",
-                 "停滞（%s）已 ",                                                                                                   "同一回调已运行 ", "正在等待事件",
-                 "%s：连接 %u 个；最老的是 %" PRIu64 "(id=%" PRIx64 ")",
-                 "，在此 %s，存在 %s，请求 %u 个", "，期限还有 %s", "最后的事件"},
-};
 
 static bool is_of(const struct doctor_case *c, uint32_t pid)
 {
@@ -52,16 +36,15 @@ static bool is_stuck(const struct facts_weir *w)
 static void put_doing(struct stats_text *t, const struct facts_look *l,
                       const struct facts_weir *w, enum doctor_lang lang)
 {
-    const struct words *x = &words[lang];
-    stats_put(t, wr_span_str(x->open));
+    stats_put(t, wr_span_str(WORD(lang, OWN_OPEN)));
     if (is_stuck(w)) {
-        stats_printf(t, x->stuck, facts_text(l, w->what));
+        stats_printf(t, WORD(lang, OWN_STUCK), facts_text(l, w->what));
         catalogue_value(t, lang, UNIT_MS, w->stuck_ms);
     } else if (w->running_ms != FACTS_UNKNOWN) {
-        stats_put(t, wr_span_str(x->running));
+        stats_put(t, wr_span_str(WORD(lang, OWN_RUNNING)));
         catalogue_value(t, lang, UNIT_MS, w->running_ms);
     } else {
-        stats_put(t, wr_span_str(x->waits));
+        stats_put(t, wr_span_str(WORD(lang, OWN_WAITS)));
     }
     if (*facts_text(l, w->syscall)) {
         stats_put(t, WR_LIT(", "));
@@ -76,19 +59,19 @@ static void put_doing(struct stats_text *t, const struct facts_look *l,
 static void tell_stage(struct stats_text *out, const struct facts_look *l,
                        const struct facts_weir_stage *g, const struct doctor_style *s)
 {
-    const struct words *x = &words[s->lang];
     struct stats_text t = {.heap = out->heap}, a, b, d;
-    stats_printf(&t, x->stage, conns_state_name(g->stage), g->count, g->number, g->number);
+    stats_printf(&t, WORD(s->lang, OWN_STAGE), conns_state_name(g->stage), g->count, g->number,
+                 g->number);
     if (*facts_text(l, g->peer)) {
         stats_put(&t, WR_LIT(" "));
         plain_put(&t, wr_span_str(facts_text(l, g->peer)));
     }
-    stats_printf(&t, x->oldest, ms_text(out->heap, s->lang, &a, g->in_stage_ms),
+    stats_printf(&t, WORD(s->lang, OWN_OLDEST), ms_text(out->heap, s->lang, &a, g->in_stage_ms),
                  ms_text(out->heap, s->lang, &b, g->age_ms), g->requests);
     stats_text_free(&a);
     stats_text_free(&b);
     if (g->left_ms != FACTS_UNKNOWN) {
-        stats_printf(&t, x->due, ms_text(out->heap, s->lang, &d, g->left_ms));
+        stats_printf(&t, WORD(s->lang, OWN_DUE), ms_text(out->heap, s->lang, &d, g->left_ms));
         stats_text_free(&d);
     }
     if (*facts_text(l, g->doing)) {
@@ -108,7 +91,7 @@ static void tell_events(struct stats_text *out, const struct facts_look *l, uint
         if (l->weir_events.v[i].pid != pid)
             continue;
         if (first)
-            stats_printf(out, "      %s\n", words[s->lang].last);
+            stats_printf(out, "      %s\n", WORD(s->lang, OWN_LAST));
         first = false;
         plain_put(&t, wr_span_str(facts_text(l, l->weir_events.v[i].line)));
         report_spaces(out, 8);
@@ -119,9 +102,8 @@ static void tell_events(struct stats_text *out, const struct facts_look *l, uint
 static void tell_worker(struct stats_text *out, const struct facts_look *l,
                         const struct facts_weir *w, const struct doctor_style *s)
 {
-    const struct words *x = &words[s->lang];
     struct stats_text t = {.heap = out->heap};
-    stats_printf(&t, x->worker, w->worker, w->pid, w->open, w->requests);
+    stats_printf(&t, WORD(s->lang, OWN_WORKER), w->worker, w->pid, w->open, w->requests);
     put_doing(&t, l, w, s->lang);
     report_spaces(out, 4);
     report_wrap_text(out, s, 6, &t);
@@ -138,7 +120,7 @@ void report_weir(struct stats_text *out, const struct doctor_case *c,
     const struct facts_look *l = c->books;
     stats_put(out, WR_LIT("\n  "));
     report_colour(out, s, "1");
-    stats_put(out, wr_span_str(words[s->lang].title));
+    stats_put(out, wr_span_str(WORD(s->lang, OWN_TITLE)));
     report_colour(out, s, "0");
     stats_put(out, WR_LIT("\n"));
     for (uint32_t i = 0; i < l->weirs.n; i++)

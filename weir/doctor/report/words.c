@@ -42,6 +42,16 @@ const char *word_severity(enum doctor_lang lang, enum severity s)
     return words[s][lang];
 }
 
+const char *word_severity_loud(enum doctor_lang lang, enum severity s)
+{
+    static const char *const words[][LANG_COUNT] = {
+        [SEVERITY_INFO] = WORDS(CAPITAL_INFO),
+        [SEVERITY_WARN] = WORDS(CAPITAL_WARNING),
+        [SEVERITY_CRIT] = WORDS(CAPITAL_CRITICAL),
+    };
+    return words[s][lang];
+}
+
 const char *word_certainty(enum doctor_lang lang, enum certainty c)
 {
     static const char *const words[][LANG_COUNT] = {

@@ -35,6 +35,7 @@
 const char *word_error(enum doctor_lang lang, int err);
 /* "info", "warning", "critical"; "hint", "likely", "certain". */
 const char *word_severity(enum doctor_lang lang, enum severity s);
+const char *word_severity_loud(enum doctor_lang lang, enum severity s); /* "WARNING" */
 const char *word_certainty(enum doctor_lang lang, enum certainty c);
 
 /* "en" or "zh"; false: another word. */

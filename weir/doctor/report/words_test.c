@@ -53,7 +53,10 @@ static bool is_the_same(const char *name)
         "D_RECORD",       "D_FROM",          "T_DENIED",     "K_BACKLOG",
         "K_NONBLOCK",     "K_NODELAY",       "K_KEEPALIVE",  "K_USER_TIMEOUT",
         "TOP_C_CPU",      "TOP_C_TIME_WAIT", "TOP_LIMIT_OF", "TOP_FROM_ERROR",
-        "TOP_BAD_TARGET", "DOES_CHANNEL_OF", "TOP_COMMA",    "TOP_FINDING"};
+        "TOP_BAD_TARGET", "DOES_CHANNEL_OF", "TOP_COMMA",    "TOP_FINDING",
+        "R_OF",           "R_COMMA",         "R_SEMICOLON",  "R_COLON",
+        "R_LINE",         "R_CROSSED",       "R_LED_HERE",   "R_LED_END",
+        "OWN_OPEN"};
     for (size_t i = 0; i < WR_ARRAY_LEN(same); i++)
         if (strcmp(same[i], name) == 0)
             return true;

@@ -43,7 +43,7 @@ static void paragraph(struct stats_text *out, enum doctor_lang lang, const struc
 static void explain_one(struct stats_text *out, enum doctor_lang lang, const struct finding *f)
 {
     const struct rule_text *t = catalogue_text(f->rule, lang);
-    stats_printf(out, WORD(lang, TOP_FINDING), top_severity(lang, f->severity), t->title,
+    stats_printf(out, WORD(lang, TOP_FINDING), word_severity_loud(lang, f->severity), t->title,
                  word_certainty(lang, f->certainty));
     stats_put(out, WR_LIT("\n"));
     paragraph(out, lang, f, "", t->sentence);

@@ -184,16 +184,6 @@ static void put_subject(struct top_pen *p, const struct subject *s)
         top_printf(p, "  %s", s->listener[0] ? s->listener : s->peer);
 }
 
-const char *top_severity(enum doctor_lang lang, enum severity s)
-{
-    static const char *const words[][LANG_COUNT] = {
-        [SEVERITY_INFO] = WORDS(CAPITAL_INFO),
-        [SEVERITY_WARN] = WORDS(CAPITAL_WARNING),
-        [SEVERITY_CRIT] = WORDS(CAPITAL_CRITICAL),
-    };
-    return words[s][lang];
-}
-
 static void verdict(struct top_screen *s, const struct top_model *m,
                     const struct findings *found, unsigned row)
 {
@@ -218,7 +208,7 @@ static void verdict(struct top_screen *s, const struct top_model *m,
     }
     const struct finding *f = &found->row[found->order[0]];
     p.style = styles[f->severity];
-    top_printf(&p, WORD(s->lang, TOP_FINDING), top_severity(s->lang, f->severity),
+    top_printf(&p, WORD(s->lang, TOP_FINDING), word_severity_loud(s->lang, f->severity),
                catalogue_text(f->rule, s->lang)->title, word_certainty(s->lang, f->certainty));
     p.style = TOP_PLAIN;
     put_subject(&p, &f->subject);

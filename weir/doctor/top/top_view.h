@@ -83,8 +83,6 @@ WR_MUST int top_table_draw(struct top_screen *s, const struct top_model *m, stru
                            unsigned from, unsigned end, const struct wr_heap *heap);
 WR_MUST int top_page_draw(struct top_screen *s, const struct findings *found, struct top_ui *ui,
                           unsigned from, unsigned end, const struct wr_heap *heap);
-/* "WARNING" */
-const char *top_severity(enum doctor_lang lang, enum severity s);
 void top_head_draw(struct top_screen *s, const struct top_model *m, const struct top_ui *ui);
 
 #define TOP_HEAD_ROWS 7
