@@ -103,6 +103,9 @@ void wr_http_front_look_(struct wr_http_conn *c, uint64_t wire_before)
         return;
     if (wr_tls_wire_in(stream) != wire_before)
         c->server->shaken++;
+    const struct wr_http_options *o = &c->server->options;
+    if (wr_tls_error(stream) && o->on_shake_failed)
+        o->on_shake_failed(c, wr_tls_error(stream), o->arg);
     if (wr_tls_handshaking(stream) || wr_tls_error(stream))
         return;
     c->plain = wr_tls_is_plain(stream);

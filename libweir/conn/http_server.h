@@ -149,6 +149,8 @@ struct wr_http_options {
     /* A connection came; nothing has been read of it. And it is gone. */
     void (*on_conn_open)(struct wr_http_conn *conn, void *arg);
     void (*on_conn_close)(struct wr_http_conn *conn, enum wr_close why, int err, void *arg);
+    /* Its handshake has failed, in OpenSSL's words; on_conn_close follows. May be NULL. */
+    void (*on_shake_failed)(struct wr_http_conn *conn, const char *why, void *arg);
     struct wr_http_tls tls;
     bool
         proxy_protocol; /* each connection begins with a PROXY header; without one it is ended */

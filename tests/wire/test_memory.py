@@ -14,7 +14,7 @@ PIECE = b"X-Hold: " + b"h" * 3000 + b"\r\n"  # a head that does not end: what it
 
 CONF = """daemon off; worker_processes 1; worker_memory 16m; worker_rlimit_nofile 9000; pid logs/weir.pid; error_log logs/error.log notice;
 events { worker_connections 8000; }
-http { access_log off; large_client_header_buffers 64 64k; client_header_timeout 300s; keepalive_timeout 300s;
+http { access_log logs/access.log combined if=$bad; map $status $bad { 200 0; default 1; } large_client_header_buffers 64 64k; client_header_timeout 300s; keepalive_timeout 300s;
  server { listen 127.0.0.1:@PORT@ backlog=4096 deferred=off; server_name localhost; location = /x { return 200 'hi'; } } }
 """
 
@@ -86,6 +86,11 @@ def read_whole(c):
     return head.decode("latin-1"), body
 
 
+def refused(s):
+    with open(s.path("logs", "access.log")) as f:
+        return [x.strip() for x in f if '" 503 ' in x]
+
+
 def soft_mark(s, crowd, idle):
     ok(fill(s, crowd, SOFT), "half heads bring it above the soft mark", used(s))
     ok(used(s) <= HARD, "and not above the hard one")
@@ -100,6 +105,8 @@ def soft_mark(s, crowd, idle):
     c.sendall(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
     ok(read_whole(c)[0].startswith("HTTP/1.1 503 "), "POST: the same")
     c.close()
+    lines = [x.split('"', 1)[1] for x in wait_for(lambda: refused(s) if len(refused(s)) >= 3 else None, 5) or refused(s)]
+    equal(lines, ['GET /x HTTP/1.1" 503 41 "-" "-"', 'HEAD /x HTTP/1.1" 503 0 "-" "-"', 'POST /x HTTP/1.1" 503 41 "-" "-"'], "the access log has each of them")
     ok(wait_for(lambda: len(gone(idle)) > 0, 10), "idle connections are let go")
     equal(len(gone(crowd.clients)), 0, "those in the middle of a head are not")
     ok(wait_for(lambda: counter(s, "weir_requests_shed_total") >= 3, 5), "the counters have the requests", counter(s, "weir_requests_shed_total"))

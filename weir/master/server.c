@@ -161,7 +161,11 @@ static struct server_totals totals_now(const struct web_worker *w,
                               .in = h->links.bytes_in,
                               .out = h->links.bytes_out,
                               .turned_away = w->turned_away,
-                              .no_memory = h->no_memory};
+                              .no_memory = h->no_memory,
+                              .unlogged = w->unlogged,
+                              .shakes_failed = h->handshakes_failed,
+                              .shakes_shed = h->handshakes_shed,
+                              .proxy_bad = h->proxy_bad};
     for (unsigned i = 0; i < WR_CLOSES; i++)
         t.closed += h->links.closed[i];
     memcpy(t.by_class, h->by_class, sizeof t.by_class);
@@ -182,7 +186,7 @@ struct row {
     uint64_t *word;
 };
 
-#define ROWS 16
+#define ROWS 20
 
 /* Which counter of the board is which total. */
 static void rows_of(struct server_totals *t, struct row out[static ROWS])
@@ -203,6 +207,10 @@ static void rows_of(struct server_totals *t, struct row out[static ROWS])
         rows[8 + i] = (struct row){WR_COUNTER_RESPONSES_1XX + i - 1, &t->by_class[i]};
     rows[14] = (struct row){WR_COUNTER_REQUESTS_SHED, &t->turned_away};
     rows[15] = (struct row){WR_COUNTER_NO_MEMORY, &t->no_memory};
+    rows[16] = (struct row){WR_COUNTER_REQUESTS_UNLOGGED, &t->unlogged};
+    rows[17] = (struct row){WR_COUNTER_SHAKES_FAILED, &t->shakes_failed};
+    rows[18] = (struct row){WR_COUNTER_SHAKES_SHED, &t->shakes_shed};
+    rows[19] = (struct row){WR_COUNTER_PROXY_BAD, &t->proxy_bad};
     memcpy(out, rows, sizeof rows);
 }
 
@@ -270,6 +278,7 @@ static void on_tick(struct wr_timer *t)
     set_clock(s);
     walk(s);
     web_worker_watch_memory(&s->web);
+    web_early_watch(&s->web);
     publish(s);
     wr_loop_timer_arm(s->web.loop, t, TICK_MS);
 }

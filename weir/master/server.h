@@ -25,6 +25,7 @@ struct wr_shm;
 struct server_totals {
     uint64_t opened, closed, timeouts, begun, aborted, in, out, by_class[6];
     uint64_t shed, errors, shortages, turned_away, no_memory;
+    uint64_t unlogged, shakes_failed, shakes_shed, proxy_bad;
 };
 
 struct server {

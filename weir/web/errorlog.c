@@ -163,6 +163,11 @@ bool web_error_wanted(const struct web_req *r, int level)
     return wanted(request_targets(r), level);
 }
 
+bool web_server_error_wanted(const struct web_server *s, int level)
+{
+    return wanted(targets(s->outer), level);
+}
+
 static void write_line(struct wr_log *log, const struct error_target *t, int level,
                        struct wr_span line)
 {

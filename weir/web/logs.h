@@ -39,6 +39,7 @@ extern const struct wr_logger_packer web_logs_packer;
 
 /* Is anybody interested? Before costly arguments. */
 bool web_error_wanted(const struct web_req *r, int level);
+bool web_server_error_wanted(const struct web_server *s, int level);
 /* As web_error; the line names the client and the server that listens. `log` is the worker's. */
 WR_PRINTF(6, 7)
 void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_ns, int level,

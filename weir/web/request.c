@@ -503,6 +503,19 @@ static void refuse_body(struct top *t, int status, const char *reason)
     web_leave(t);
 }
 
+/* What is known of a request whose head was refused, or that was answered without being begun. */
+static void describe(struct top *t, struct wr_http_req *http)
+{
+    struct web_req *r = &t->q.r;
+    r->method = r->head->method;
+    r->method_text = r->head->method_text;
+    r->line = wr_http_request_line(http);
+    r->uri = r->raw_uri = wr_http_path(http);
+    (void)set_host(r);
+    if (r->host.n && t->conn.listen->names)
+        web_set_server(r, site_server(t->conn.listen, r, r->host));
+}
+
 void request_on_refuse(struct wr_http_req *http, int status, const char *reason, void *arg)
 {
     struct web_door *door = arg;
@@ -518,15 +531,8 @@ void request_on_refuse(struct wr_http_req *http, int status, const char *reason,
     }
     web_enter(t);
     struct web_req *r = &t->q.r;
-    if (keep_head(r) == 0) {
-        r->method = r->head->method;
-        r->method_text = r->head->method_text;
-        r->line = wr_http_request_line(http);
-        r->uri = r->raw_uri = wr_http_path(http);
-        (void)set_host(r);
-        if (r->host.n && t->conn.listen->names)
-            web_set_server(r, site_server(t->conn.listen, r, r->host));
-    }
+    if (keep_head(r) == 0)
+        describe(t, http);
     if (door->worker->on_request)
         door->worker->on_request(door->worker, r, false);
     wr_http_set_close(http);
@@ -543,12 +549,35 @@ static void log_all(struct web_req *r)
         (void)(*fn)(r);
 }
 
+/* Answered when memory was short, without a request of ours: it has one for as long as its line takes. */
+static void log_unbegun(struct web_door *door, struct wr_http_req *http,
+                        const struct wr_http_done *done)
+{
+    struct top *t = top_new(door, http);
+    if (!t) {
+        web_worker_unlogged(door->worker);
+        return;
+    }
+    struct web_req *r = &t->q.r;
+    describe(t, http);
+    r->out.status = done->status ? done->status : 499;
+    r->body_bytes = done->body_out;
+    r->head_bytes = done->bytes_out - done->body_out;
+    t->complete = done->end != WR_HTTP_ABORTED;
+    log_all(r);
+    wr_http_set_data(http, NULL);
+    t->gone = true;
+    r->http = NULL;
+    release(t);
+}
+
 void request_on_done(struct wr_http_req *http, const struct wr_http_done *done, void *arg)
 {
-    (void)arg;
     struct top *t = wr_http_data(http);
-    if (!t)
+    if (!t) {
+        log_unbegun(arg, http, done);
         return;
+    }
     struct web_req *r = &t->q.r;
     if (done->end == WR_HTTP_ABORTED) {
         t->complete = false;

@@ -53,6 +53,12 @@ void web_worker_turned_away(struct web_worker *w)
     w->shortage.turned_away++;
 }
 
+void web_worker_unlogged(struct web_worker *w)
+{
+    w->unlogged++;
+    shortage_of(w)->unlogged++;
+}
+
 void web_worker_closed_idle(struct web_worker *w)
 {
     say_soft(w);
@@ -86,10 +92,11 @@ void web_worker_watch_memory(struct web_worker *w)
     if (!s->since_ms)
         return;
     uint64_t hungry = web_worker_stats(w).no_memory;
-    WR_LOG(w->log, NOTICE, "worker_memory",
-           "enough:", "requests_refused=%llu idle_closed=%llu closed=%llu lasted_ms=%llu",
-           (unsigned long long)s->turned_away, (unsigned long long)s->idle_closed,
-           (unsigned long long)(hungry - s->hungry_before),
+    WR_LOG(w->log, NOTICE, "worker_memory", "enough:",
+           "requests_refused=%llu not_in_access_log=%llu idle_closed=%llu closed=%llu "
+           "lasted_ms=%llu",
+           (unsigned long long)s->turned_away, (unsigned long long)s->unlogged,
+           (unsigned long long)s->idle_closed, (unsigned long long)(hungry - s->hungry_before),
            (unsigned long long)(wr_loop_now_ms(w->loop) - s->since_ms));
     *s = (struct web_shortage){.soft_said_ms = s->soft_said_ms,
                                .hard_said_ms = s->hard_said_ms,

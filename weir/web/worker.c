@@ -26,9 +26,10 @@ static void on_conn_open(struct wr_http_conn *conn, void *arg)
 static void on_conn_close(struct wr_http_conn *conn, enum wr_close why, int err, void *arg)
 {
     struct web_door *door = arg;
-    (void)err;
     if (why == WR_CLOSE_MEMORY)
         web_worker_closed_hungry(door->worker, conn);
+    else if (wr_http_conn_requests(conn) == 0)
+        web_early_closed(door, conn, why, err);
     if (door->worker->on_conn)
         door->worker->on_conn(door->worker, conn, false);
 }
@@ -107,6 +108,7 @@ static int open_door(struct web_door *door, int fd)
     if (w->on_conn)
         o.on_conn_open = on_conn_open;
     o.on_conn_close = on_conn_close;
+    o.on_shake_failed = web_early_shake_failed;
     if (fd >= 0) {
         o.listen.addr = (struct wr_addr){.kind = WR_ADDR_FD, .fd = fd};
         o.listen.backlog = 0;                     /* as the master has set it */
@@ -188,7 +190,7 @@ int web_worker_start(struct web_worker *w, struct web_generation *g,
     w->ndoors = w->open = 0;
     w->date_s = -1;
     w->shortage = (struct web_shortage){0};
-    w->turned_away = 0;
+    w->turned_away = w->unlogged = w->shake_pauses = w->shakes_said_ms = 0;
     w->direct_said = false;
     w->stopped = NULL;
     wr_pool_init(&w->requests, wr_loop_mem(w->loop), wr_loop_budget(w->loop), "web-requests",
@@ -265,6 +267,7 @@ struct wr_http_stats web_worker_stats(const struct web_worker *w)
         all.handshakes += s.handshakes;
         all.handshakes_failed += s.handshakes_failed;
         all.handshakes_shed += s.handshakes_shed;
+        all.handshake_pauses += s.handshake_pauses;
         all.proxy_bad += s.proxy_bad;
         all.open += s.open;
         all.handshaking += s.handshaking;

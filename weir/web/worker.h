@@ -42,6 +42,7 @@ struct web_totals {
 struct web_shortage {
     uint64_t since_ms, soft_said_ms, hard_said_ms; /* since 0: there is none */
     uint64_t turned_away, idle_closed; /* in it: requests answered 503, connections */
+    uint64_t unlogged;                 /* in it: requests that no access log has */
     uint64_t hungry_before;            /* closed for want of memory before it */
 };
 
@@ -71,8 +72,9 @@ struct web_worker {
     uint64_t own_serials;
     uint64_t full_said_ms, reuse_said_ms;
     struct web_shortage shortage;
-    uint64_t turned_away; /* ever */
-    bool direct_said;     /* that a file system refuses O_DIRECT */
+    uint64_t turned_away, unlogged; /* ever */
+    uint64_t shake_pauses, shakes_said_ms;
+    bool direct_said; /* that a file system refuses O_DIRECT */
     struct wr_pool requests;
     struct wr_arena_source arenas;
     struct wr_date_cache date;
@@ -112,8 +114,14 @@ bool web_worker_short(const struct web_worker *w);
 void web_worker_turned_away(struct web_worker *w); /* a request: answered 503 */
 void web_worker_closed_idle(struct web_worker *w); /* a connection, to make room */
 void web_worker_closed_hungry(struct web_worker *w, struct wr_http_conn *conn); /* hard mark */
+void web_worker_unlogged(struct web_worker *w); /* a request: not even a line for it */
 /* Now and then: says that a shortage has begun, or is over. */
 void web_worker_watch_memory(struct web_worker *w);
+/* early.c: connections that end before their first request, and handshakes that are too many. */
+void web_early_closed(const struct web_door *door, const struct wr_http_conn *conn,
+                      enum wr_close why, int err);
+void web_early_shake_failed(struct wr_http_conn *conn, const char *why, void *door);
+void web_early_watch(struct web_worker *w); /* now and then */
 /* The wall clock in seconds, and the Date field with its CRLF, formed once a second. */
 struct wr_span web_worker_date(struct web_worker *w);
 
