@@ -83,6 +83,20 @@ for name in ("three.test", "four.test"):
 ok(serial("one.test") not in (None, first), "the least used has gone, and is read anew")
 equal(site.stop(), 0, "it ends")
 
+serve("ssl_certificate_cache max=2 valid=1s inactive=1h;")
+site.start()
+first = serial("one.test")
+make("one.test")
+ok(wait_for(lambda: serial("one.test") not in (None, first), 10), "behind valid= it is read anew, however often it is used")
+equal(site.stop(), 0, "it ends")
+serve("ssl_certificate_cache max=2 valid=1h inactive=1s;")
+site.start()
+first = serial("one.test")
+make("one.test")
+time.sleep(2)
+ok(serial("one.test") not in (None, first), "unused for the time of inactive= it has gone")
+equal(site.stop(), 0, "it ends")
+
 for bad, said in (("ssl_certificate_cache inactive=1s;", 'must have the "max" parameter'), ("ssl_certificate_cache max=0;", 'invalid parameter "max=0"')):
     serve(bad)
     r = site.run("-t")

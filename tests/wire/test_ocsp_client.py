@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`ssl_ocsp`: clients' certificates are asked about; revoked, unknown and unanswered ones are refused as by nginx, which
 runs on the same configuration where it is installed; the cache is shared; nobody else waits."""
-import http.client, os, re, shutil, socket, ssl, subprocess, threading, time
+import http.client, os, re, shutil, signal, socket, ssl, subprocess, threading, time
 
 from ocsp_kit import Pki, Responder
 from weir_site import Site, wait_for
@@ -196,6 +196,11 @@ equal(web.count("kept"), 0, "asks nobody")
 equal([one("cached", "bad") for _ in range(3)], [REFUSED] * 3, "what is revoked is kept, too")
 equal(web.count("cached"), n + 2, "and asked once")
 ok(counter("weir_ocsp_requests_total") > 20 and counter("weir_ocsp_failed_total") >= 9, "questions and failures are counted", site.admin("/metrics")[1][-300:])
+
+n, old = web.count("cached"), site.workers()
+site.kill(signal.SIGHUP)
+ok(wait_for(lambda: site.workers() and not set(site.workers()) & set(old), 20), "after a reload")
+equal((one("cached", "good"), web.count("cached")), ((200, "SUCCESS"), n), "the cache still knows")
 
 # ---- resumed sessions
 keep = {}
