@@ -44,6 +44,7 @@ ROWS = [
     row("inherited", "listener-inherited", "proof"),
     row("herd", "thundering-herd", "proof", {"sets": 8}),
     row("imbalance", "accept-imbalance", "likely"),
+    row("loop-computes", "event-loop-busy", "likely", {"unread": 3, "wakeups": 0}, quick=True),
     row("computes", "close-wait-unaccepted", "proof", {"unaccepted": 8}, also=["busy-spin", "no-timeouts"]),
     row("oneshot", "oneshot-not-rearmed", "likely", {"unread": 5}),
     row("synflood", "syn-flood", "proof", {"syn_recv": ">=16"}, bed=beds.flooded),

@@ -344,12 +344,26 @@ static void compute_for_ever(struct server *s, int fd, const char *bytes, size_t
     say(fd, "ok\n");
 }
 
-static void computes(bool sick)
+static void loop_computes(bool sick)
 {
     struct server s = {.listener = listen_on(PORT, 64), .sick = sick};
     s.request = compute_for_ever;
     up();
     serve(&s);
+}
+
+/* One connection after the other, without a loop. */
+static void computes(bool sick)
+{
+    struct server s = {.listener = listen_on(PORT, 64), .sick = sick};
+    char bytes[4096];
+    up();
+    for (;;) {
+        int fd = accept(s.listener, NULL, NULL);
+        if (recv(fd, bytes, sizeof bytes, 0) > 0)
+            compute_for_ever(&s, fd, bytes, 0);
+        close(fd);
+    }
 }
 
 static void eight_give_up(bool sick)
@@ -361,6 +375,20 @@ static void eight_give_up(bool sick)
     crowd(fds, 8, REQUEST);
     settle(fds, 8);
     close_all(fds, 8);
+}
+
+static void four_wait(bool sick)
+{
+    int fds[4];
+    crowd(fds, 4, "");
+    say_when_connected(fds[0], REQUEST);
+    settle(fds, sick ? 0 : 1);
+    nap_ms(200);
+    for (int i = 1; i < 4; i++)
+        say(fds[i], REQUEST);
+    nap_ms(200);
+    ready();
+    sleep_for_ever();
 }
 
 /* ---- oneshot: one way out of the handler does not arm again ----------------------------------------------------------------- */
@@ -407,6 +435,7 @@ const struct patient accept_patients[] = {
     {"herd",               herd,               one_after_the_other, NULL},
     {"imbalance",          imbalance,          two_hundred_stay,    NULL},
     {"computes",           computes,           eight_give_up,       NULL},
+    {"loop-computes",      loop_computes,      four_wait,           NULL},
     {"oneshot",            oneshot,            ask_twice,           NULL},
     {NULL,                 NULL,               NULL,                NULL},
 };

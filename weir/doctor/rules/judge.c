@@ -33,6 +33,7 @@ static void (*const rules[])(const struct judge *) = {
     rule_close_wait,
     rule_unaccepted,
     rule_busy_spin,
+    rule_loop_busy,
     rule_connect_pile_up,
     rule_conntrack,
     rule_cpu_starved,

@@ -98,6 +98,7 @@ struct judge_queue judge_queue_of_ms(const struct judge *j, const struct facts_s
 void rule_accept_overflow(const struct judge *j);
 void rule_backlog(const struct judge *j);
 void rule_busy_spin(const struct judge *j);
+void rule_loop_busy(const struct judge *j);
 void rule_close_wait(const struct judge *j);
 void rule_connect_pile_up(const struct judge *j);
 void rule_conntrack(const struct judge *j);
