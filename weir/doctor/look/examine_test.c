@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -40,14 +41,25 @@ static int client(uint16_t port)
 }
 
 /* A process that has these descriptors and sleeps until it is killed. */
+/* Comes back when the child has closed it. */
 static pid_t sleeper(int closes)
 {
+    int ready[2];
+    char byte;
+    if (pipe(ready))
+        abort();
     pid_t pid = fork();
     if (pid == 0) {
         (void)close(closes);
+        (void)close(ready[0]);
+        (void)close(ready[1]);
         for (;;)
             (void)pause();
     }
+    (void)close(ready[1]);
+    if (read(ready[0], &byte, 1) != 0)
+        abort();
+    (void)close(ready[0]);
     return pid;
 }
 
