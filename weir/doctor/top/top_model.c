@@ -306,6 +306,7 @@ int top_model_make(struct top_model *m, const struct top_input *in, struct top_p
     w->past = past;
     w->heap = m->heap;
     w->lang = in->lang;
+    w->findings = in->findings;
     start(w);
     int err = parts(w);
     if (!err) {

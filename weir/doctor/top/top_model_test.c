@@ -160,6 +160,21 @@ static void test_changes(void)
     findings_settle(&k.found);
 }
 
+/* What sleeps is idle, unless a finding says that somebody waits for it. */
+static void test_accused(void)
+{
+    kit_later(&k, 2000);
+    make("nginx");
+    is_int(worker(811)->wait, TOP_WAIT_IDLE, "a master waits for signals");
+    finding_subject(finding_add(&k.found, RULE_LOOP_BLOCKED), 811, 811, WR_LIT("nginx"));
+    findings_settle(&k.found);
+    kit_later(&k, 2000);
+    make("nginx");
+    is_int(worker(811)->wait, TOP_WAIT_BLOCKED, "a finding names it: blocked");
+    findings_init(&k.found);
+    findings_settle(&k.found);
+}
+
 static void test_pulse(void)
 {
     struct facts_look l;
@@ -316,6 +331,7 @@ int main(void)
     test_rows();
     test_past();
     test_changes();
+    test_accused();
     test_pulse();
     test_doing();
     test_host();

@@ -65,6 +65,17 @@ static void blocked(struct top_work *w, const struct top_member *m, struct top_w
     top_older(&w->model->programs.v[m->program].blocked, row->stands_ms, who);
 }
 
+/* A finding names it: what looks like rest (a sleep, a lock) is what somebody waits for. */
+static bool is_accused(const struct top_work *w, const struct facts_thread *t)
+{
+    for (unsigned i = 0; w->findings && i < w->findings->leading; i++) {
+        const struct finding *f = &w->findings->row[w->findings->order[i]];
+        if (f->severity != SEVERITY_INFO && f->subject.tid == (int32_t)t->tid)
+            return true;
+    }
+    return false;
+}
+
 static int worker(struct top_work *w, const struct facts_thread *t, const struct top_member *m,
                   struct top_stand *out_stand)
 {
@@ -72,6 +83,8 @@ static int worker(struct top_work *w, const struct facts_thread *t, const struct
         .pid = t->pid, .tid = t->tid, .conns = FACTS_UNKNOWN, .queue = FACTS_UNKNOWN};
     memcpy(row.comm, t->comm, sizeof row.comm);
     row.wait = top_doing(&w->facts->b, &w->map, w->lang, t, row.doing, sizeof row.doing);
+    if ((row.wait == TOP_WAIT_IDLE || row.wait == TOP_WAIT_PARKED) && is_accused(w, t))
+        row.wait = TOP_WAIT_BLOCKED;
     row.stands_ms = top_past_stands(w->past, w->facts, t, out_stand);
     rates(w, t, &row);
     if (row.wait == TOP_WAIT_BLOCKED && row.stands_ms) {

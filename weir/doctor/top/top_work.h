@@ -26,6 +26,7 @@ struct top_member { /* a process that is shown */
 struct top_work {
     const struct facts *facts;
     const struct target_groups *groups;
+    const struct findings *findings; /* NULL: none yet */
     struct top_model *model;
     struct top_past *past;
     const struct wr_heap *heap;
