@@ -189,12 +189,20 @@ bool wr_etag_eq_weak(struct wr_span a, struct wr_span b)
     return a.n && wr_span_eq(without_weak(a), without_weak(b));
 }
 
+/* Elements of a list that hold nothing are no mistake (RFC 9110, 5.6.1). */
+static void skip_empty(struct wr_span *s)
+{
+    while (s->n && (s->p[0] == ',' || s->p[0] == ' ' || s->p[0] == '\t'))
+        skip(s, 1);
+}
+
 int wr_etag_list_match(struct wr_span list, struct wr_span etag, bool weak)
 {
     struct wr_span s = wr_span_trim(list);
     int found = 0, elements = 0;
     if (wr_span_eq(s, WR_LIT("*")))
         return etag.n > 0;
+    skip_empty(&s);
     while (s.n) {
         size_t n = etag_len(s);
         if (n == 0)
@@ -206,8 +214,7 @@ int wr_etag_list_match(struct wr_span list, struct wr_span etag, bool weak)
         skip_blanks(&s);
         if (s.n && s.p[0] != ',')
             return WR_E_SYNTAX;
-        skip(&s, 1);
-        skip_blanks(&s);
+        skip_empty(&s);
     }
     return elements ? found : WR_E_SYNTAX;
 }

@@ -94,6 +94,8 @@ static void test_etags(void)
     is_int(wr_etag_list_match(WR_LIT("*"), none, false), 0, "any of nothing");
     is_int(wr_etag_list_match(WR_LIT(""), tag, false), WR_E_SYNTAX, "empty");
     is_int(wr_etag_list_match(WR_LIT("a"), tag, false), WR_E_SYNTAX, "malformed");
+    is_int(wr_etag_list_match(WR_LIT(",, \"a\" ,"), tag, false), 1, "beside empty elements");
+    is_int(wr_etag_list_match(WR_LIT(" , "), tag, false), WR_E_SYNTAX, "nothing but those");
     is_int(wr_etag_list_match(WR_LIT("\"a\", *"), tag, false), WR_E_SYNTAX, "star in a list");
 }
 

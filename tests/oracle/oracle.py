@@ -552,7 +552,7 @@ def run(binary, conf, folder, port, how, requests, masks, facts=()):
 def refusal(binary, conf, folder):
     p = subprocess.run([binary, "-t", "-p", folder, "-c", conf], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
     m = re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", p.stderr)
-    return "%d %s" % (p.returncode, m.group(1) if m else p.stderr.strip())
+    return "%d %s" % (p.returncode, m.group(1) if m else re.sub(r"(?m)^(nginx|weir): ", "", p.stderr.strip()))
 
 
 def difference(want, got):
@@ -613,7 +613,7 @@ class Case:
         for line in self.sections.get("refused", []):
             if not line.strip() or line.startswith("#"):
                 continue
-            text = line[5:] + "\nevents {}" if line.startswith("main:") else MAIN % line
+            text = line[5:] + ("" if "events" in line else "\nevents {}") if line.startswith("main:") else MAIN % line
             said = [masked(refusal(b, self.write(folder, b, text), folder), self.masks) for b in (NGINX, WEIR)]
             out.append((line, *said))
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,10 +3,12 @@
 
 #include "libweir/base/err.h"
 #include "libweir/base/num.h"
+#include "libweir/io/log.h"
 #include "libweir/os/os.h"
 #include "weir/cmd/opt.h"
 #include "weir/cmd/out.h"
 #include "weir/cmd/site.h"
+#include "weir/master/settings.h"
 #include "weir/web/core.h"
 #include "weir/web/load.h"
 
@@ -51,12 +53,21 @@ static void dump(const struct conf_load *load)
     }
 }
 
+static void say_setting(void *ctx, int level, const char *text)
+{
+    (void)ctx;
+    out_print(2, "weir: [%s] %s\n", level < WR_LOG_WARN ? "emerg" : "warn", text);
+}
+
 static int test(const struct cmd_site *site, const struct opt *o)
 {
     struct web_config *config;
+    struct settings settings;
     int err = web_load(wr_os_heap(), &site->source, NULL, &config);
     if (!err && !o->quiet)
         out_print(2, "weir: the configuration file %s syntax is ok\n", site->path);
+    if (!err)
+        err = settings_read(config, &settings, say_setting, NULL);
     if (!err)
         err = cmd_site_try(config);
     if (err) {

@@ -365,7 +365,6 @@ static int set_expires(struct conf_load *load, const struct conf_node *node,
     struct expires *e = field;
     bool modified = node->nwords == 3;
     uint32_t word = node->nwords - 1;
-    (void)row;
     if (modified && !wr_span_eq(conf_arg(node, 1), WR_LIT("modified")))
         return conf_fail(load, node, 1, "invalid value \"%s\"", conf_str(node, 1));
     int err = web_value_compile(load, node, word, conf_arg(node, word), &e->value);
@@ -376,7 +375,7 @@ static int set_expires(struct conf_load *load, const struct conf_node *node,
         return 0;
     }
     const char *wrong = expires_read(conf_arg(node, word), modified, e);
-    return wrong ? conf_fail(load, node, word, "%s", wrong) : 0;
+    return wrong ? conf_fail(load, node, word, "\"%s\" directive %s", row->name, wrong) : 0;
 }
 
 /* `off` forgets what came from outside, `merge` puts it behind the block's own. */

@@ -58,17 +58,27 @@ int core_set_user(struct conf_load *load, const struct conf_node *node,
     return 0;
 }
 
+/* nginx knows more ways; on Linux these. */
+int core_set_use(struct conf_load *load, const struct conf_node *node,
+                 const struct conf_row *row, void *field)
+{
+    struct wr_span v = conf_arg(node, 1);
+    if (!wr_span_eq(v, WR_LIT("epoll")) && !wr_span_eq(v, WR_LIT("poll")) &&
+        !wr_span_eq(v, WR_LIT("select")))
+        return conf_fail(load, node, 1, "invalid event type \"%s\"", conf_str(node, 1));
+    return conf_set_text(load, node, row, field);
+}
+
 int core_set_processes(struct conf_load *load, const struct conf_node *node,
                        const struct conf_row *row, void *field)
 {
-    (void)row;
     int64_t n;
     if (wr_span_eq(conf_arg(node, 1), WR_LIT("auto"))) {
         *(int *)field = CORE_AUTO;
         return 0;
     }
     if (conf_read_num(conf_arg(node, 1), &n) || n < 1 || n > 1024)
-        return conf_fail(load, node, 1, "invalid value \"%s\"", conf_str(node, 1));
+        return conf_fail(load, node, 1, "\"%s\" directive invalid value", row->name);
     *(int *)field = (int)n;
     return 0;
 }
@@ -297,13 +307,12 @@ int core_set_directio(struct conf_load *load, const struct conf_node *node,
 int core_set_keepalive(struct conf_load *load, const struct conf_node *node,
                        const struct conf_row *row, void *field)
 {
-    (void)row;
     struct core_keepalive *k = field;
     k->header_s = 0;
     if (conf_read_msec(conf_arg(node, 1), &k->timeout_ms) || k->timeout_ms >= WR_FOREVER)
-        return conf_fail(load, node, 1, "invalid value \"%s\"", conf_str(node, 1));
+        return conf_fail(load, node, 1, "\"%s\" directive invalid value", row->name);
     if (node->nwords > 2 && conf_read_sec(conf_arg(node, 2), &k->header_s))
-        return conf_fail(load, node, 2, "invalid value \"%s\"", conf_str(node, 2));
+        return conf_fail(load, node, 2, "\"%s\" directive invalid value", row->name);
     return 0;
 }
 

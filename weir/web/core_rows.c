@@ -122,7 +122,7 @@ const struct conf_row core_rows[] = {
      conf_set_num, MAIN(worker_connections), NULL, &at_least_one,
      "number", "The old name of worker_connections."},
     {"use", CONF_EVENTS, 1, 1, CONF_NOTE, CONF_AT_CORE,
-     conf_set_text, MAIN(use), NULL, NULL,
+     core_set_use, MAIN(use), NULL, NULL,
      "method", "How readiness is learnt; here always epoll."},
     {"accept_mutex", CONF_EVENTS, 1, 1, CONF_NOTE, CONF_AT_CORE,
      conf_set_flag, MAIN(accept_mutex), "off", NULL,
