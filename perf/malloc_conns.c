@@ -88,6 +88,7 @@ int main(int argc, char **argv)
 {
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 1000000;
     struct timespec from, to;
+    draw_start();
     for (int i = 0; i < CONNS; i++)
         conns[i] = conn_open();
     (void)clock_gettime(CLOCK_MONOTONIC, &from);

@@ -70,6 +70,7 @@ static double rss_mib(void)
 int main(int argc, char **argv)
 {
     int secs = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 2;
+    draw_start();
     for (int i = 0; i < CONNS; i++)
         conns[i] = conn_open();
     printf("rss_peak %.1f\n", rss_mib());

@@ -105,6 +105,7 @@ int main(int argc, char **argv)
 {
     static struct worker w;
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 1000000;
+    draw_start();
     mem_program_start(&w.mem);
     wr_pool_init(&w.conns, &w.mem.mem, &w.mem.worker, "conn", sizeof(struct conn));
     wr_arena_init(&w.request, &w.mem.arenas, &w.mem.listener, WR_ARENA_BLOCK);

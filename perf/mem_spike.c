@@ -114,6 +114,7 @@ static int sleep_until(int ep, uint64_t until_ms)
 int main(int argc, char **argv)
 {
     int secs = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 2, ep = wr_os_epoll_create();
+    draw_start();
     mem_program_start(&mem);
     for (int i = 0; i < CONNS; i++)
         conns[i] = conn_open();
