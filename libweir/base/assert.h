@@ -18,7 +18,8 @@ typedef void wr_panic_hook(const char *message);
 /* Sets the hook for the process and returns the old one; NULL means the default. */
 wr_panic_hook *wr_panic_set_hook(wr_panic_hook *hook);
 
-WR_NORETURN WR_PRINTF(3, 4) void wr_panic(const char *file, int line, const char *fmt, ...);
+WR_NORETURN WR_COLD WR_PRINTF(3, 4) void wr_panic(const char *file, int line, const char *fmt,
+                                                  ...);
 
 #define WR_PANIC(...) wr_panic(__FILE__, __LINE__, __VA_ARGS__)
 #define WR_ASSERT(cond)                                                  \

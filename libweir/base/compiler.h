@@ -13,6 +13,8 @@
 #define WR_PRINTF(f, a)  __attribute__((format(printf, f, a)))
 #define WR_NORETURN      __attribute__((noreturn))
 #define WR_NOINLINE      __attribute__((noinline))
+/* Seldom called: what leads to a call of it is laid out behind the function, out of the way of the usual path. */
+#define WR_COLD          __attribute__((cold))
 #define WR_MALLOC        __attribute__((malloc))
 #define WR_LIKELY(x)     __builtin_expect(!!(x), 1)
 #define WR_UNLIKELY(x)   __builtin_expect(!!(x), 0)

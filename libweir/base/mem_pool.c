@@ -317,7 +317,7 @@ static size_t give_back(struct wr_pool *p, size_t slots, size_t *room)
 }
 
 /* Somebody waits for memory: nothing is kept for speed. */
-static void put_under_pressure(struct wr_pool *p, void *object)
+WR_COLD static void put_under_pressure(struct wr_pool *p, void *object)
 {
     struct wr_pool_slab *s = slab_of(object);
     flush(p, p->stacked);
@@ -461,7 +461,7 @@ void *wr_pool_zget_at(struct wr_pool *p, const struct wr_site *site)
 }
 
 /* False: the object is gone. */
-static bool watch_put(struct wr_pool *p, void *object)
+WR_COLD static bool watch_put(struct wr_pool *p, void *object)
 {
     const struct wr_mem_options *o = &p->mem->opt;
     if (o->tags)

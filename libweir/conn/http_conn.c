@@ -94,7 +94,7 @@ static void outlive_the_bytes(struct wr_http_conn *c)
 }
 
 /* The application answers, if it wants to; the request takes no more bytes. */
-static void ask_to_refuse(struct wr_http_conn *c, int status, const char *reason)
+WR_COLD static void ask_to_refuse(struct wr_http_conn *c, int status, const char *reason)
 {
     struct wr_http_req *req = c->req;
     bool outer = c->eating, fresh = !req->head_kept;
@@ -133,7 +133,7 @@ static bool is_plain(const struct wr_http_conn *c)
 
 static const char *const plain_on_tls = "plain HTTP on a TLS port";
 
-static void refuse(struct wr_http_conn *c, struct wr_span in)
+WR_COLD static void refuse(struct wr_http_conn *c, struct wr_span in)
 {
     const struct wr_refusal *r = &c->req->parse.refusal;
     uint64_t looked = c->req->parse.at > r->at ? c->req->parse.at : r->at;
@@ -361,7 +361,7 @@ static void on_eof(struct wr_http_conn *c)
 
 /* A handler is at work and the peer has said that it sends no more. Behind what it had still sent that
  * means that it left, unless half-closed clients are wanted. */
-static void on_hang_up(struct wr_http_conn *c)
+WR_COLD static void on_hang_up(struct wr_http_conn *c)
 {
     bool answered = c->req->answer == ANSWER_DONE || c->req->refused;
     if (c->server->options.serve_half_closed || c->eof || answered || wr_buf_span(&c->in).n)

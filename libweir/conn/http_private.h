@@ -147,14 +147,14 @@ void wr_http_conn_init_(struct wr_http_conn *c, struct wr_http_server *s);
 void wr_http_conn_answered_(struct wr_http_conn *c);
 /* The request under way ends here, its answer missing or cut short; so does the connection, behind the
  * answers that were given before. */
-void wr_http_conn_abort_(struct wr_http_conn *c, int err);
+WR_COLD void wr_http_conn_abort_(struct wr_http_conn *c, int err);
 /* The deadlines have changed. */
 void wr_http_conn_settle_(struct wr_http_conn *c);
 /* The server is stopping: what has come is answered, and whoever is new may still say a first word. */
 void wr_http_conn_stop_(struct wr_http_conn *c);
 /* The server refuses the request under way by itself: the application answers, or a plain text does. */
-void wr_http_conn_refuse_(struct wr_http_conn *c, int status, const char *reason,
-                          enum wr_http_end end, int err);
+WR_COLD void wr_http_conn_refuse_(struct wr_http_conn *c, int status, const char *reason,
+                                  enum wr_http_end end, int err);
 /* When its phase is over, if nothing happens. */
 uint64_t wr_http_conn_due_(const struct wr_http_conn *c);
 /* Calls on_ready soon: the handler wants (more of) the body. */
@@ -182,11 +182,12 @@ void wr_http_req_free_(struct wr_http_req **req, enum wr_http_end end, int err);
 uint64_t wr_http_out_total_(const struct wr_http_conn *c);
 int wr_http_req_put_(struct wr_http_req *req, const void *p, size_t n);
 /* Answers by itself: a refusal, 408, 413, 503; the request is gone and its connection ends behind it. */
-void wr_http_req_refuse_(struct wr_http_req *req, int status, enum wr_http_end end, int err);
+WR_COLD void wr_http_req_refuse_(struct wr_http_req *req, int status, enum wr_http_end end,
+                                 int err);
 /* The handler has returned without finishing: what its spans point to moves to the arena. */
 WR_MUST int wr_http_req_keep_head_(struct wr_http_req *req);
 /* Its bytes are gone: nothing of it is shown any more. */
-void wr_http_req_forget_head_(struct wr_http_req *req);
+WR_COLD void wr_http_req_forget_head_(struct wr_http_req *req);
 /* Pieces of the body to whoever wants them; false when it cannot go on now. */
 bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in);
 

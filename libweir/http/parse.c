@@ -67,15 +67,16 @@ bool wr_parse_is_idle(const struct wr_parse *p)
     return p->state <= METHOD && p->at == p->line;
 }
 
-static enum step refuse(struct wr_parse *p, struct cursor c, const char *at,
-                        enum wr_reason reason)
+WR_COLD static enum step refuse(struct wr_parse *p, struct cursor c, const char *at,
+                                enum wr_reason reason)
 {
     p->refusal = (struct wr_refusal){reason, (uint64_t)(at - c.base)};
     return REFUSED;
 }
 
 /* The byte where CR was due. */
-static enum step refuse_line_end(struct wr_parse *p, struct cursor c, enum wr_reason otherwise)
+WR_COLD static enum step refuse_line_end(struct wr_parse *p, struct cursor c,
+                                         enum wr_reason otherwise)
 {
     return refuse(p, c, c.at, *c.at == '\n' ? WR_BAD_BARE_LF : otherwise);
 }
@@ -287,7 +288,7 @@ INLINE enum step start_line(struct wr_parse *p, struct cursor *c, bool simd)
 
 /* ---- field lines ---- */
 
-static enum step refuse_name(struct wr_parse *p, struct cursor c, const char *name)
+WR_COLD static enum step refuse_name(struct wr_parse *p, struct cursor c, const char *name)
 {
     bool blank = *c.at == ' ' || *c.at == '\t';
     if (c.at == name)
@@ -299,13 +300,13 @@ static enum step refuse_name(struct wr_parse *p, struct cursor c, const char *na
     return refuse_line_end(p, c, *c.at == '\r' ? WR_BAD_NO_COLON : WR_BAD_NAME_BYTE);
 }
 
-static enum step refuse_value(struct wr_parse *p, struct cursor c)
+WR_COLD static enum step refuse_value(struct wr_parse *p, struct cursor c)
 {
     return refuse_line_end(p, c, *c.at == 0 ? WR_BAD_VALUE_NUL : WR_BAD_VALUE_CONTROL);
 }
 
 /* Upstreams repeat harmless fields; in a request, and in framing, a second one is an ambiguity. */
-static enum wr_reason judge_again(const struct wr_parse *p, enum wr_header id)
+WR_COLD static enum wr_reason judge_again(const struct wr_parse *p, enum wr_header id)
 {
     if (id == WR_H_CONTENT_LENGTH)
         return WR_BAD_LENGTH_TWICE;
@@ -411,8 +412,8 @@ INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
 
 /* ---- judgement of the whole head ---- */
 
-static enum step refuse_field(struct wr_parse *p, struct cursor c, enum wr_header id,
-                              enum wr_reason reason)
+WR_COLD static enum step refuse_field(struct wr_parse *p, struct cursor c, enum wr_header id,
+                                      enum wr_reason reason)
 {
     return refuse(p, c, wr_head_get(p->head, id).p, reason);
 }
@@ -722,7 +723,7 @@ INLINE bool is_usual(struct wr_parse *p, struct cursor *c)
 
 /* ---- the whole ---- */
 
-static enum step refuse_limit(struct wr_parse *p, struct cursor c)
+WR_COLD static enum step refuse_limit(struct wr_parse *p, struct cursor c)
 {
     uint32_t at = (uint32_t)(c.at - c.base);
     bool first = p->state < LINE;
@@ -745,6 +746,20 @@ static enum wr_parsed settle(struct wr_parse *p, struct cursor c, enum step s)
     return s == REFUSED ? WR_PARSED_BAD : s == MORE ? WR_PARSED_MORE : WR_PARSED_DONE;
 }
 
+INLINE enum step machine(struct wr_parse *p, struct cursor *c, bool simd)
+{
+    enum step s = NEXT;
+    if (p->state < LINE)
+        s = start_line(p, c, simd);
+    return s == NEXT ? fields(p, c, simd) : s;
+}
+
+/* Apart, so that the usual head's way is a short one. */
+WR_NOINLINE static enum step simd_machine(struct wr_parse *p, struct cursor *c)
+{
+    return machine(p, c, true);
+}
+
 INLINE enum wr_parsed run(struct wr_parse *p, struct wr_span bytes, bool judged, bool simd)
 {
     if (p->state >= DONE)
@@ -761,12 +776,10 @@ INLINE enum wr_parsed run(struct wr_parse *p, struct wr_span bytes, bool judged,
     struct cursor c = {.base = bytes.p, .end = bytes.p + n, .stop = bytes.p + n};
     c.at = bytes.p + p->at;
     enum step s = NEXT;
-    if (!simd || p->at > 0 || !is_usual(p, &c)) {
-        if (p->state < LINE)
-            s = start_line(p, &c, simd);
-        if (s == NEXT)
-            s = fields(p, &c, simd);
-    }
+    if (!simd)
+        s = machine(p, &c, false);
+    else if (p->at > 0 || !is_usual(p, &c))
+        s = simd_machine(p, &c);
     if (s == NEXT) {
         p->head->size = (size_t)(c.at - c.base);
         if (judged)
