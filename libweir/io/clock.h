@@ -24,7 +24,7 @@
 #define WR_CLOCK_PAUSE_MS 1000
 
 struct wr_clock {
-    uint64_t now_ns; /* read only */
+    uint64_t now_ns, now_ms; /* read only */
     bool paused;
     /* private */
     bool wall_known;
@@ -38,7 +38,7 @@ void wr_clock_read(struct wr_clock *c, uint64_t idle_ns);
 
 static inline uint64_t wr_clock_ms(const struct wr_clock *c)
 {
-    return c->now_ns / 1000000;
+    return c->now_ms;
 }
 
 /* Nanoseconds since 1970, as of this reading. */
