@@ -94,7 +94,7 @@ static void test_well(void)
     p = (struct scene){.ran_ms = 1980, .stime = 2, .unread = 3, .unwatched = true};
     judged(&p);
     ok(!tap_has(RULE_LOOP_BUSY), "handed over: no loop's");
-    p = (struct scene){.ran_ms = 200, .waited_ms = 1780, .stime = 2, .unread = 3};
+    p = (struct scene){.ran_ms = 150, .waited_ms = 1830, .stime = 2, .unread = 3};
     judged(&p);
     ok(!tap_has(RULE_LOOP_BUSY), "it hardly gets a processor: others compute");
     p = (struct scene){.ran_ms = 1980, .stime = 90, .unread = 3};
