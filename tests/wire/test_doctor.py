@@ -3,7 +3,7 @@
 import json, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, threading, time
 
 from doctor import BUILD, HERE, WEIR, Patient, burst, columns, connect, doctor, end_children, enter
-from wire import done, equal, ok
+from wire import done, equal, for_everybody, ok
 
 enter(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -131,8 +131,7 @@ ok("\x1b[" not in doctor(":7002", "-t", "100ms", env={"TERM": "xterm"}).out, "no
 
 # ---- without rights
 if os.getuid() == 0 and shutil.which("setpriv"):
-    copy = shutil.copy(WEIR, folder)
-    os.chmod(copy, 0o755)
+    copy = for_everybody(WEIR)
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     got = doctor(":7001", "-t", "200ms", before=nobody, weir=copy)
     ok(got.exit == 4 and "Not checked, as uid 65534" in got.out and "UNDECIDED" in got.out, "nobody, a healthy server: 4, and what was not checked", got)

@@ -5,7 +5,7 @@ or root, is not to be had.
 """
 import json, os, pty, select, signal, socket, subprocess, sys, threading, time
 from beside import side_by_side
-from wire import BUILD, TOP, done, equal, ok
+from wire import BUILD, TOP, done, equal, for_everybody, ok
 
 WEIR = os.path.join(BUILD, "weir")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -82,8 +82,8 @@ class Patient:
         threading.Thread(target=go, daemon=True).start()
 
 
-def run(*args, **more):
-    r = subprocess.run([WEIR, "treat", *map(str, args)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **more)
+def run(*args, weir=WEIR, **more):
+    r = subprocess.run([weir, "treat", *map(str, args)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **more)
     return r.returncode, r.stdout, r.stderr
 
 
@@ -207,13 +207,14 @@ def test_chinese():
 
 
 def test_rights():
+    nobody = {"weir": for_everybody(WEIR), "user": 65534, "group": 65534, "extra_groups": []}
     with Patient("plain") as p:
         p.stop()
-        code, out, err = run("process-stopped", "--pid", p.pid, "--yes", user=65534, group=65534, extra_groups=[])
+        code, out, err = run("process-stopped", "--pid", p.pid, "--yes", **nobody)
         ok(code == 4 and "run it as root" in err, "another user's process: not permitted, and the remedy is told", (code, out, err))
         equal(open("/proc/%d/stat" % p.pid).read().split()[2], "T", "nothing happened")
     with stuck_edge() as p:
-        code, out, err = run("et-listener-not-drained", "--pid", p.pid, "--yes", user=65534, group=65534, extra_groups=[])
+        code, out, err = run("et-listener-not-drained", "--pid", p.pid, "--yes", **nobody)
         ok(code == 4 and "run it as root" in err, "nor may it look into its descriptors", (code, out, err))
     code, out, err = run("fd-limit", "--pid", 2147480000, "--yes")
     ok(code == 3 and "there is no process" in err, "no such process", (code, err))

@@ -2,7 +2,7 @@
 
 Every exchange has a deadline; every process started here is ended here, by its pid.
 """
-import atexit, os, random, signal, socket, subprocess, sys, time
+import atexit, os, random, shutil, signal, socket, subprocess, sys, tempfile, time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TOP, "build"))
@@ -24,6 +24,16 @@ def ok(good, name, detail=""):
 
 def equal(got, want, name):
     return ok(got == want, name, "got  %r\nwant %r" % (got, want))
+
+
+def for_everybody(program):
+    """A copy that other users can run: the checkout may lie in a home that is closed to them."""
+    folder = tempfile.mkdtemp(prefix="weir-copy-")
+    atexit.register(shutil.rmtree, folder, True)
+    os.chmod(folder, 0o755)
+    copy = shutil.copy(program, folder)
+    os.chmod(copy, 0o755)
+    return copy
 
 
 CRASHES = ("Sanitizer", "runtime error:", "panic", "how=\"signal 6", "how=\"signal 11", "how=\"signal 7")
