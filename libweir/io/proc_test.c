@@ -12,6 +12,7 @@
 #include "tests/tap.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define SEATS 9
@@ -25,8 +26,9 @@ struct fixture {
     struct wr_loop *loop;
     struct wr_procs *procs;
     struct wr_log *log;
-    unsigned started, ready, ended, resting, stuck, replaced, stopped;
-    int last_status;
+    unsigned started, ready, ended, resting, stuck, replaced, stopped, unborn, waiting;
+    unsigned give_up_at; /* unborn: then the pool is told to stop; 0: never */
+    int last_status, last_unborn;
     pid_t last_ended;
     uint64_t last_ended_ns, last_ready_ns;
     /* child */
@@ -64,7 +66,6 @@ static void on_event(struct wr_procs *p, enum wr_procs_event event, unsigned ind
                      int status, void *arg)
 {
     struct fixture *f = arg;
-    (void)p;
     (void)index;
     uint64_t now = wr_os_now_ns(CLOCK_MONOTONIC);
     f->started += event == WR_PROCS_STARTED;
@@ -74,6 +75,12 @@ static void on_event(struct wr_procs *p, enum wr_procs_event event, unsigned ind
     f->stuck += event == WR_PROCS_STUCK;
     f->replaced += event == WR_PROCS_REPLACED;
     f->stopped += event == WR_PROCS_STOPPED;
+    f->waiting += event == WR_PROCS_WAITING;
+    if (event == WR_PROCS_UNBORN) {
+        f->last_unborn = status;
+        if (++f->unborn == f->give_up_at)
+            wr_procs_stop(p, false);
+    }
     if (event == WR_PROCS_READY)
         f->last_ready_ns = now;
     if (event == WR_PROCS_ENDED) {
@@ -290,12 +297,51 @@ static void test_crash_loop(void)
     is_int(wr_procs_start(f.loop, &o, &f.procs), 0, "started");
     run_until(&f, &f.resting, 1, 5000);
     is_int(f.started, 6, "the first and five more");
+    is_int(f.waiting, 5, "all but the second had to wait, and the one to come has to");
     is_int(WEXITSTATUS(f.last_status), 3, "its status");
     run_for(&f, 50);
     is_int(f.started, 6, "then it rests");
     f.exit_at_once = false;
     run_until(&f, &f.ready, 1, 2000);
     is_int(f.ready, 1, "and comes back with the next window");
+    tear_down(&f);
+}
+
+/* Nothing can be opened while this holds; returns the limit as it was. */
+static struct rlimit no_descriptors(void)
+{
+    struct rlimit was = {0}, none;
+    ok(wr_os_rlimit_get(RLIMIT_NOFILE, &was) == 0, "the limit");
+    none = (struct rlimit){0, was.rlim_max};
+    ok(wr_os_rlimit_set(RLIMIT_NOFILE, &none) == 0, "no descriptor more");
+    return was;
+}
+
+static void test_unborn(void)
+{
+    struct fixture f;
+    set_up(&f);
+    struct wr_procs_options o = options_of(&f, 2);
+    o.backoff_min_ms = 20;
+    struct rlimit was = no_descriptors();
+    is_int(wr_procs_start(f.loop, &o, &f.procs), 0, "started");
+    is_int(f.unborn, 2, "neither could be born");
+    is_int(f.last_unborn, -EMFILE, "for that");
+    ok(wr_os_rlimit_set(RLIMIT_NOFILE, &was) == 0, "there are descriptors again");
+    run_until(&f, &f.ready, 2, 5000);
+    is_int(f.ready, 2, "and both come");
+    tear_down(&f);
+
+    set_up(&f);
+    f.give_up_at = 2;
+    o = options_of(&f, 4);
+    was = no_descriptors();
+    is_int(wr_procs_start(f.loop, &o, &f.procs), 0, "started");
+    ok(wr_os_rlimit_set(RLIMIT_NOFILE, &was) == 0, "there are descriptors again");
+    is_int(f.unborn, 2, "told to stop by the second event: the others are not tried");
+    is_int(f.stopped, 1, "it has stopped");
+    run_for(&f, 50);
+    is_int(f.started, 0, "and nobody comes later");
     tear_down(&f);
 }
 
@@ -448,6 +494,7 @@ int main(void)
     test_kept_by_successor();
     test_many_kills();
     test_crash_loop();
+    test_unborn();
     test_deadlines();
     test_replace();
     test_watchdog();
