@@ -7,10 +7,14 @@
 #include "libweir/base/mutant.h"
 #include "libweir/base/rand.h"
 #include "libweir/base/slots.h"
+#include "libweir/io/leases.h"
 #include "libweir/io/loop.h"
 #include "libweir/io/scope.h"
+#include "libweir/os/os.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #define RETRY_MS 1000U /* after a failed open nobody waited for */
 
@@ -65,6 +69,7 @@ struct wr_conn_pool {
     uint32_t tick_ms;
     struct wr_rand rand;
     bool closing;
+    struct wr_lease_book *book; /* for readers outside; NULL: none */
     struct wr_free_later later;
     struct wr_conn_pool_stats s; /* the counters; what is `now` is filled in when asked */
 };
@@ -84,6 +89,45 @@ static void want_tick(struct wr_conn_pool *p)
 {
     if (!p->closing && !wr_timer_armed(&p->tick) && (p->open || p->o.min_idle))
         wr_loop_timer_arm(p->loop, &p->tick, p->tick_ms);
+}
+
+static struct waiter *first_waiter(const struct wr_conn_pool *p)
+{
+    struct wr_list *l = wr_list_first(&p->waiters);
+    return l ? wr_container_of(l, struct waiter, link) : NULL;
+}
+
+/* ---- for readers outside ------------------------------------------------------------------------------ */
+
+static void write_line(struct wr_lease_line *line, const struct object *o)
+{
+    const char *file = strrchr(o->site->file, '/');
+    line->lease = o->lease;
+    line->since_ms = o->since_ms;
+    line->line = (uint64_t)o->site->line;
+    (void)snprintf(line->file, sizeof line->file, "%s", file ? file + 1 : o->site->file);
+    (void)snprintf(line->func, sizeof line->func, "%s", o->site->func);
+}
+
+/* The busy ones stand in the order in which they became so. */
+static void publish(const struct wr_conn_pool *p)
+{
+    if (!p->book)
+        return;
+    const struct waiter *w = first_waiter(p);
+    struct wr_lease_book now = {.max_open = p->o.max_open,
+                                .open = p->open,
+                                .lent = p->count[LENT],
+                                .waiting = p->waiting,
+                                .waits_since_ms = w ? w->since_ms : 0};
+    (void)snprintf(now.pool, sizeof now.pool, "%s", p->o.name);
+    WR_LIST_EACH(at, &p->busy)
+    {
+        const struct object *o = wr_container_of(at, struct object, link);
+        if (o->state == LENT && now.lines < WR_LEASES_OLDEST)
+            write_line(&now.line[now.lines++], o);
+    }
+    wr_leases_write(p->book, &now);
 }
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
@@ -258,13 +302,8 @@ static void answer(struct waiter *w, int err, struct wr_lease lease)
     wr_list_remove(&w->link);
     p->waiting--;
     wr_heap_free(p->heap, w, sizeof *w);
+    publish(p); /* before the borrower runs: it may never come back */
     fn(arg, err, lease);
-}
-
-static struct waiter *first_waiter(const struct wr_conn_pool *p)
-{
-    struct wr_list *l = wr_list_first(&p->waiters);
-    return l ? wr_container_of(l, struct waiter, link) : NULL;
 }
 
 static void fail_oldest(struct wr_conn_pool *p, int err)
@@ -315,6 +354,8 @@ int wr_conn_pool_take_at(struct wr_conn_pool *p, struct wr_scope *scope, wr_leas
     wr_list_add_tail(&p->waiters, &w->link);
     p->waiting++;
     p->s.waited += p->count[IDLE] < p->waiting;
+    if (p->count[IDLE] < p->waiting)
+        publish(p);
     if (!wr_timer_armed(&p->wait_timer))
         wr_wheel_arm(wr_loop_wheel(p->loop), &p->wait_timer, w->since_ms + p->o.wait_ms);
     want_serve(p);
@@ -347,6 +388,7 @@ static void reclaim(struct object *o, int err)
         return;
     p->s.reclaimed++;
     end(o);
+    publish(p);
     if (p->o.on_leak)
         p->o.on_leak(p, &b, p->o.arg);
 }
@@ -413,6 +455,7 @@ void wr_lease_release(struct wr_lease *lease)
     } else {
         to_idle(o);
     }
+    publish(p);
 }
 
 void wr_lease_discard(struct wr_lease *lease)
@@ -420,8 +463,10 @@ void wr_lease_discard(struct wr_lease *lease)
     struct object *o = give_back(lease);
     if (!o)
         return;
-    o->pool->s.discarded++;
+    struct wr_conn_pool *p = o->pool;
+    p->s.discarded++;
     end(o);
+    publish(p);
 }
 
 void wr_conn_pool_gone(struct wr_conn_pool *p, void *object)
@@ -533,6 +578,7 @@ again:
             }
         }
     }
+    publish(p);
     want_serve(p);
     want_tick(p);
 }
@@ -589,6 +635,8 @@ int wr_conn_pool_new(struct wr_loop *loop, const struct wr_conn_pool_ops *ops, v
     wr_list_init(&p->busy);
     wr_list_init(&p->waiters);
     wr_slots_init(&p->leases, heap, 0);
+    p->book = wr_leases_open(wr_loop_leases(loop), wr_os_getpid());
+    publish(p);
     wr_task_init(&p->serve, on_serve);
     p->tick.fn = on_tick;
     p->wait_timer.fn = on_wait_timer;
@@ -607,6 +655,7 @@ void wr_conn_pool_free(struct wr_conn_pool **pool)
     if (!p)
         return;
     p->closing = true;
+    wr_leases_close(&p->book);
     p->open++; /* holds the pool until the end of this function */
     wr_task_cancel(&p->serve);
     wr_loop_timer_cancel(&p->tick);

@@ -6,6 +6,7 @@
 #include "libweir/conn/service_private.h"
 #include "libweir/io/accept.h"
 #include "libweir/io/board.h"
+#include "libweir/io/leases.h"
 
 #include <sys/signalfd.h>
 
@@ -338,6 +339,7 @@ static int run_alone(struct wr_service *s)
     if (rc)
         return rc;
     rc = wr_service_logger_start_(s, NULL);
+    wr_loop_set_leases(s->loop, wr_leases_at(s->shm));
     if (rc == 0)
         rc = wr_signal_open(s->loop, &s->signals, &set, on_signal);
     if (rc)

@@ -2,6 +2,7 @@
 #include "libweir/base/err.h"
 #include "libweir/conn/service_private.h"
 #include "libweir/io/board.h"
+#include "libweir/io/leases.h"
 #include "libweir/io/log_ring.h"
 #include "libweir/io/proc.h"
 #include "libweir/io/recorder.h"
@@ -18,9 +19,10 @@ int wr_service_log_memory_(struct wr_service *s, unsigned seats)
 {
     const struct wr_board_options board = {.seats = seats};
     struct wr_shm_part parts[] = {
-        {WR_BOARD_PART,        WR_BOARD_VERSION,       wr_board_size(&board)},
-        { WR_RECORDER_PART, WR_RECORDER_VERSION, wr_recorder_size(seats,       SERVICE_EVENTS)},
-        { WR_LOG_PART,      WR_LOG_VERSION, wr_log_ring_size(seats,     SERVICE_LOG_RING)},
+        {WR_BOARD_PART,      WR_BOARD_VERSION,    wr_board_size(&board) },
+        {WR_RECORDER_PART,   WR_RECORDER_VERSION, wr_recorder_size(seats, SERVICE_EVENTS)},
+        {WR_LOG_PART,                  WR_LOG_VERSION,                           wr_log_ring_size(seats,                  SERVICE_LOG_RING)},
+        {WR_LEASES_PART, WR_LEASES_VERSION,                    wr_leases_size(seats * SERVICE_POOLS)           },
     };
     int rc = wr_shm_new(wr_loop_heap(s->loop), s->options->name ? s->options->name : "service",
                         parts, WR_ARRAY_LEN(parts), &s->shm);
@@ -28,6 +30,8 @@ int wr_service_log_memory_(struct wr_service *s, unsigned seats)
         rc = wr_recorder_format(s->shm, seats, SERVICE_EVENTS);
     if (rc == 0)
         rc = wr_log_ring_format(s->shm, seats, SERVICE_LOG_RING);
+    if (rc == 0)
+        rc = wr_leases_format(s->shm, seats * SERVICE_POOLS);
     if (rc)
         return rc;
     int fd = wr_os_eventfd(0, 0);

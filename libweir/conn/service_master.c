@@ -14,6 +14,7 @@
 #include "libweir/conn/service_private.h"
 #include "libweir/io/accept.h"
 #include "libweir/io/board.h"
+#include "libweir/io/leases.h"
 #include "libweir/io/proc.h"
 #include "libweir/os/os.h"
 
@@ -77,6 +78,7 @@ static int worker_main(struct wr_worker *w, void *arg)
     if (rc)
         return 70;
     wr_service_log_tick_(&s);
+    wr_loop_set_leases(s.loop, wr_leases_at(m->s.shm));
     rc = wr_worker_attach(w, s.loop, &callbacks);
     if (rc)
         wr_service_fail_(&s, "attach", rc);
@@ -175,6 +177,8 @@ static void on_worker_event(struct wr_procs *procs, enum wr_procs_event event, u
     (void)procs;
     for (unsigned i = 0; i < m->n_shares; i++)
         wr_accept_share_event(m->shares[i], event, index, pid);
+    if (event == WR_PROCS_ENDED)
+        wr_leases_forget(wr_leases_at(m->s.shm), pid);
     if (event == WR_PROCS_ENDED && !m->s.stopping)
         WR_LOG(m->s.log, WARN, "service", "worker_ended", "index=%u pid=%d how=%s", index,
                (int)pid, wr_exit_text(status, text, sizeof text));

@@ -25,6 +25,7 @@ struct wr_worker;
 #define SERVICE_LOG_RING ((size_t)64 << 10)
 #define SERVICE_EVENTS   1024U /* of a flight recorder */
 #define SERVICE_GRACE_MS 10000U
+#define SERVICE_POOLS    2U /* of each process, on the average, that tell who borrowed */
 
 /* Seats of board, log and recorder: 0 the process that owns the log, then the logger and its successor. */
 #define SERVICE_LOGGER_SEAT  1U

@@ -347,6 +347,16 @@ struct wr_wheel *wr_loop_wheel(struct wr_loop *l)
     return &l->wheel;
 }
 
+void wr_loop_set_leases(struct wr_loop *l, struct wr_leases *leases)
+{
+    l->leases = leases;
+}
+
+struct wr_leases *wr_loop_leases(const struct wr_loop *l)
+{
+    return l->leases;
+}
+
 const struct wr_heap *wr_loop_heap(const struct wr_loop *l)
 {
     return l->heap;

@@ -76,6 +76,8 @@ struct wr_loop_stats {
 };
 
 /* All zero is a loop with defaults. */
+struct wr_leases; /* io/leases.h */
+
 struct wr_loop_options {
     const struct wr_heap *heap;  /* default: the process's */
     struct wr_budget *budget;    /* handed out by wr_loop_budget; parent of the blocks' */
@@ -108,6 +110,9 @@ uint64_t wr_loop_wall_ns(struct wr_loop *loop); /* since 1970; read once per tur
 
 struct wr_wheel *wr_loop_wheel(struct wr_loop *loop);
 const struct wr_heap *wr_loop_heap(const struct wr_loop *loop);
+/* Where the pools of this loop tell who borrowed what; NULL, as in the beginning: nowhere. */
+void wr_loop_set_leases(struct wr_loop *loop, struct wr_leases *leases);
+struct wr_leases *wr_loop_leases(const struct wr_loop *loop);
 struct wr_budget *wr_loop_budget(const struct wr_loop *loop);
 struct wr_mem *wr_loop_mem(struct wr_loop *loop); /* pools and arenas of this thread; ticked */
 struct wr_block_pool *wr_loop_blocks(struct wr_loop *loop);

@@ -22,6 +22,7 @@ struct wr_loop {
     struct wr_clock clock;
     uint64_t mark_ns; /* the latest reading of the clock, this turn's or a callback's end */
     struct wr_loop_stats *stats;
+    struct wr_leases *leases; /* or NULL */
     struct epoll_event *events;
     uint32_t max_events;
     struct wr_slots ios;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """weir doctor that looks for longer: --watch, --while, --upstream, and a weir server's own account."""
-import json, os, re, signal, subprocess, sys, tempfile, threading, time
+import json, os, re, signal, socket, subprocess, sys, tempfile, threading, time
 
-from doctor import BUILD, HERE, WEIR, Patient, burst, connect, doctor, end_children, enter
+from doctor import BUILD, HERE, WEIR, Patient, _children, burst, connect, doctor, end_children, enter
 from wire import done, equal, ok
 from weir_site import Site, alive, pids_of_family, wait_for
 
@@ -154,6 +154,34 @@ ok("weir's own account" in got.out and "does not move (stopped)" in " ".join(got
 for pid in busy:
     os.kill(pid, signal.SIGCONT)
 site.stop() if hasattr(site, "stop") else site.process.terminate()
+
+# ---- who borrowed: any program on libweir that has a pool
+for workers in (0, 1):
+    port = 7006 + workers
+    lender = subprocess.Popen([os.path.join(BUILD, "tests", "lender"), "tcp://127.0.0.1:%d" % port, str(workers)], stderr=subprocess.DEVNULL)
+    _children.append(lender)
+    up = wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 20)
+    ok(up, "a program that lends from a pool of four, %d workers" % workers)
+    kept = connect(port, 4, block=True)
+    for c in kept:
+        c.sendall(b"GET /keep HTTP/1.1\r\nHost: a\r\n\r\n")
+        ok(b"kept" in c.recv(4096), "one is never given back")
+    wanting = connect(port, 6, block=True)
+    for c in wanting:
+        c.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    got = doctor(":%d" % port, "--json", "-t", "1500ms")
+    pools = got.json().get("pools", [])
+    equal([(p["name"], p["lent"], p["max_open"], p["waiting"]) for p in pools], [("db", 4, 4, 6)], "its pool: all lent, six wait")
+    equal([bool(re.match(r"on_request \(lender\.c:\d+\)$", b["where"])) for p in pools for b in p["borrowers"]], [True] * 4, "and who holds them")
+    inside = [f for f in got.json()["findings"] if f["id"] == "stuck-inside"]
+    said = {e["k"]: e.get("text") for f in inside for e in f["evidence"]}
+    ok("db: 4 of 4 lent, 6 wait" == said.get("pool") and "on_request (lender.c:" in (said.get("borrower") or ""), "the finding names pool and borrower", got)
+    text = doctor(":%d" % port, "-t", "300ms").out
+    ok("its own account" in text and "held for" in text, "so does the report", text)
+    for c in kept + wanting:
+        c.close()
+    lender.kill()
+    lender.wait()
 
 end_children()
 done()

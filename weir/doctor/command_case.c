@@ -217,6 +217,9 @@ static void describe(struct cases *c, struct doctor_case *d, struct case_room *r
         for (uint32_t k = 0; p && k < l->weirs.n; k++)
             if (l->weirs.v[k].pid == p->pid)
                 d->books = l;
+        for (uint32_t k = 0; p && k < l->weir_pools.n; k++)
+            if (l->weir_pools.v[k].pid == p->pid)
+                d->books = l;
     }
     for (uint32_t i = 0; i < l->fds.n; i++)
         d->connections += l->fds.v[i].kind == FACTS_FD_SOCKET && has_pid(d, l->fds.v[i].pid);

@@ -66,6 +66,8 @@ void facts_look_deinit(struct facts_look *l)
     FACTS_DROP(&l->weirs, l->heap);
     FACTS_DROP(&l->weir_stages, l->heap);
     FACTS_DROP(&l->weir_events, l->heap);
+    FACTS_DROP(&l->weir_pools, l->heap);
+    FACTS_DROP(&l->weir_leases, l->heap);
     FACTS_DROP(&l->text, l->heap);
     FACTS_DROP(&l->fd_by_inode, l->heap);
     FACTS_DROP(&l->socket_by_inode, l->heap);

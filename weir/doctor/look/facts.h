@@ -309,6 +309,19 @@ struct facts_weir_stage { /* its connections in one stage, and the oldest of the
     uint32_t peer, doing; /* text */
 };
 
+struct facts_weir_pool { /* of connections, of any program on libweir that lends from one */
+    uint32_t pid;
+    uint32_t name; /* text */
+    uint64_t max_open, open, lent, waiting;
+    uint64_t waited_ms; /* the oldest that waits; FACTS_UNKNOWN: nobody does */
+};
+
+struct facts_weir_lease { /* the longest held of a pool */
+    uint32_t pid;
+    uint32_t pool, where; /* text: name; who borrowed, "on_request (shop.c:42)" */
+    uint64_t lease, held_ms;
+};
+
 struct facts_weir_event { /* from its flight recorder, oldest first */
     uint32_t pid;
     uint32_t line; /* text */
@@ -353,6 +366,8 @@ struct facts_look {
     FACTS_LIST(struct facts_weir) weirs;
     FACTS_LIST(struct facts_weir_stage) weir_stages;
     FACTS_LIST(struct facts_weir_event) weir_events;
+    FACTS_LIST(struct facts_weir_pool) weir_pools;
+    FACTS_LIST(struct facts_weir_lease) weir_leases;
     uint64_t counter[FACTS_COUNTERS];  /* FACTS_UNKNOWN */
     uint64_t sysctl[FACTS_SYSCTLS][3]; /* FACTS_UNKNOWN; most have one value */
     /* private */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a weir server keeps about itself: the scoreboard, the tables of connections and the flight recorder in the
- * shared memory of its family, which its master holds.
+ * shared memory of its family, which its master holds; and of any program on libweir what its pools have lent to
+ * whom.
  *
  * Who calls itself weir may be anybody: memory that could shrink under us is not mapped, and every word is read by
  * functions that trust nothing.
@@ -11,6 +12,7 @@
 #include "libweir/base/err.h"
 #include "libweir/io/addr.h"
 #include "libweir/io/board.h"
+#include "libweir/io/leases.h"
 #include "libweir/io/recorder.h"
 #include "libweir/io/shm.h"
 #include "libweir/os/os.h"
@@ -19,20 +21,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 
-#define MEMORY "/memfd:weir"
-#define EVENTS 6 /* of each worker's last ones */
-#define MS     1000000ULL
+#define MEMORY    "/memfd:weir"
+#define ANY       "/memfd:"
+#define EVENTS    6 /* of each worker's last ones */
+#define POOLS_MAX 4096
+#define SEATS_MAX 4096
+#define MEMORY_MAX \
+    (1LL << 30) /* to read what a program left empty would fill it: ours, not the program's */
+#define MEMORIES 4 /* of a program that is not weir, which are tried */
+#define MS       1000000ULL
 
 struct books {
     struct facts_look *look;
     const uint32_t *pids;
     uint32_t n_pids;
-    struct wr_shm *shm;
+    const void *memory;
+    size_t size;
     struct wr_board_view board;
     struct state_words *state; /* a copy; NULL: the memory has none */
     uint64_t now_ns;           /* CLOCK_MONOTONIC */
+    bool weir; /* it calls itself so: the words of its board mean what they are called */
     int err;
 };
 
@@ -134,8 +145,7 @@ static void add_stage(struct books *b, uint32_t pid, uint8_t stage, const struct
 static bool find_part(const struct books *b, const char *name, uint32_t version,
                       const void **out, size_t *out_size)
 {
-    return wr_shm_find(wr_shm_base(b->shm), wr_shm_size(b->shm), name, version, out,
-                       out_size) == 0;
+    return wr_shm_find(b->memory, b->size, name, version, out, out_size) == 0;
 }
 
 static void add_connections(struct books *b, unsigned seat, uint32_t pid)
@@ -170,6 +180,70 @@ static void add_events(struct books *b, unsigned seat, uint32_t pid)
     }
 }
 
+/* ---- pools ------------------------------------------------------------------------------------------- */
+static bool is_among(const struct books *b, uint64_t pid)
+{
+    for (uint32_t i = 0; i < b->n_pids; i++)
+        if (b->pids[i] == pid)
+            return true;
+    return false;
+}
+
+static void add_pool(struct books *b, const struct wr_lease_book *k)
+{
+    uint64_t now = b->now_ns / MS;
+    struct facts_weir_pool p = {.pid = (uint32_t)k->pid,
+                                .max_open = k->max_open,
+                                .open = k->open,
+                                .lent = k->lent,
+                                .waiting = k->waiting,
+                                .waited_ms = FACTS_UNKNOWN};
+    if (k->waits_since_ms)
+        p.waited_ms = now > k->waits_since_ms ? now - k->waits_since_ms : 0;
+    put_text(b, k->pool, &p.name);
+    if (!b->err)
+        b->err = FACTS_ADD(&b->look->weir_pools, b->look->heap, &p);
+    for (uint64_t i = 0; i < k->lines && !b->err; i++) {
+        const struct wr_lease_line *line = &k->line[i];
+        struct facts_weir_lease l = {.pid = p.pid,
+                                     .pool = p.name,
+                                     .lease = line->lease,
+                                     .held_ms =
+                                         now > line->since_ms ? now - line->since_ms : 0};
+        char where[128];
+        (void)snprintf(where, sizeof where, "%s (%s:%" PRIu64 ")", line->func, line->file,
+                       line->line);
+        put_text(b, where, &l.where);
+        if (!b->err)
+            b->err = FACTS_ADD(&b->look->weir_leases, b->look->heap, &l);
+    }
+}
+
+static bool is_read(const struct facts_look *l, uint64_t pid, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (l->weir_pools.v[i].pid == pid)
+            return true;
+    return false;
+}
+
+/* n: pools that another memory told already. */
+static void read_pools(struct books *b)
+{
+    uint32_t n = b->look->weir_pools.n;
+    struct wr_lease_book book;
+    const void *part;
+    size_t size;
+    int r = 0;
+    if (!find_part(b, WR_LEASES_PART, WR_LEASES_VERSION, &part, &size))
+        return;
+    for (unsigned i = 0; i < POOLS_MAX && r >= 0 && !b->err; i++) {
+        r = wr_leases_read(part, size, i, &book);
+        if (r == 1 && is_among(b, book.pid) && !is_read(b->look, book.pid, n))
+            add_pool(b, &book);
+    }
+}
+
 /* ---- a family ---------------------------------------------------------------------------------------- */
 static bool is_known(const struct facts_look *l, uint32_t pid)
 {
@@ -190,7 +264,7 @@ static bool is_asked(const struct books *b, uint32_t pid)
 static void read_seats(struct books *b)
 {
     unsigned first = b->state ? b->state->first_worker_seat : 0;
-    for (unsigned seat = first; seat < b->board.seats && !b->err; seat++) {
+    for (unsigned seat = first; seat < b->board.seats && seat < SEATS_MAX && !b->err; seat++) {
         uint64_t pid = word(b, "seat_pid", seat), state = word(b, "seat_state", seat);
         if (state == WR_SEAT_EMPTY || state == WR_SEAT_DEAD || pid == 0 || pid > UINT32_MAX ||
             !is_asked(b, (uint32_t)pid))
@@ -205,7 +279,8 @@ static void read_memory(struct books *b)
 {
     const void *part;
     size_t size;
-    if (!find_part(b, WR_BOARD_PART, WR_BOARD_VERSION, &part, &size) ||
+    read_pools(b);
+    if (!b->weir || !find_part(b, WR_BOARD_PART, WR_BOARD_VERSION, &part, &size) ||
         wr_board_view_init(&b->board, part, size))
         return;
     if (find_part(b, STATE_PART, STATE_VERSION, &part, &size) &&
@@ -254,17 +329,52 @@ static int open_memory(uint32_t pid)
     return h.fd >= 0 || err == -EEXIST || err >= 0 ? h.fd : err;
 }
 
+static void read_from(struct books *b, int fd)
+{
+    struct wr_shm *shm;
+    struct stat st;
+    if (wr_os_fstat(fd, &st) || st.st_size > MEMORY_MAX ||
+        wr_shm_attach(b->look->heap, fd, false, &shm))
+        return;
+    b->memory = wr_shm_base(shm);
+    b->size = wr_shm_size(shm);
+    read_memory(b);
+    wr_shm_free(&shm);
+}
+
 static void read_family(struct books *b, uint32_t holder)
 {
     int fd = open_memory(holder);
-    if (fd >= 0 && wr_shm_attach(b->look->heap, fd, false, &b->shm) == 0) {
-        read_memory(b);
-        wr_shm_free(&b->shm);
-    } else if (fd == -EACCES || fd == -EPERM) {
+    b->weir = true;
+    if (fd >= 0)
+        read_from(b, fd);
+    else if (fd == -EACCES || fd == -EPERM)
         facts_gap(b->look, "weir's own account", holder, fd);
-    }
     if (fd >= 0)
         (void)wr_os_close(fd);
+}
+
+/* Any program may have memory without a file; a libweir program's has a part of leases. */
+static void read_program(struct books *b, uint32_t pid)
+{
+    uint32_t n;
+    unsigned tried = 0;
+    const struct facts_fd *v = facts_fds(b->look, pid, &n);
+    b->weir = false;
+    for (uint32_t i = 0; i < n && tried < MEMORIES && !b->err; i++) {
+        char path[48];
+        struct wr_span link = wr_span_str(facts_text(b->look, v[i].path));
+        if (v[i].kind != FACTS_FD_FILE || !wr_span_has_prefix(link, WR_LIT(ANY)))
+            continue;
+        tried++;
+        (void)snprintf(path, sizeof path, "/proc/%u/fd/%d", pid, v[i].fd);
+        int fd = wr_os_open(path, O_RDONLY | O_CLOEXEC, 0);
+        if (fd < 0)
+            continue;
+        if (wr_os_cannot_shrink(fd) == 1)
+            read_from(b, fd);
+        (void)wr_os_close(fd);
+    }
 }
 
 static bool is_weir(const struct facts_look *l, const struct facts_process *p)
@@ -285,6 +395,8 @@ int look_weir(struct facts_look *l, const uint32_t *pids, uint32_t n)
     b.now_ns = wr_os_now_ns(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < n && !b.err; i++) {
         const struct facts_process *p = facts_process(l, pids[i]);
+        if (p && !is_weir(l, p))
+            read_program(&b, pids[i]);
         if (!p || !is_weir(l, p) || is_known(l, pids[i]))
             continue;
         const struct facts_process *parent = facts_process(l, p->parent);

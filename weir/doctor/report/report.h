@@ -94,6 +94,8 @@ void report_finding(struct stats_text *out, const struct doctor_case *c,
 void report_weir(struct stats_text *out, const struct doctor_case *c,
                  const struct doctor_style *s);
 void report_weir_json(struct stats_text *out, const struct doctor_case *c, const char *comma);
+/* The pools of the case's processes; true if there was one. */
+bool report_pools_json(struct stats_text *out, const struct doctor_case *c, const char *comma);
 /* report_load.c */
 void report_load(struct stats_text *out, const struct doctor_load *l,
                  const struct doctor_style *s);

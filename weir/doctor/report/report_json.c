@@ -10,7 +10,7 @@
  *                 "victims","oldest_ms","explains":[ids found],
  *                 "treat":{"id","pid"},"text":{"title","what","why","now","fix","not"}}],
  *    "follows":[{"target","id","from"}],"lost":0,
- *    "weir":[...],"while":{...},                                   report_weir.c, report_load.c
+ *    "weir":[...],"pools":[...],"while":{...},                                   report_weir.c, report_load.c
  *    "unreadable":[{"target","what","why"}]}
  *
  * Keys are added, never renamed; ids and keys are those of rules.def and evidence.def. Members of a subject or an
@@ -217,6 +217,11 @@ static void books(struct stats_text *out, const struct doctor_report *r)
     for (unsigned k = 0; k < r->n_cases; k++)
         if (r->cases[k].books)
             report_weir_json(out, &r->cases[k], comma(&any));
+    stats_put(out, WR_LIT("],\"pools\":["));
+    any = false;
+    for (unsigned k = 0; k < r->n_cases; k++)
+        if (r->cases[k].books)
+            any |= report_pools_json(out, &r->cases[k], any ? "," : "");
     stats_put(out, WR_LIT("]"));
 }
 

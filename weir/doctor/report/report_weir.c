@@ -114,18 +114,66 @@ static void tell_worker(struct stats_text *out, const struct facts_look *l,
         tell_events(out, l, w->pid, s);
 }
 
+static bool is_lent_by(const struct facts_look *l, const struct facts_weir_pool *p,
+                       const struct facts_weir_lease *e)
+{
+    return e->pid == p->pid && strcmp(facts_text(l, e->pool), facts_text(l, p->name)) == 0;
+}
+
+static void tell_lease(struct stats_text *out, const struct facts_look *l,
+                       const struct facts_weir_lease *e, const struct doctor_style *s)
+{
+    struct stats_text t = {.heap = out->heap}, a, where = {.heap = out->heap};
+    plain_put(&where, wr_span_str(facts_text(l, e->where)));
+    stats_put(&where, wr_span("", 1));
+    stats_printf(&t, WORD(s->lang, OWN_HELD), ms_text(out->heap, s->lang, &a, e->held_ms),
+                 where.p ? where.p : "?");
+    stats_text_free(&a);
+    stats_text_free(&where);
+    report_spaces(out, 6);
+    report_wrap_text(out, s, 8, &t);
+}
+
+static void tell_pool(struct stats_text *out, const struct facts_look *l,
+                      const struct facts_weir_pool *p, const struct doctor_style *s)
+{
+    struct stats_text t = {.heap = out->heap}, a, name = {.heap = out->heap};
+    plain_put(&name, wr_span_str(facts_text(l, p->name)));
+    stats_put(&name, wr_span("", 1));
+    stats_printf(&t, WORD(s->lang, OWN_POOL), name.p ? name.p : "?", p->pid, p->lent,
+                 p->max_open);
+    stats_text_free(&name);
+    if (p->waited_ms != FACTS_UNKNOWN) {
+        stats_printf(&t, WORD(s->lang, OWN_POOL_WAITS), p->waiting,
+                     ms_text(out->heap, s->lang, &a, p->waited_ms));
+        stats_text_free(&a);
+    }
+    report_spaces(out, 4);
+    report_wrap_text(out, s, 6, &t);
+    for (uint32_t i = 0; i < l->weir_leases.n; i++)
+        if (is_lent_by(l, p, &l->weir_leases.v[i]))
+            tell_lease(out, l, &l->weir_leases.v[i], s);
+}
+
 void report_weir(struct stats_text *out, const struct doctor_case *c,
                  const struct doctor_style *s)
 {
     const struct facts_look *l = c->books;
     stats_put(out, WR_LIT("\n  "));
     report_colour(out, s, "1");
-    stats_put(out, wr_span_str(WORD(s->lang, OWN_TITLE)));
+    bool weir = false;
+    for (uint32_t i = 0; i < l->weirs.n; i++)
+        weir |= is_of(c, l->weirs.v[i].pid);
+    stats_put(out,
+              wr_span_str(weir ? WORD(s->lang, OWN_TITLE) : WORD(s->lang, OWN_TITLE_OTHER)));
     report_colour(out, s, "0");
     stats_put(out, WR_LIT("\n"));
     for (uint32_t i = 0; i < l->weirs.n; i++)
         if (is_of(c, l->weirs.v[i].pid))
             tell_worker(out, l, &l->weirs.v[i], s);
+    for (uint32_t i = 0; i < l->weir_pools.n; i++)
+        if (is_of(c, l->weir_pools.v[i].pid))
+            tell_pool(out, l, &l->weir_pools.v[i], s);
 }
 
 /* ---- for a program ------------------------------------------------------------------------------------ */
@@ -201,4 +249,42 @@ void report_weir_json(struct stats_text *out, const struct doctor_case *c, const
         worker(out, l, &l->weirs.v[i], comma);
         comma = ",";
     }
+}
+
+static void pool(struct stats_text *out, const struct facts_look *l,
+                 const struct facts_weir_pool *p, const char *comma)
+{
+    const char *between = "";
+    stats_printf(out, "%s{\"pid\":%u,\"name\":", comma, p->pid);
+    report_json_string(out, wr_span_str(facts_text(l, p->name)));
+    stats_printf(out,
+                 ",\"max_open\":%" PRIu64 ",\"open\":%" PRIu64 ",\"lent\":%" PRIu64
+                 ",\"waiting\":%" PRIu64,
+                 p->max_open, p->open, p->lent, p->waiting);
+    known(out, "waited_ms", p->waited_ms);
+    stats_put(out, WR_LIT(",\"borrowers\":["));
+    for (uint32_t i = 0; i < l->weir_leases.n; i++) {
+        const struct facts_weir_lease *e = &l->weir_leases.v[i];
+        if (!is_lent_by(l, p, e))
+            continue;
+        stats_printf(out, "%s{\"lease\":%" PRIu64 ",\"held_ms\":%" PRIu64, between, e->lease,
+                     e->held_ms);
+        text(out, "where", l, e->where);
+        stats_put(out, WR_LIT("}"));
+        between = ",";
+    }
+    stats_put(out, WR_LIT("]}"));
+}
+
+bool report_pools_json(struct stats_text *out, const struct doctor_case *c, const char *comma)
+{
+    const struct facts_look *l = c->books;
+    bool any = false;
+    for (uint32_t i = 0; i < l->weir_pools.n; i++) {
+        if (!is_of(c, l->weir_pools.v[i].pid))
+            continue;
+        pool(out, l, &l->weir_pools.v[i], any ? "," : comma);
+        any = true;
+    }
+    return any;
 }

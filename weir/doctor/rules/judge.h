@@ -95,6 +95,11 @@ struct judge_queue judge_queue(const struct judge *j, const struct facts_socket 
 struct judge_queue judge_queue_of_ms(const struct judge *j, const struct facts_socket *listener,
                                      uint64_t least_ms);
 
+/* Of a program on libweir its own account tells: a pool has lent all that it may and others wait; and who holds what it
+ * lent. judge_pools.c */
+bool judge_pool_is_empty(const struct judge *j);
+void judge_put_pool(const struct judge *j, struct finding *f);
+
 void rule_accept_overflow(const struct judge *j);
 void rule_backlog(const struct judge *j);
 void rule_busy_spin(const struct judge *j);

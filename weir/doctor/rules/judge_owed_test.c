@@ -70,6 +70,40 @@ static void test_slow_upstream(void)
     ok(finding_of_rule(RULE_SLOW_UPSTREAM)->rule != RULE_SLOW_UPSTREAM, "a young question");
 }
 
+/* The program's own account of a pool. */
+static void own_pool(uint64_t lent, uint64_t waiting)
+{
+    for (int w = 0; w < 2; w++) {
+        uint32_t db = text_at(w, "db");
+        PUT(w, weir_pools, .pid = 7, .name = db, .max_open = 8, .open = 8, .lent = lent,
+            .waiting = waiting, .waited_ms = 8000);
+        PUT(w, weir_leases, .pid = 7, .pool = db, .where = text_at(w, "on_request (shop.c:9)"),
+            .lease = 1, .held_ms = 100);
+        PUT(w, weir_leases, .pid = 7, .pool = text_at(w, "db"),
+            .where = text_at(w, "on_report (shop.c:42)"), .lease = 2, .held_ms = 45200);
+    }
+}
+
+static void test_own_pool(void)
+{
+    server();
+    clients(7, 8000, false);
+    silent("seven wait in a program that tells nothing");
+    server();
+    clients(7, 8000, false);
+    own_pool(8, 7);
+    led_by(RULE_STUCK_INSIDE, CERTAINTY_LIKELY, "and in one whose pool is empty");
+    const struct finding *f = finding_of_rule(RULE_STUCK_INSIDE);
+    is_int(f->severity, SEVERITY_WARN, "a warning");
+    is_str(finding_evidence(f, EVIDENCE_POOL)->text, "db: 8 of 8 lent, 7 wait", "which pool");
+    is_str(finding_evidence(f, EVIDENCE_BORROWER)->text, "on_report (shop.c:42), 45.2 s",
+           "and who holds one longest");
+    server();
+    clients(7, 8000, false);
+    own_pool(5, 0);
+    silent("a pool that has more is not why");
+}
+
 static void test_stuck_inside(void)
 {
     server();
@@ -201,6 +235,7 @@ int main(void)
 {
     test_slow_upstream();
     test_stuck_inside();
+    test_own_pool();
     test_pool();
     test_one_way();
     test_unknown();

@@ -61,6 +61,7 @@ void rule_stale_pool(const struct judge *j)
         finding_of(f, EVIDENCE_STALE, t.before, t.stale, t.all);
         finding_over(f, &j->limits, THRESHOLD_stale_min);
         finding_value(f, EVIDENCE_OLDEST_MS, t.oldest_ms, t.oldest_ms);
+        judge_put_pool(j, f);
         left--;
     }
 }

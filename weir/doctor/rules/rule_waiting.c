@@ -100,15 +100,17 @@ void rule_stuck_inside(const struct judge *j)
         return;
     uint64_t locked = at_locks(j);
     bool quiet_upstream = o.idle > 0 && o.moving == 0;
-    if (locked == 0 && !quiet_upstream)
+    bool empty_pool = judge_pool_is_empty(j);
+    if (locked == 0 && !quiet_upstream && !empty_pool)
         return; /* it may compute, stream, or wait by design */
     struct finding *f = add(j, RULE_STUCK_INSIDE, &o);
+    judge_put_pool(j, f);
     finding_value(f, EVIDENCE_UPSTREAM_IDLE, o.idle, o.idle);
     finding_value(f, EVIDENCE_FUTEX, locked, locked);
     finding_value(f, EVIDENCE_ANSWERED, o.answered, o.answered);
     finding_over(f, &j->limits, THRESHOLD_owed_share_percent);
     bool stuck = (locked >= o.ours && (o.idle > 0 || is_shared(j))) ||
                  (quiet_upstream && o.answered == 0 && o.came_new > 0 && o.came_new < o.ours);
-    if (!stuck || gets_on(j, &o))
+    if ((!stuck && !empty_pool) || gets_on(j, &o))
         f->severity = SEVERITY_INFO;
 }
