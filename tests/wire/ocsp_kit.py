@@ -90,10 +90,10 @@ def _inside(data, at):
 
 class Responder(http.server.ThreadingHTTPServer):
     """say(kind, request) for GET /KIND/BASE64: the answer's bytes, or None to be silent until `released`."""
-    daemon_threads = True
+    daemon_threads, request_queue_size = True, 512
 
     def __init__(self, say):
-        self.say, self.asked, self.released = say, {}, threading.Event()
+        self.say, self.asked, self.released, self.lock = say, {}, threading.Event(), threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -111,7 +111,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         _, kind, text = self.path.split("/", 2)
         s = self.server
-        s.asked[kind] = s.asked.get(kind, 0) + 1
+        with s.lock:
+            s.asked[kind] = s.asked.get(kind, 0) + 1
         body = s.say(kind, base64.b64decode(urllib.parse.unquote(text)))
         if body is None:
             s.released.wait(60)

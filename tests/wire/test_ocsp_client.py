@@ -31,6 +31,11 @@ shutil.copy(pki.path("deep.key"), pki.path("deepchain.key"))
 def say(kind, request):
     if kind == "silent":
         return None
+    if kind == "burst":
+        if request not in memo:
+            memo[request] = pki.answer(request)
+        burst.wait(60)
+        return memo[request]
     if kind == "slow":
         time.sleep(1)
     if kind == "garbage":
@@ -59,7 +64,8 @@ pki.make_cert("aia", "60", "authorityInfoAccess=OCSP;URI:%s\n" % web.url("aia"))
 pki.make_cert("noaia", "70", "authorityInfoAccess=OCSP;URI:https://127.0.0.1/\n")
 pki.readable()
 
-KINDS = ("plain", "slow", "silent", "garbage", "refused", "stranger", "self", "stale", "another", "cached", "kept")
+memo, burst = {}, threading.Event()
+KINDS = ("burst", "plain", "slow", "silent", "garbage", "refused", "stranger", "self", "stale", "another", "cached", "kept")
 
 
 def servers(where, resolve=""):
@@ -169,6 +175,21 @@ equal(one("plain", "good"), (200, "SUCCESS"), "may go away")
 waiting.join(60)
 equal(answers.get("silent"), REFUSED, "in the end it is refused")
 ok(site.logged("OCSP responder timed out"), "which is said")
+
+# ---- a crowd: no more than 64 ask at once in a worker, nobody is refused for that
+answers, crowd = [], [threading.Thread(target=lambda: answers.append(one("burst", "good", seconds=60))) for _ in range(200)]
+for t in crowd:
+    t.start()
+ok(wait_for(lambda: web.count("burst") >= 100, 30), "a crowd comes", web.count("burst"))
+time.sleep(1)
+ok(web.count("burst") <= 128, "two workers ask 64 times each", web.count("burst"))
+equal(one("plain", "good"), (200, "SUCCESS"), "others are served meanwhile")
+burst.set()
+for t in crowd:
+    t.join(60)
+equal([a for a in answers if a != (200, "SUCCESS")], [], "all have their turn")
+equal(len(answers), 200, "all of them")
+equal(web.count("burst"), 200, "without a cache each asks")
 
 # ---- the chain
 equal(one("chain", "deepchain"), (200, "SUCCESS"), "a chain")

@@ -315,6 +315,9 @@ static void ssl_stop(struct web_worker *w, struct web_generation *g)
     (void)w;
     uint32_t cursor = 0;
     for (const struct web_server *s; (s = web_server_next(g, &cursor));) {
+        if (!ssl_of(s)->ctx)
+            continue;
+        ssl_client_stop(ssl_of(s));
         ssl_staple_stop(ssl_of(s));
         ssl_responder_stop(ssl_of(s));
     }

@@ -19,6 +19,9 @@
 #include "weir/web/site.h"
 #include "weir/web/zone_table.h"
 
+#include "libweir/base/list.h"
+#include "libweir/io/loop.h"
+
 #include <openssl/ssl.h>
 
 enum ssl_verify {
@@ -89,7 +92,9 @@ struct ssl_server {
     unsigned nresponder_ports;
     /* a worker's */
     struct wr_resolver *resolver; /* of responders' names; made when one is asked */
-    uint32_t checking;            /* of clients' certificates */
+    uint32_t checking;            /* of clients' certificates, asking now */
+    struct wr_list checks;        /* those that wait for their turn */
+    struct wr_task next_check;
 };
 
 static inline struct ssl_server *ssl_of(const struct web_server *s)
@@ -125,6 +130,7 @@ void ssl_cache_forget(SSL *ssl);
 
 /* ssl_client.c: what came of the client's certificate. */
 int ssl_client_post_read(struct web_req *r);
+void ssl_client_stop(struct ssl_server *s);
 WR_MUST int ssl_client_ready(struct conf_load *load, struct ssl_server *s);
 /* NULL: it is good. */
 const char *ssl_client_fault(SSL *ssl);

@@ -9,6 +9,7 @@
  *
  *   first request --chain--> find --known: good--> next of the chain --none left--> GOOD, the phases go on
  *                              |  \---known: otherwise-----------------------------> its fault, 495
+ *                              |--too many ask--> WEB_LATER --its turn--> find ...
  *                              '--ask--> WEB_LATER --answer--> find ...
  *                                             '--no answer that counts--> FAILED, 495
  *
@@ -32,9 +33,11 @@
 #include <openssl/x509_vfy.h>
 #include <string.h>
 
-#define CHECKS_MAX 256  /* of a server in a worker, at once: each has a socket */
-#define FRESH_S    3600 /* of an answer that does not say until when it counts */
-#define DN_MAX     256
+#define CHECKS_MAX \
+    64 /* of a server in a worker ask at once: each has a socket; the others wait */
+#define TURN_MS 20000 /* so long at most */
+#define FRESH_S 3600  /* of an answer that does not say until when it counts */
+#define DN_MAX  256
 
 enum fault {
     NOT_CHECKED,
@@ -61,6 +64,8 @@ struct check {
     int at, end;            /* which one is asked about; behind the last one */
     const char *url;
     struct wr_span id;
+    struct wr_list turn; /* in the server's list, while it waits for its turn */
+    struct wr_timer patience;
 };
 
 static struct ssl_server *negotiated(SSL *ssl)
@@ -81,10 +86,27 @@ const char *ssl_client_fault(SSL *ssl)
 
 /* ---- asking ----------------------------------------------------------------------------------------------------- */
 
+static int advance(struct check *c);
+
+/* A place is free: at the end of the turn, since a callback of another request may be running. */
+static void leave_place(struct check *c)
+{
+    struct ssl_server *s = c->server;
+    s->checking--;
+    if (!wr_list_empty(&s->checks))
+        wr_loop_at_turn_end(web_loop(c->r), &s->next_check);
+}
+
+static void leave_queue(struct check *c)
+{
+    wr_list_remove(&c->turn);
+    wr_loop_timer_cancel(&c->patience);
+}
+
 static void put_down(struct check *c)
 {
     wr_op_end(&c->op);
-    c->server->checking--;
+    leave_place(c);
 }
 
 static void free_check(void *arg)
@@ -98,8 +120,12 @@ static void on_cancel(struct wr_op *op, int why)
 {
     struct check *c = wr_container_of(op, struct check, op);
     (void)why;
+    if (wr_list_linked(&c->turn)) {
+        leave_queue(c);
+        return;
+    }
     ocsp_fetch_stop(&c->fetch);
-    c->server->checking--;
+    leave_place(c);
 }
 
 static int settle(struct check *c, enum fault f)
@@ -166,14 +192,44 @@ static int make_subject(struct check *c)
     return err;
 }
 
+static void on_patience(struct wr_timer *t)
+{
+    struct check *c = wr_container_of(t, struct check, patience);
+    const struct ocsp_why why = {.what = "OCSP responder", .text = "is asked by too many"};
+    leave_queue(c);
+    wr_op_end(&c->op);
+    web_resume(c->r, fail(c, &why));
+}
+
+/* Those whose turn it is look into the cache again: it may know by now. */
+static void on_turn(struct wr_task *task)
+{
+    struct ssl_server *s = wr_container_of(task, struct ssl_server, next_check);
+    while (s->checking < CHECKS_MAX && !wr_list_empty(&s->checks)) {
+        struct check *c = wr_container_of(wr_list_first(&s->checks), struct check, turn);
+        leave_queue(c);
+        wr_op_end(&c->op);
+        int rc = advance(c);
+        if (rc != WEB_LATER)
+            web_resume(c->r, rc);
+    }
+}
+
+static int wait_for_turn(struct check *c)
+{
+    wr_list_add_tail(&c->server->checks, &c->turn);
+    c->patience.fn = on_patience;
+    wr_loop_timer_arm(web_loop(c->r), &c->patience, TURN_MS);
+    return WEB_LATER;
+}
+
 static int ask(struct check *c)
 {
-    struct ocsp_why why = {.what = "OCSP responder",
-                           .text = "cannot be asked: too many at once"};
-    if (c->server->checking >= CHECKS_MAX)
-        return fail(c, &why);
+    struct ocsp_why why = {.what = "OCSP responder"};
     if (wr_op_begin(c->r->scope, &c->op, on_cancel))
         return WEB_LATER; /* the request is being ended */
+    if (c->server->checking >= CHECKS_MAX)
+        return wait_for_turn(c);
     c->server->checking++;
     int err = ssl_responder_ask(&c->fetch, web_worker_of(c->r), c->server, &c->subject);
     if (!err)
@@ -255,6 +311,7 @@ static int begin(struct web_req *r, SSL *ssl, X509 *cert, struct ssl_server *s)
     c->ssl = ssl;
     c->server = s;
     c->fetch.done = on_fetched;
+    wr_list_init(&c->turn);
     c->chain = verified ? X509_chain_up_ref(verified) : rebuilt(ssl, cert);
     if (!c->chain)
         return settle(c, FAILED);
@@ -333,11 +390,18 @@ int ssl_client_post_read(struct web_req *r)
                          : refuse(r, ssl, 495, "client SSL certificate verify error");
 }
 
+void ssl_client_stop(struct ssl_server *s)
+{
+    wr_task_cancel(&s->next_check);
+}
+
 /* ---- configuration ------------------------------------------------------------------------------------------------ */
 
 int ssl_client_ready(struct conf_load *load, struct ssl_server *s)
 {
     struct wr_target t;
+    wr_list_init(&s->checks);
+    wr_task_init(&s->next_check, on_turn);
     if (!s->ocsp)
         return 0;
     if (s->verify == SSL_CLIENT_OPTIONAL_NO_CA)
