@@ -65,7 +65,7 @@ help:                           ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
 
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD)
+	@meson setup $(BUILD) -Dlto=true
 
 program: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) weir
