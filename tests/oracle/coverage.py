@@ -60,6 +60,7 @@ WITHOUT = {
 
 # Rows of which no client, log or process table shows a thing, in nginx as here. (What weir accepts without effect says so itself.)
 NO_EFFECT = {
+    "aio": "who opens and reads files; tests/wire/test_output.py and test_directio.py look at it",
     "client_body_in_single_buffer": "how the body lies in memory",
     "daemon": "this harness needs it off; tests/wire/test_master.py has it",
     "gunzip_buffers": "sizes of buffers",
@@ -69,13 +70,17 @@ NO_EFFECT = {
     "gzip_no_buffer": "when compressed bytes go on",
     "gzip_window": "memory of the compressor",
     "map_hash_bucket_size": "size of a table",
+    "open_file_cache_min_uses": "which files stay open",
+    "open_file_cache_valid": "when an open file is looked at again; weir sees a change at once: tests/wire/test_fresh.py",
     "open_log_file_cache": "how often a file is opened; tests/wire/test_logs.py has it",
     "override_charset": "for answers of other servers",
+    "pcre_jit": "how fast patterns are",
     "postpone_gzipping": "when compressed bytes go on",
     "resolver": "names are asked for by OCSP only; tests/wire/test_staple.py has it",
     "resolver_timeout": "names are asked for by OCSP only",
     "ssl_buffer_size": "size of records",
     "subrequest_output_buffer_size": "for answers that are kept in memory: of SSI and the like",
+    "tcp_nodelay": "when packets go out",
 }
 
 

@@ -423,6 +423,7 @@ def masked(text, masks):
     return text
 
 
+CRASHED = re.compile(r"exited on signal|Sanitizer|runtime error:|panic at")
 SIGNED = re.compile(rb"<center>(nginx|weir)")
 ALWAYS = [(r"nginx/[0-9.]+|weir/[0-9.]+", "SERVER/VERSION"), (r">nginx<|>weir<", ">SERVER<"), (r"(?m)^Server: (nginx|weir)$", "Server: SERVER"),
           (r"(?m)^Date: .*$", "Date: NOW"), (r"(?mi)^connection: keep-alive$", "Connection: keep-alive")]
@@ -604,6 +605,7 @@ class Case:
         answers, why = run(binary, conf, folder, self.names["PORT"], self.sections.get("client", []), self.requests, self.masks, self.facts)
         read = lambda f: open(os.path.join(folder, f), errors="replace").read() if os.path.exists(os.path.join(folder, f)) else "<missing>"
         logs = {f: masked(read(f), self.masks) for f in self.sections.get("logs", []) if f.strip()}
+        logs["crashes"] = "\n".join(line for f in ("stdout", "error.log") for line in read(f).splitlines() if CRASHED.search(line))
         shutil.rmtree(folder, ignore_errors=True)
         return (answers, logs) if answers is not None else (None, why)
 
