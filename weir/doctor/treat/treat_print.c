@@ -175,14 +175,14 @@ void treat_print_plan(const struct treat *t)
     tell(1, &out);
 }
 
+/* In one line, as the undo: there is a command in it to copy. */
 static void put_found(struct stats_text *out, const struct treat *t, const struct finding *f)
 {
+    const struct doctor_style style = style_of(t);
     enum doctor_lang lang = t->o->lang;
-    struct stats_text what = {.heap = t->heap};
-    stats_printf(&what, "%s (`weir doctor --explain %s`)", catalogue_text(f->rule, lang)->title,
+    report_label(out, &style, WORD(lang, T_L_NOW_FINDS));
+    stats_printf(out, "%s (`weir doctor --explain %s`)\n", catalogue_text(f->rule, lang)->title,
                  rule_get(f->rule)->id);
-    put_line(out, t, WORD(lang, T_L_NOW_FINDS), wr_span(what.p, what.n));
-    stats_text_free(&what);
 }
 
 void treat_print_result(const struct treat *t, bool helped, const struct findings *now)
