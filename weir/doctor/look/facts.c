@@ -271,29 +271,25 @@ static int index_inodes(struct facts_look *l, struct keys *k)
         (keys)->n = 0;                                    \
     } while (0)
 
-static int sort_sockets(struct facts_look *l, struct keys *k)
-{
-    int err = 0;
-    for (uint32_t i = 0; i < l->sockets.n && !err; i++)
-        err = add_key(k, l->sockets.v[i].cookie, i);
-    if (!err)
-        err = sort_keys(k);
-    if (!err)
-        MOVE_ROWS(l->sockets, &k->list);
-    return err;
-}
+/* By one member of its rows: 0 or -ENOMEM. */
+#define SORT_BY(rows, member, keys)                        \
+    (__extension__({                                       \
+        int err_ = 0;                                      \
+        for (uint32_t i = 0; i < (rows).n && !err_; i++)   \
+            err_ = add_key((keys), (rows).v[i].member, i); \
+        if (!err_)                                         \
+            err_ = sort_keys(keys);                        \
+        if (!err_)                                         \
+            MOVE_ROWS((rows), &(keys)->list);              \
+        err_;                                              \
+    }))
 
-/* Those of one inode, which are few, are in order already: processes and their sets were read in order. */
-static int sort_watches(struct facts_look *l, struct keys *k)
+static int sort_long_lists(struct facts_look *l, struct keys *k)
 {
-    int err = 0;
-    for (uint32_t i = 0; i < l->watches.n && !err; i++)
-        err = add_key(k, l->watches.v[i].inode, i);
+    int err = SORT_BY(l->sockets, cookie, k);
     if (!err)
-        err = sort_keys(k);
-    if (!err)
-        MOVE_ROWS(l->watches, &k->list);
-    SORT(l->watches, by_watch);
+        err = SORT_BY(l->watches, inode, k);
+    SORT(l->watches, by_watch); /* those of one inode, few and mostly in order already */
     return err;
 }
 
@@ -315,9 +311,7 @@ int facts_seal(struct facts_look *l)
     facts_seal_peeks(l);
     l->fd_by_inode.n = l->socket_by_inode.n = 0;
     struct keys k = {.heap = l->heap};
-    int err = sort_sockets(l, &k);
-    if (!err)
-        err = sort_watches(l, &k);
+    int err = sort_long_lists(l, &k);
     if (!err)
         err = index_inodes(l, &k);
     FACTS_DROP(&k.list, l->heap);
@@ -332,23 +326,9 @@ void facts_glance_seal(struct facts_glance *g)
 }
 
 /* ---- finding ---------------------------------------------------------------------------------------- */
-/* The first place in 0..n for which before(place) is false. */
-#define FIRST_NOT(n, at, before)                 \
-    (__extension__({                             \
-        uint32_t lo_ = 0, hi_ = (n);             \
-        while (lo_ < hi_) {                      \
-            uint32_t at = lo_ + (hi_ - lo_) / 2; \
-            if (before)                          \
-                lo_ = at + 1;                    \
-            else                                 \
-                hi_ = at;                        \
-        }                                        \
-        lo_;                                     \
-    }))
-
 const struct facts_socket *facts_socket(const struct facts_look *l, uint64_t cookie)
 {
-    uint32_t i = FIRST_NOT(l->sockets.n, at, l->sockets.v[at].cookie < cookie);
+    uint32_t i = FACTS_FIRST_NOT(l->sockets.n, at, l->sockets.v[at].cookie < cookie);
     return i < l->sockets.n && l->sockets.v[i].cookie == cookie ? &l->sockets.v[i] : NULL;
 }
 
@@ -356,7 +336,7 @@ const struct facts_socket *facts_socket_of_inode(const struct facts_look *l, uin
 {
     const uint32_t *place = l->socket_by_inode.v;
     uint32_t n = l->socket_by_inode.n;
-    uint32_t i = FIRST_NOT(n, at, l->sockets.v[place[at]].inode < inode);
+    uint32_t i = FACTS_FIRST_NOT(n, at, l->sockets.v[place[at]].inode < inode);
     return i < n && l->sockets.v[place[i]].inode == inode ? &l->sockets.v[place[i]] : NULL;
 }
 
@@ -368,20 +348,20 @@ const struct facts_socket *facts_socket_of_fd(const struct facts_look *l,
 
 const struct facts_unix *facts_unix(const struct facts_look *l, uint64_t inode)
 {
-    uint32_t i = FIRST_NOT(l->unixes.n, at, l->unixes.v[at].inode < inode);
+    uint32_t i = FACTS_FIRST_NOT(l->unixes.n, at, l->unixes.v[at].inode < inode);
     return i < l->unixes.n && l->unixes.v[i].inode == inode ? &l->unixes.v[i] : NULL;
 }
 
 const struct facts_process *facts_process(const struct facts_look *l, uint32_t pid)
 {
-    uint32_t i = FIRST_NOT(l->processes.n, at, l->processes.v[at].pid < pid);
+    uint32_t i = FACTS_FIRST_NOT(l->processes.n, at, l->processes.v[at].pid < pid);
     return i < l->processes.n && l->processes.v[i].pid == pid ? &l->processes.v[i] : NULL;
 }
 
 const struct facts_fd *facts_fds(const struct facts_look *l, uint32_t pid, uint32_t *out_n)
 {
-    uint32_t from = FIRST_NOT(l->fds.n, at, l->fds.v[at].pid < pid);
-    uint32_t to = FIRST_NOT(l->fds.n, at, l->fds.v[at].pid <= pid);
+    uint32_t from = FACTS_FIRST_NOT(l->fds.n, at, l->fds.v[at].pid < pid);
+    uint32_t to = FACTS_FIRST_NOT(l->fds.n, at, l->fds.v[at].pid <= pid);
     *out_n = to - from;
     return from < to ? &l->fds.v[from] : NULL;
 }
@@ -392,13 +372,13 @@ const struct facts_fd *facts_fd(const struct facts_look *l, uint32_t pid, int fd
     const struct facts_fd *v = facts_fds(l, pid, &n);
     if (!v)
         return NULL;
-    i = FIRST_NOT(n, at, v[at].fd < fd);
+    i = FACTS_FIRST_NOT(n, at, v[at].fd < fd);
     return i < n && v[i].fd == fd ? &v[i] : NULL;
 }
 
 const struct facts_pipe *facts_pipe(const struct facts_look *l, uint64_t inode)
 {
-    uint32_t i = FIRST_NOT(l->pipes.n, at, l->pipes.v[at].inode < inode);
+    uint32_t i = FACTS_FIRST_NOT(l->pipes.n, at, l->pipes.v[at].inode < inode);
     return i < l->pipes.n && l->pipes.v[i].inode == inode ? &l->pipes.v[i] : NULL;
 }
 
@@ -406,28 +386,28 @@ const struct facts_peek *facts_peek(const struct facts_look *l, uint32_t pid, in
 {
     const struct facts_peek *v = l->peeks.v;
     uint32_t i =
-        FIRST_NOT(l->peeks.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].fd < fd));
+        FACTS_FIRST_NOT(l->peeks.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].fd < fd));
     return i < l->peeks.n && v[i].pid == pid && v[i].fd == fd ? &v[i] : NULL;
 }
 
 const struct facts_futex *facts_futex(const struct facts_look *l, uint32_t pid, uint32_t tid)
 {
     const struct facts_futex *v = l->futexes.v;
-    uint32_t i =
-        FIRST_NOT(l->futexes.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].tid < tid));
+    uint32_t i = FACTS_FIRST_NOT(l->futexes.n, at,
+                                 v[at].pid < pid || (v[at].pid == pid && v[at].tid < tid));
     return i < l->futexes.n && v[i].pid == pid && v[i].tid == tid ? &v[i] : NULL;
 }
 
 const struct facts_cgroup *facts_cgroup(const struct facts_look *l, uint32_t pid)
 {
-    uint32_t i = FIRST_NOT(l->cgroups.n, at, l->cgroups.v[at].pid < pid);
+    uint32_t i = FACTS_FIRST_NOT(l->cgroups.n, at, l->cgroups.v[at].pid < pid);
     return i < l->cgroups.n && l->cgroups.v[i].pid == pid ? &l->cgroups.v[i] : NULL;
 }
 
 const struct facts_thread *facts_thread(const struct facts_thread *v, uint32_t n, uint32_t tid,
                                         uint64_t start)
 {
-    uint32_t i = FIRST_NOT(n, at, v[at].tid < tid);
+    uint32_t i = FACTS_FIRST_NOT(n, at, v[at].tid < tid);
     for (; i < n && v[i].tid == tid; i++)
         if (v[i].start == start)
             return &v[i];
@@ -442,8 +422,8 @@ const struct facts_tcp *facts_tcp(const struct facts_look *l, const struct facts
 const struct facts_watch *facts_watches(const struct facts_look *l, uint64_t inode,
                                         uint32_t *out_n)
 {
-    uint32_t from = FIRST_NOT(l->watches.n, at, l->watches.v[at].inode < inode);
-    uint32_t to = FIRST_NOT(l->watches.n, at, l->watches.v[at].inode <= inode);
+    uint32_t from = FACTS_FIRST_NOT(l->watches.n, at, l->watches.v[at].inode < inode);
+    uint32_t to = FACTS_FIRST_NOT(l->watches.n, at, l->watches.v[at].inode <= inode);
     *out_n = to - from;
     return from < to ? &l->watches.v[from] : NULL;
 }
@@ -452,7 +432,7 @@ const struct facts_fd *facts_owner(const struct facts_look *l, uint64_t inode, u
 {
     const uint32_t *place = l->fd_by_inode.v;
     uint32_t n = l->fd_by_inode.n;
-    uint32_t from = FIRST_NOT(n, at, l->fds.v[place[at]].inode < inode);
+    uint32_t from = FACTS_FIRST_NOT(n, at, l->fds.v[place[at]].inode < inode);
     if (i >= n - from || l->fds.v[place[from + i]].inode != inode)
         return NULL;
     return &l->fds.v[place[from + i]];

@@ -394,6 +394,21 @@ struct facts {
 void facts_init(struct facts *f, const struct wr_heap *heap);
 void facts_deinit(struct facts *f);
 
+/* ---- finding in a sorted list ----------------------------------------------------------------------- */
+/* The first place in 0..n for which the expression `before`, of the place `at`, is false: where a sorted list goes on. */
+#define FACTS_FIRST_NOT(n, at, before)           \
+    (__extension__({                             \
+        uint32_t lo_ = 0, hi_ = (n);             \
+        while (lo_ < hi_) {                      \
+            uint32_t at = lo_ + (hi_ - lo_) / 2; \
+            if (before)                          \
+                lo_ = at + 1;                    \
+            else                                 \
+                hi_ = at;                        \
+        }                                        \
+        lo_;                                     \
+    }))
+
 /* ---- finding, in a sealed look: NULL when there is none ------------------------------------------ */
 const struct facts_socket *facts_socket(const struct facts_look *l, uint64_t cookie);
 const struct facts_socket *facts_socket_of_inode(const struct facts_look *l, uint64_t inode);

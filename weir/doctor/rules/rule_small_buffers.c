@@ -52,21 +52,6 @@ static bool sends(const struct judge *j, uint32_t place, const struct judge_flow
     return true;
 }
 
-static bool judge_sending(const struct judge *j, const struct judge_peer *p)
-{
-    struct tally t = tally(j, p, sends);
-    uint64_t percent = judge_percent(t.limited, t.whole);
-    if (t.conns == 0 || percent < judge_limit(j, THRESHOLD_sndbuf_limited_percent))
-        return false;
-    struct finding *f = judge_peer_finding(j, RULE_SMALL_BUFFERS, p, t.process);
-    f->victims = t.conns;
-    finding_value(f, EVIDENCE_SNDBUF_LIMITED, percent, percent);
-    finding_over(f, &j->limits, THRESHOLD_sndbuf_limited_percent);
-    finding_value(f, EVIDENCE_CONCERNED, t.conns, t.conns);
-    finding_value(f, EVIDENCE_SNDBUF, t.buffer, t.buffer);
-    return true;
-}
-
 /* ---- receiving -------------------------------------------------------------------------------------- */
 #define WINDOWS 16 /* so many came between the looks: it goes on */
 
@@ -102,27 +87,39 @@ static bool receives(const struct judge *j, uint32_t place, const struct judge_f
     return true;
 }
 
-static bool judge_receiving(const struct judge *j, const struct judge_peer *p)
+/* ---- both ------------------------------------------------------------------------------------------- */
+struct direction {
+    limited_fn *fn;
+    enum threshold_name least;
+    enum evidence_name percent, buffer;
+};
+
+static bool judge_direction(const struct judge *j, const struct judge_peer *p,
+                            const struct direction *d)
 {
-    struct tally t = tally(j, p, receives);
+    struct tally t = tally(j, p, d->fn);
     uint64_t percent = judge_percent(t.limited, t.whole);
-    if (t.conns == 0 || percent < judge_limit(j, THRESHOLD_window_filled_percent))
+    if (t.conns == 0 || percent < judge_limit(j, d->least))
         return false;
     struct finding *f = judge_peer_finding(j, RULE_SMALL_BUFFERS, p, t.process);
     f->victims = t.conns;
-    finding_value(f, EVIDENCE_WINDOW_FILLED, percent, percent);
-    finding_over(f, &j->limits, THRESHOLD_window_filled_percent);
+    finding_value(f, d->percent, percent, percent);
+    finding_over(f, &j->limits, d->least);
     finding_value(f, EVIDENCE_CONCERNED, t.conns, t.conns);
-    finding_value(f, EVIDENCE_RCVBUF, t.buffer, t.buffer);
+    finding_value(f, d->buffer, t.buffer, t.buffer);
     return true;
 }
 
 void rule_small_buffers(const struct judge *j)
 {
+    static const struct direction sending = {sends, THRESHOLD_sndbuf_limited_percent,
+                                             EVIDENCE_SNDBUF_LIMITED, EVIDENCE_SNDBUF};
+    static const struct direction receiving = {receives, THRESHOLD_window_filled_percent,
+                                               EVIDENCE_WINDOW_FILLED, EVIDENCE_RCVBUF};
     unsigned left = JUDGE_FINDINGS_MAX;
     for (uint32_t i = 0; i < j->map->peers && left; i++) {
         const struct judge_peer *p = &j->map->peer[i];
         if (p->mine && !judge_is_local(&j->facts->b.sockets.v[p->sample]))
-            left -= judge_sending(j, p) || judge_receiving(j, p);
+            left -= judge_direction(j, p, &sending) || judge_direction(j, p, &receiving);
     }
 }

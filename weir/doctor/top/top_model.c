@@ -29,15 +29,8 @@ void top_model_free(struct top_model *m)
 /* ---- what the parts share ------------------------------------------------------------------------ */
 struct top_member *top_member(const struct top_work *w, uint32_t pid)
 {
-    uint32_t lo = 0, hi = w->members.n;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (w->members.v[mid].pid < pid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < w->members.n && w->members.v[lo].pid == pid ? &w->members.v[lo] : NULL;
+    uint32_t i = FACTS_FIRST_NOT(w->members.n, at, w->members.v[at].pid < pid);
+    return i < w->members.n && w->members.v[i].pid == pid ? &w->members.v[i] : NULL;
 }
 
 struct top_member *top_holder(const struct top_work *w, uint32_t place)

@@ -19,15 +19,8 @@ void top_past_free(struct top_past *p)
 /* ---- threads that stand --------------------------------------------------------------------------- */
 static const struct top_stand *stand_of(const struct top_past *p, uint32_t tid)
 {
-    uint32_t lo = 0, hi = p->stands.n;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (p->stands.v[mid].tid < tid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < p->stands.n && p->stands.v[lo].tid == tid ? &p->stands.v[lo] : NULL;
+    uint32_t i = FACTS_FIRST_NOT(p->stands.n, at, p->stands.v[at].tid < tid);
+    return i < p->stands.n && p->stands.v[i].tid == tid ? &p->stands.v[i] : NULL;
 }
 
 static bool same_stand(const struct facts_thread *x, const struct facts_thread *y)
