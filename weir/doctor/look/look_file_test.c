@@ -108,9 +108,10 @@ static void test_pace(void)
 int main(void)
 {
     struct rlimit most = {MOST + 10, MOST + 10};
-    if (setrlimit(RLIMIT_NOFILE, &most))
-        return 1;
-    test_descriptors();
+    if (setrlimit(RLIMIT_NOFILE, &most)) /* under valgrind, or a lower hard limit */
+        skip("so many descriptors are not allowed here");
+    else
+        test_descriptors();
     test_pace();
     return tap_done();
 }
