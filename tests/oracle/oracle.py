@@ -15,7 +15,7 @@ A case is a text of sections:
                        the Host is "localhost" unless one is given; "|-" leaves it out; "| close" closes behind it
     == logs            files below @DIR@ that must be equal when both have stopped
     == mask            REGEX => TEXT, applied to heads, bodies and logs of both
-    == differs         REGEX on "METHOD TARGET": answers that differ on purpose, and why: REGEX : reason
+    == differs         REGEX on "METHOD TARGET": answers that differ on purpose, and why: REGEX : reason, or REGEX : reason => REGEX of weir's
     == process         what is compared of the running workers: workers, nice, nofile, core, cpus, ids, cwd, titles, env NAME, pidfile
     == refused         a line of http { }, or "main: ...": both must refuse it with these words
     == needs           root
@@ -567,7 +567,7 @@ class Case:
         self.text = open(path, encoding="utf-8").read()
         s = self.sections = sections(path)
         self.masks = ALWAYS + [tuple(m.split(" => ", 1)) if " => " in m else (m.split(" =>")[0], "") for m in s.get("mask", []) if m.strip()]
-        self.differs = [tuple(x.strip() for x in d.split(" : ", 1)) for d in s.get("differs", []) if d.strip()]
+        self.differs = [(d.split(" : ")[0].strip(), d.partition(" => ")[2]) for d in s.get("differs", []) if d.strip()]
         self.weir = [tuple(m.split(" => ", 1)) for m in s.get("weir", []) if m.strip()]
         self.conf = "\n".join(s["main"]) if "main" in s else MAIN % "\n    ".join(s.get("conf", []))
         self.facts = [f for f in s.get("process", []) if f.strip()]
@@ -638,7 +638,7 @@ def compare(path):
     pairs += [(f, want_logs[f], got_logs[f]) for f in want_logs]
     pairs += [("refused " + line, a, b) for line, a, b in c.refusals()]
     for line, a, b in pairs:
-        if a == b or any(re.search(p, line) for p, _ in c.differs):
+        if a == b or any(re.search(p, line) and re.search(weirs, b) for p, weirs in c.differs):
             equal += 1
         else:
             said.append((False, "%s: %s" % (c.name, line), difference(a, b)))

@@ -344,6 +344,22 @@ static int set_host(struct web_req *r)
     return 0;
 }
 
+/* Path and query lie side by side, except where "http://host?query" has no path of its own. */
+static int raw_uri(struct web_req *r, struct wr_span path)
+{
+    bool beside = path.p + path.n + 1 == r->args.p;
+    r->raw_uri = path;
+    if (r->args.p && beside)
+        r->raw_uri.n += 1 + r->args.n;
+    if (!r->args.p || beside)
+        return 0;
+    char *both = wr_arena_printf(r->arena, "%.*s?%.*s", WR_SPANF(path), WR_SPANF(r->args));
+    if (!both)
+        return -ENOMEM;
+    r->raw_uri = wr_span_str(both);
+    return 0;
+}
+
 static int set_uri(struct web_req *r)
 {
     const struct core_server *c = r->server->conf[WEB_core];
@@ -353,9 +369,8 @@ static int set_uri(struct web_req *r)
     r->line =
         wr_span(h->method_text.p, (size_t)(h->target.p - h->method_text.p) + h->target.n + 9);
     r->args = wr_http_query(r->http);
-    r->raw_uri = path;
-    if (r->args.p)
-        r->raw_uri.n += 1 + r->args.n;
+    if (raw_uri(r, path))
+        return 500;
     r->uri = path;
     if (path.n == 0 || path.p[0] != '/')
         return 400;
