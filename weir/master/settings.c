@@ -6,8 +6,8 @@
 #include "libweir/io/log.h"
 #include "libweir/os/os.h"
 #include "weir/master/directives.h"
+#include "weir/ssl/ssl.h"
 #include "weir/web/core.h"
-#include "weir/web/ssl.h"
 
 #include <errno.h>
 #include <stdarg.h>

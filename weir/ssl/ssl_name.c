@@ -5,7 +5,7 @@
  * that the client sends (SNI) chooses the server as a Host field would.
  */
 
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 #include "weir/web/worker.h"
 
 #include <string.h>

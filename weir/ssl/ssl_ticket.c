@@ -7,7 +7,7 @@
  */
 
 #include "libweir/base/err.h"
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 
 #include <errno.h>
 #include <openssl/core_names.h>

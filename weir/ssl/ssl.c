@@ -5,7 +5,7 @@
  * ssl_context.c, ssl_name.c, ssl_client.c, ssl_cache.c, ssl_ticket.c, ssl_vars.c.
  */
 
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 
 #include "libweir/base/err.h"
 

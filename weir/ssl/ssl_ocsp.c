@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "weir/web/ssl_ocsp.h"
+#include "weir/ssl/ssl_ocsp.h"
 
 #include "libweir/base/err.h"
 #include "libweir/base/heap.h"

@@ -10,7 +10,7 @@
 
 #include "libweir/base/err.h"
 #include "libweir/io/clock.h"
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 #include "weir/web/worker.h"
 
 #include <errno.h>

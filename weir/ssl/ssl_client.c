@@ -20,8 +20,8 @@
  * 4. Everything lies in the request's arena and ends with its scope.
  */
 
-#include "weir/web/ssl.h"
-#include "weir/web/ssl_ocsp.h"
+#include "weir/ssl/ssl.h"
+#include "weir/ssl/ssl_ocsp.h"
 #include "weir/web/worker.h"
 
 #include "libweir/base/err.h"

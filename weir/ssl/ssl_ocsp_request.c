@@ -2,7 +2,7 @@
 
 /* What is asked of a responder: its URL, and the text of the request. */
 
-#include "weir/web/ssl_ocsp.h"
+#include "weir/ssl/ssl_ocsp.h"
 
 #include "libweir/base/err.h"
 #include "libweir/base/mem_arena.h"

@@ -5,9 +5,9 @@
  * servers, which ports.
  */
 
+#include "weir/ssl/ssl.h"
+#include "weir/ssl/ssl_ocsp.h"
 #include "weir/web/core.h"
-#include "weir/web/ssl.h"
-#include "weir/web/ssl_ocsp.h"
 #include "weir/web/worker.h"
 
 #include "libweir/io/board.h"

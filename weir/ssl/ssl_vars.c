@@ -3,7 +3,7 @@
 /* The $ssl_ variables. */
 
 #include "libweir/base/err.h"
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 #include "weir/web/vars.h"
 
 #include <errno.h>

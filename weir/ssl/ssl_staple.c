@@ -16,9 +16,9 @@
  * A staple lies in the configuration's memory; each worker has its own copy of that. Its answer is of OpenSSL's memory.
  */
 
+#include "weir/ssl/ssl.h"
+#include "weir/ssl/ssl_ocsp.h"
 #include "weir/web/logs.h"
-#include "weir/web/ssl.h"
-#include "weir/web/ssl_ocsp.h"
 #include "weir/web/worker.h"
 
 #include "libweir/base/err.h"

@@ -3,7 +3,7 @@
  * Any text as the URL of a responder: it is refused, or there is somebody to connect to and the request is what was meant:
  * one line and three fields, whatever stood in the URL.
  */
-#include "weir/web/ssl_ocsp.h"
+#include "weir/ssl/ssl_ocsp.h"
 
 #include "libweir/base/assert.h"
 #include "libweir/base/err.h"

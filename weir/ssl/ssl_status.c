@@ -5,7 +5,7 @@
  * room the oldest goes.
  */
 
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 
 #include <errno.h>
 

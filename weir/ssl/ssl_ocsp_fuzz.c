@@ -3,7 +3,7 @@
  * Any bytes as what a responder says over HTTP. The first byte says how they are cut. The fetch ends exactly once, with the
  * bytes of the body or a reason, and however the bytes are cut, as if they had come at once.
  */
-#include "weir/web/ssl_ocsp.c"
+#include "weir/ssl/ssl_ocsp.c"
 
 #include "libweir/base/assert.h"
 #include "libweir/os/os.h"

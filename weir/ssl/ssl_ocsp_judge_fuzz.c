@@ -4,7 +4,7 @@
  * an answer is signed by the issuer first, so that it is the statements in it that are judged. What is judged good has a
  * status and time left, what is not a reason; OpenSSL's queue of errors is empty in any case.
  */
-#include "weir/web/ssl_ocsp.h"
+#include "weir/ssl/ssl_ocsp.h"
 
 #include "libweir/base/assert.h"
 

@@ -2,7 +2,7 @@
 
 /* Whether the answer of a responder counts. */
 
-#include "weir/web/ssl_ocsp.h"
+#include "weir/ssl/ssl_ocsp.h"
 
 #include <openssl/err.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  */
 
 #include "libweir/base/err.h"
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 
 #include <errno.h>
 #include <openssl/err.h>

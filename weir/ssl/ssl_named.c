@@ -15,7 +15,7 @@
  * 3. The cache has at most max pairs; the least used goes first. What cannot be read is not kept, nor is data:.
  */
 
-#include "weir/web/ssl.h"
+#include "weir/ssl/ssl.h"
 #include "weir/web/worker.h"
 
 #include "libweir/base/err.h"
