@@ -107,9 +107,7 @@ class Site:
 @atexit.register
 def _end():
     for s in _sites:
-        if s.process.poll() is None:
-            s.process.kill()
-            s.process.wait()
+        s.stop()  # by a signal that a master hands on: killed, nginx's leaves its workers behind
 
 
 def unchunk(body):
