@@ -168,21 +168,42 @@ bool web_server_error_wanted(const struct web_server *s, int level)
     return wanted(targets(s->outer), level);
 }
 
-static void write_line(struct wr_log *log, const struct error_target *t, int level,
-                       struct wr_span line)
+struct message {
+    const struct error_target *to;
+    struct wr_log *log;
+    enum wr_log_level level;
+    uint64_t held; /* back, of its kind */
+    struct line line;
+    char text[WR_LOG_RECORD_MAX];
+};
+
+/* False: nobody wants it, which is asked first and costs nothing, or it comes too often. */
+static bool begin(struct message *m, const struct error_target *to, struct wr_log *log,
+                  int level, const char *fmt)
 {
-    enum wr_log_level at = (enum wr_log_level)level;
-    if (!t)
-        (void)wr_log_raw_at(log, 0, at, line);
-    for (; t; t = t->next)
-        if (level >= t->level)
-            (void)wr_log_raw_at(log, t->dest ? t->dest->channel : 0, at, line);
+    m->to = to, m->log = log, m->level = (enum wr_log_level)level;
+    m->line = (struct line){m->text, m->text + sizeof m->text};
+    return wanted(to, level) && wr_log_allow(log, fmt, m->level, "web", fmt, BURST, &m->held);
 }
 
-static void put_suppressed(struct line *l, uint64_t suppressed)
+WR_PRINTF(3, 0)
+static void put_message(struct message *m, int err, const char *fmt, va_list ap)
 {
-    if (suppressed)
-        put_format(l, " (%llu more like this were held back)", (unsigned long long)suppressed);
+    put_vformat(&m->line, fmt, ap);
+    put_errno(&m->line, err);
+    if (m->held)
+        put_format(&m->line, " (%llu more like this were held back)",
+                   (unsigned long long)m->held);
+}
+
+static void finish(struct message *m)
+{
+    struct wr_span line = wr_span(m->text, (size_t)(m->line.p - m->text));
+    if (!m->to)
+        (void)wr_log_raw_at(m->log, 0, m->level, line);
+    for (const struct error_target *t = m->to; t; t = t->next)
+        if ((int)m->level >= t->level)
+            (void)wr_log_raw_at(m->log, t->dest ? t->dest->channel : 0, m->level, line);
 }
 
 /* A worker that has an ear of its own (`explain`) is told the bare message. */
@@ -201,77 +222,54 @@ static bool told(struct web_req *r, int level, int err, const char *fmt, va_list
     return true;
 }
 
-WR_PRINTF(4, 0)
-static void write_error(struct web_req *r, int level, int err, const char *fmt, va_list ap)
-{
-    const struct error_target *t = request_targets(r);
-    struct wr_log *log = web_log(r);
-    uint64_t suppressed;
-    char text[WR_LOG_RECORD_MAX];
-    struct line l = {text, text + sizeof text};
-    if (!wanted(t, level) ||
-        !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt, BURST, &suppressed))
-        return;
-    put_head(&l, wr_loop_wall_ns(web_loop(r)), level, (uint32_t)wr_os_getpid());
-    put_format(&l, "*%llu ", (unsigned long long)(r->conn ? r->conn->number : 0));
-    put_vformat(&l, fmt, ap);
-    put_errno(&l, err);
-    put_suppressed(&l, suppressed);
-    put_request(&l, r);
-    write_line(log, t, level, wr_span(text, (size_t)(l.p - text)));
-}
-
 void web_error(struct web_req *r, int level, int err, const char *fmt, ...)
 {
+    struct message m;
     va_list ap;
     va_start(ap, fmt);
-    if (!told(r, level, err, fmt, ap))
-        write_error(r, level, err, fmt, ap);
+    if (!told(r, level, err, fmt, ap) &&
+        begin(&m, request_targets(r), web_log(r), level, fmt)) {
+        put_head(&m.line, wr_loop_wall_ns(web_loop(r)), level, (uint32_t)wr_os_getpid());
+        put_format(&m.line, "*%llu ", (unsigned long long)(r->conn ? r->conn->number : 0));
+        put_message(&m, err, fmt, ap);
+        put_request(&m.line, r);
+        finish(&m);
+    }
     va_end(ap);
 }
 
 void web_conn_error(const struct web_conn *c, struct wr_log *log, uint64_t wall_ns, int level,
                     int err, const char *fmt, ...)
 {
-    const struct error_target *t = c->server ? targets(c->server->outer) : NULL;
-    uint64_t suppressed;
-    char text[WR_LOG_RECORD_MAX], address[WR_ADDR_TEXT_MAX];
-    struct line l = {text, text + sizeof text};
-    if (!wanted(t, level) ||
-        !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt, BURST, &suppressed))
+    struct message m;
+    char address[WR_ADDR_TEXT_MAX];
+    if (!begin(&m, c->server ? targets(c->server->outer) : NULL, log, level, fmt))
         return;
-    put_head(&l, wall_ns, level, (uint32_t)wr_os_getpid());
-    put_format(&l, "*%llu ", (unsigned long long)c->number);
+    put_head(&m.line, wall_ns, level, (uint32_t)wr_os_getpid());
+    put_format(&m.line, "*%llu ", (unsigned long long)c->number);
     va_list ap;
     va_start(ap, fmt);
-    put_vformat(&l, fmt, ap);
+    put_message(&m, err, fmt, ap);
     va_end(ap);
-    put_errno(&l, err);
-    put_suppressed(&l, suppressed);
-    put_client(&l, &c->peer);
+    put_client(&m.line, &c->peer);
     size_t n = wr_addr_format(&c->local, address);
-    put(&l, WR_LIT(", server: "));
-    put(&l, wr_span(address, n));
-    write_line(log, t, level, wr_span(text, (size_t)(l.p - text)));
+    put(&m.line, WR_LIT(", server: "));
+    put(&m.line, wr_span(address, n));
+    finish(&m);
 }
 
 void web_server_error(const struct web_server *s, struct wr_log *log, uint64_t wall_ns,
                       int level, const char *fmt, ...)
 {
-    const struct error_target *t = targets(s->outer);
-    uint64_t suppressed;
-    char text[WR_LOG_RECORD_MAX];
-    struct line l = {text, text + sizeof text};
-    if (!wanted(t, level) ||
-        !wr_log_allow(log, fmt, (enum wr_log_level)level, "web", fmt, BURST, &suppressed))
+    struct message m;
+    if (!begin(&m, targets(s->outer), log, level, fmt))
         return;
-    put_head(&l, wall_ns, level, (uint32_t)wr_os_getpid());
+    put_head(&m.line, wall_ns, level, (uint32_t)wr_os_getpid());
     va_list ap;
     va_start(ap, fmt);
-    put_vformat(&l, fmt, ap);
+    put_message(&m, 0, fmt, ap);
     va_end(ap);
-    put_suppressed(&l, suppressed);
-    write_line(log, t, level, wr_span(text, (size_t)(l.p - text)));
+    finish(&m);
 }
 
 /* ---- error_log ------------------------------------------------------------------------------------------ */
