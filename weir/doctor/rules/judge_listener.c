@@ -127,6 +127,35 @@ void judge_put_queue(const struct judge *j, struct finding *f, const struct fact
     finding_value(f, EVIDENCE_OLDEST_MS, q->oldest_ms, q->oldest_ms);
 }
 
+bool judge_work_add(const struct judge *j, const struct facts_socket *s, struct judge_work *io)
+{
+    struct judge_queue q;
+    if (s->state != FACTS_LISTEN) {
+        bool unread = judge_unread(j, s);
+        io->unread += unread;
+        return unread;
+    }
+    if (!judge_queue_stands(j, s, &q))
+        return false;
+    io->unaccepted += q.waiting;
+    io->oldest_ms = q.oldest_ms > io->oldest_ms ? q.oldest_ms : io->oldest_ms;
+    io->listener = s;
+    return true;
+}
+
+void judge_put_work(struct finding *f, const struct judge_work *w)
+{
+    char addr[64];
+    if (w->unread)
+        finding_value(f, EVIDENCE_UNREAD, w->unread, w->unread);
+    if (w->unaccepted)
+        finding_value(f, EVIDENCE_UNACCEPTED, w->unaccepted, w->unaccepted);
+    if (w->listener) {
+        judge_addr(w->listener, false, addr);
+        finding_listener(f, wr_span_str(addr));
+    }
+}
+
 bool judge_has_connection(const struct judge *j, uint32_t pid)
 {
     uint32_t n;

@@ -41,6 +41,17 @@ void judge_put_listener(const struct judge *j, struct finding *f, const struct f
 void judge_put_queue(const struct judge *j, struct finding *f, const struct facts_socket *s,
                      const struct judge_queue *q);
 
+/* What waits on sockets for somebody to come. */
+struct judge_work {
+    uint64_t unread, unaccepted; /* connections */
+    uint64_t oldest_ms;
+    const struct facts_socket *listener; /* the last whose queue stands; NULL: none does */
+};
+/* A listener whose queue stands, or a connection that nobody reads; false: nothing waits on s. */
+bool judge_work_add(const struct judge *j, const struct facts_socket *s, struct judge_work *io);
+/* Its counts and its listener. */
+void judge_put_work(struct finding *f, const struct judge_work *w);
+
 /* The process holds a connection that a client opened. */
 bool judge_has_connection(const struct judge *j, uint32_t pid);
 

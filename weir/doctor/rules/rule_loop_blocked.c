@@ -14,13 +14,13 @@
 #include <string.h>
 
 struct work { /* what waits for the loop */
-    uint64_t unread, unaccepted, owed, oldest_ms;
-    const struct facts_socket *listener;
+    struct judge_work io;
+    uint64_t owed;
 };
 
 static uint64_t total(const struct work *w)
 {
-    return w->unread + w->unaccepted + w->owed;
+    return w->io.unread + w->io.unaccepted + w->owed;
 }
 
 static bool in_set(const struct judge *j, const struct facts_socket *s, uint32_t pid, int epoll)
@@ -32,23 +32,13 @@ static bool in_set(const struct judge *j, const struct facts_socket *s, uint32_t
     return false;
 }
 
-static void add_socket(const struct judge *j, uint32_t i, struct work *io)
+static void add_socket(const struct judge *j, uint32_t i, struct work *w)
 {
-    struct judge_queue q;
-    uint32_t age = 0;
-    uint64_t oldest = 0;
-    const struct facts_socket *s = &j->facts->b.sockets.v[i];
-    if (s->state == FACTS_LISTEN && judge_queue_stands(j, s, &q)) {
-        io->unaccepted += q.waiting;
-        io->listener = s;
-        oldest = q.oldest_ms;
-    } else if (judge_unread(j, s)) {
-        io->unread++;
-    } else if (judge_we_owe(j, i, &age)) {
-        io->owed++;
-        oldest = age;
-    }
-    io->oldest_ms = oldest > io->oldest_ms ? oldest : io->oldest_ms;
+    uint32_t age;
+    if (judge_work_add(j, &j->facts->b.sockets.v[i], &w->io) || !judge_we_owe(j, i, &age))
+        return;
+    w->owed++;
+    w->io.oldest_ms = age > w->io.oldest_ms ? age : w->io.oldest_ms;
 }
 
 /* What waits on the sockets of one set of the process, or where epoll is negative on all that it has. */
@@ -72,22 +62,14 @@ static struct finding *add(const struct judge *j, const struct facts_process *p,
     struct finding *f = finding_add(j->out, RULE_LOOP_BLOCKED);
     finding_subject(f, (int32_t)p->pid, (int32_t)t->tid, judge_comm(p->comm));
     f->victims = total(w);
-    f->oldest_ms = w->oldest_ms;
+    f->oldest_ms = w->io.oldest_ms;
     judge_put_sleep(j, f, t);
     if (t->wchan[0])
         finding_text(f, EVIDENCE_WCHAN, wr_span(t->wchan, strnlen(t->wchan, sizeof t->wchan)));
     finding_value(f, EVIDENCE_WAKEUPS, 0, 0);
-    if (w->unread)
-        finding_value(f, EVIDENCE_UNREAD, w->unread, w->unread);
-    if (w->unaccepted)
-        finding_value(f, EVIDENCE_UNACCEPTED, w->unaccepted, w->unaccepted);
+    judge_put_work(f, &w->io);
     if (w->owed)
         finding_value(f, EVIDENCE_OWED, w->owed, w->owed);
-    if (w->listener) {
-        char addr[64];
-        judge_addr(w->listener, false, addr);
-        finding_listener(f, wr_span_str(addr));
-    }
     if (!sole)
         finding_weaken(f, CERTAINTY_LIKELY);
     return f;
@@ -184,13 +166,13 @@ static bool stands_still(const struct judge *j, uint32_t pid, enum call_kind kin
                          const struct work *w, bool loop)
 {
     if (loop)
-        return kind == CALL_POLL ? w->unread + w->unaccepted > 0 : total(w) > 0;
-    if (w->unaccepted == 0)
+        return kind == CALL_POLL ? w->io.unread + w->io.unaccepted > 0 : total(w) > 0;
+    if (w->io.unaccepted == 0)
         return false;
     /* A master does that, or one whose accepting thread has ended. */
     if (kind == CALL_POLL || kind == CALL_SLEEP || kind == CALL_CHILD || kind == CALL_LOCK)
         return judge_has_connection(j, pid);
-    return judge_has_connection(j, pid) || holds_alone(j, w->listener, pid);
+    return judge_has_connection(j, pid) || holds_alone(j, w->io.listener, pid);
 }
 
 static void judge_sole(const struct judge *j, const struct facts_process *p,
@@ -201,10 +183,10 @@ static void judge_sole(const struct judge *j, const struct facts_process *p,
     enum call_kind kind = judge_call(t)->kind;
     struct work w = work_of(j, p->pid, -1);
     bool loop = watches_any(j, p->pid);
-    if (w.listener && is_said(j, w.listener))
+    if (w.io.listener && is_said(j, w.io.listener))
         return;
-    if (w.listener && others_work(j, w.listener, p->pid))
-        w.unaccepted = 0; /* theirs as much */
+    if (w.io.listener && others_work(j, w.io.listener, p->pid))
+        w.io.unaccepted = 0; /* theirs as much */
     if (stands_still(j, p->pid, kind, &w, loop)) {
         add(j, p, t, &w, true);
         return;
@@ -331,7 +313,7 @@ static void judge_serving(const struct judge *j, const struct facts_process *p,
     if (!io || t->tid != t->pid || any_waits(j, p->pid) || !judge_has_connection(j, p->pid))
         return;
     struct work work = work_of(j, p->pid, -1);
-    if (work.unaccepted > 0)
+    if (work.io.unaccepted > 0)
         add(j, p, t, &work, false);
 }
 
@@ -344,8 +326,8 @@ static int forsaken(const struct judge *j, uint32_t pid, struct work *out)
         if (v[i].kind != FACTS_FD_EPOLL || judge_set_served(j, pid, v[i].fd))
             continue;
         *out = work_of(j, pid, v[i].fd);
-        if (out->listener && others_work(j, out->listener, pid))
-            out->unaccepted = 0;
+        if (out->io.listener && others_work(j, out->io.listener, pid))
+            out->io.unaccepted = 0;
         if (total(out) > 0)
             return v[i].fd;
     }

@@ -7,11 +7,6 @@
 #include "weir/doctor/rules/judge_listener.h"
 #include "weir/doctor/rules/judge_thread.h"
 
-struct work { /* of the process, in sets that nobody asks */
-    uint64_t unread, unaccepted, oldest_ms;
-    const struct facts_socket *listener;
-};
-
 struct use {
     uint64_t ran, wanted, in_kernel; /* percent of the time; the last of what it ran */
 };
@@ -31,28 +26,17 @@ static bool is_forsaken(const struct judge *j, const struct facts_socket *s, uin
     return watched;
 }
 
-static void add_socket(const struct judge *j, const struct facts_socket *s, struct work *io)
+/* In the sets of the process that nobody asks. */
+static struct judge_work work_of(const struct judge *j, uint32_t pid)
 {
-    struct judge_queue q;
-    if (s->state != FACTS_LISTEN) {
-        io->unread += judge_unread(j, s);
-    } else if (judge_queue_stands(j, s, &q)) {
-        io->unaccepted += q.waiting;
-        io->listener = s;
-        io->oldest_ms = q.oldest_ms > io->oldest_ms ? q.oldest_ms : io->oldest_ms;
-    }
-}
-
-static struct work work_of(const struct judge *j, uint32_t pid)
-{
-    struct work w = {0};
+    struct judge_work w = {0};
     uint32_t n;
     const struct facts_look *b = &j->facts->b;
     const struct facts_fd *v = facts_fds(b, pid, &n);
     for (uint32_t i = 0; i < n; i++) {
         const struct facts_socket *s = facts_socket_of_fd(b, &v[i]);
         if (s && s->proto == FACTS_TCP && is_forsaken(j, s, pid))
-            add_socket(j, s, &w);
+            judge_work_add(j, s, &w);
     }
     return w;
 }
@@ -106,7 +90,7 @@ static const struct facts_thread *computing(const struct judge *j, uint32_t pid,
 }
 
 static void add(const struct judge *j, const struct facts_process *p,
-                const struct facts_thread *t, const struct use *use, const struct work *w)
+                const struct facts_thread *t, const struct use *use, const struct judge_work *w)
 {
     struct finding *f = finding_add(j->out, RULE_LOOP_BUSY);
     finding_subject(f, (int32_t)p->pid, (int32_t)t->tid, judge_comm(p->comm));
@@ -119,15 +103,7 @@ static void add(const struct judge *j, const struct facts_process *p,
     finding_value(f, EVIDENCE_IN_KERNEL, use->in_kernel, use->in_kernel);
     finding_value(f, EVIDENCE_WAKEUPS, 0, 0);
     finding_value(f, EVIDENCE_BYTES_MOVED, 0, 0);
-    if (w->unread)
-        finding_value(f, EVIDENCE_UNREAD, w->unread, w->unread);
-    if (w->unaccepted)
-        finding_value(f, EVIDENCE_UNACCEPTED, w->unaccepted, w->unaccepted);
-    if (w->listener) {
-        char addr[64];
-        judge_addr(w->listener, false, addr);
-        finding_listener(f, wr_span_str(addr));
-    }
+    judge_put_work(f, w);
 }
 
 void rule_loop_busy(const struct judge *j)
@@ -140,7 +116,7 @@ void rule_loop_busy(const struct judge *j)
         const struct facts_thread *t = computing(j, p->pid, &use);
         if (!t || moves(j, (uint32_t)(p - j->facts->b.processes.v)))
             continue;
-        struct work w = work_of(j, p->pid);
+        struct judge_work w = work_of(j, p->pid);
         if (w.unread + w.unaccepted >= judge_limit(j, THRESHOLD_unread_min))
             add(j, p, t, &use, &w);
     }
