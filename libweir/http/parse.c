@@ -2,10 +2,8 @@
 #include "libweir/http/parse.h"
 
 #include "libweir/base/assert.h"
-#include "libweir/base/err.h"
+#include "libweir/http/parse_private.h"
 #include "libweir/http/scan.h"
-#include "libweir/http/status.h"
-#include "libweir/http/token.h"
 #include "libweir/http/uri.h"
 
 #define METHOD_MAX 32
@@ -410,200 +408,6 @@ INLINE enum step fields(struct wr_parse *p, struct cursor *c, bool simd)
     }
 }
 
-/* ---- judgement of the whole head ---- */
-
-WR_COLD static enum step refuse_field(struct wr_parse *p, struct cursor c, enum wr_header id,
-                                      enum wr_reason reason)
-{
-    return refuse(p, c, wr_head_get(p->head, id).p, reason);
-}
-
-/* Decimal, without sign, blanks, leading zeros. */
-static enum wr_reason length_of(struct wr_span v, uint64_t *out)
-{
-    if (v.n > 1 && v.p[0] == '0')
-        return WR_BAD_LENGTH_BAD;
-    int err = wr_digits(v, out);
-    if (err == 0)
-        return WR_BAD_NONE;
-    return err == WR_E_RANGE ? WR_BAD_LENGTH_OVERFLOW : WR_BAD_LENGTH_BAD;
-}
-
-/* A list that ends in chunked is well-formed but nothing we decode; anything else could hide it. */
-static enum wr_reason coding_of(struct wr_span v)
-{
-    if (wr_span_ieq(v, WR_LIT("chunked")))
-        return WR_BAD_NONE;
-    struct wr_span rest = v, item = {0}, last = {0};
-    unsigned chunked = 0;
-    int more;
-    while ((more = wr_list_next(&rest, &item)) == 1) {
-        if (!wr_is_token(item))
-            return WR_BAD_CODING_BAD;
-        chunked += wr_span_ieq(item, WR_LIT("chunked"));
-        last = item;
-    }
-    bool good = more == 0 && chunked == 1 && wr_span_ieq(last, WR_LIT("chunked")) &&
-                wr_span_eq(wr_span_sub(v, v.n - last.n, last.n), last) && v.p[0] != ',';
-    return good ? WR_BAD_CODING_UNSUPPORTED : WR_BAD_CODING_BAD;
-}
-
-static void frame_request(struct wr_head *head, bool coded)
-{
-    head->body = coded ? WR_BODY_CHUNKED : head->content_length ? WR_BODY_LENGTH : WR_BODY_NONE;
-}
-
-/* RFC 9112, 6.3. False: a body where there can be none. */
-static bool frame_response(struct wr_head *head, enum wr_method asked, bool coded)
-{
-    int status = head->status;
-    bool says_body = coded || head->content_length;
-    if (status == 101 || (asked == WR_METHOD_CONNECT && status / 100 == 2)) {
-        head->body = WR_BODY_TUNNEL;
-        return true;
-    }
-    if (asked == WR_METHOD_HEAD || !wr_status_has_body(status)) {
-        head->body = WR_BODY_NONE;
-        return !says_body || asked == WR_METHOD_HEAD || status == 304;
-    }
-    if (coded)
-        head->body = WR_BODY_CHUNKED;
-    else if (head->has_content_length)
-        head->body = head->content_length ? WR_BODY_LENGTH : WR_BODY_NONE;
-    else
-        head->body = WR_BODY_UNTIL_CLOSE;
-    return true;
-}
-
-static enum step judge_framing(struct wr_parse *p, struct cursor c)
-{
-    struct wr_head *head = p->head;
-    bool coded = wr_head_has(head, WR_H_TRANSFER_ENCODING);
-    enum wr_reason bad = WR_BAD_NONE;
-    head->has_content_length = wr_head_has(head, WR_H_CONTENT_LENGTH);
-    if (coded && head->has_content_length)
-        return refuse_field(p, c, WR_H_CONTENT_LENGTH, WR_BAD_LENGTH_AND_CODING);
-    if (coded) {
-        bad = head->minor == 0 ? WR_BAD_CODING_VERSION
-                               : coding_of(wr_head_get(head, WR_H_TRANSFER_ENCODING));
-        if (bad)
-            return refuse_field(p, c, WR_H_TRANSFER_ENCODING, bad);
-    } else if (head->has_content_length) {
-        bad = length_of(wr_head_get(head, WR_H_CONTENT_LENGTH), &head->content_length);
-        if (bad)
-            return refuse_field(p, c, WR_H_CONTENT_LENGTH, bad);
-    }
-    bool good = true;
-    if (p->is_response) {
-        good = frame_response(head, p->request_method, coded);
-    } else {
-        frame_request(head, coded);
-        if (head->method == WR_METHOD_CONNECT || head->method == WR_METHOD_TRACE)
-            good = head->body == WR_BODY_NONE;
-    }
-    return good ? NEXT
-                : refuse_field(p, c, coded ? WR_H_TRANSFER_ENCODING : WR_H_CONTENT_LENGTH,
-                               WR_BAD_BODY_FORBIDDEN);
-}
-
-/* The target's own authority wins; a Host that names another host is an attack on whoever believes it. */
-static enum step judge_any_host(struct wr_parse *p, struct cursor c)
-{
-    struct wr_head *head = p->head;
-    if (!wr_head_has(head, WR_H_HOST))
-        return head->minor == 0 ? NEXT : refuse(p, c, c.at, WR_BAD_HOST_MISSING);
-    struct wr_span text = wr_head_get(head, WR_H_HOST);
-    struct wr_host field, target;
-    if (wr_host_parse(text, &field) != 0)
-        return refuse_field(p, c, WR_H_HOST, WR_BAD_HOST_BAD);
-    if (WR_LIKELY(!head->authority.n)) {
-        head->authority = text;
-        return NEXT;
-    }
-    bool https = head->target.n > 5 && (head->target.p[4] | 0x20) == 's';
-    if (wr_host_parse(head->authority, &target) != 0 ||
-        !wr_host_eq(field, target, https ? 443 : 80))
-        return refuse_field(p, c, WR_H_HOST, WR_BAD_HOST_DIFFERS);
-    return NEXT;
-}
-
-INLINE enum step judge_host(struct wr_parse *p, struct cursor c)
-{
-    struct wr_head *head = p->head;
-    struct wr_span host = wr_head_get(head, WR_H_HOST);
-    if (!host.p || head->authority.n || host.p + host.n - c.base < 16 ||
-        !wr_scan_is_short_host(host.p, host.p + host.n))
-        return judge_any_host(p, c);
-    head->authority = host;
-    return NEXT;
-}
-
-static enum step judge_connection(struct wr_parse *p, struct cursor c)
-{
-    struct wr_head *head = p->head;
-    bool close = false, keep = false;
-    uint32_t at = 0;
-    for (const struct wr_field *f; (f = wr_head_next(head, WR_H_CONNECTION, &at));) {
-        /* The usual ones, alone in their field. */
-        if (wr_span_ieq(f->value, WR_LIT("keep-alive"))) {
-            keep = true;
-            continue;
-        }
-        if (wr_span_ieq(f->value, WR_LIT("close"))) {
-            close = true;
-            continue;
-        }
-        int closes = wr_token_list_has(f->value, WR_LIT("close"));
-        int keeps = wr_token_list_has(f->value, WR_LIT("keep-alive"));
-        if (closes < 0 || keeps < 0)
-            return refuse(p, c, f->value.p, WR_BAD_CONNECTION_BAD);
-        close |= closes;
-        keep |= keeps;
-    }
-    head->keep_alive = !close && (head->minor == 1 || keep);
-    if (head->body == WR_BODY_UNTIL_CLOSE || head->body == WR_BODY_TUNNEL)
-        head->keep_alive = false;
-    return NEXT;
-}
-
-static enum step judge_expect(struct wr_parse *p, struct cursor c)
-{
-    struct wr_head *head = p->head;
-    if (WR_LIKELY(!wr_head_has(head, WR_H_EXPECT)))
-        return NEXT;
-    if (!wr_span_ieq(wr_head_get(head, WR_H_EXPECT), WR_LIT("100-continue")))
-        return refuse_field(p, c, WR_H_EXPECT, WR_BAD_EXPECT_UNKNOWN);
-    head->expect_continue = head->minor == 1;
-    return NEXT;
-}
-
-/* All of them are among the first 64 ids: most requests have none. */
-#define BIT(id) (UINT64_C(1) << WR_H_##id)
-_Static_assert(WR_H_EXPECT < 64, "BIT");
-static const uint64_t framing_fields = BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING);
-
-INLINE enum step judge_request(struct wr_parse *p, struct cursor c)
-{
-    uint64_t seen = p->head->seen[0];
-    enum step s = seen & framing_fields ? judge_framing(p, c) : NEXT;
-    p->head->keep_alive = p->head->minor == 1;
-    if (s == NEXT)
-        s = judge_host(p, c);
-    if (s == NEXT && seen & BIT(CONNECTION))
-        s = judge_connection(p, c);
-    if (s == NEXT && seen & BIT(EXPECT))
-        s = judge_expect(p, c);
-    return s;
-}
-
-INLINE enum step judge(struct wr_parse *p, struct cursor c)
-{
-    if (!p->is_response)
-        return judge_request(p, c);
-    enum step s = judge_framing(p, c);
-    return s == NEXT ? judge_connection(p, c) : s;
-}
-
 /* ---- the usual head ---- */
 
 /*
@@ -782,8 +586,8 @@ INLINE enum wr_parsed run(struct wr_parse *p, struct wr_span bytes, bool judged,
         s = simd_machine(p, &c);
     if (s == NEXT) {
         p->head->size = (size_t)(c.at - c.base);
-        if (judged)
-            s = judge(p, c);
+        if (judged && !wr_parse_judge_(p))
+            s = REFUSED;
     }
     return settle(p, c, s);
 }
