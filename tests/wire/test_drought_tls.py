@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """The n-th allocation of a worker is refused while it shakes hands: certificates named by variables, clients' certificates that are asked about,
-staples. Nothing crashes, nothing leaks, the connections behind it are served. Builds with debug_asserts only: the others have no such switch."""
-import http.client, os, re, signal, socket, ssl, sys, time
+staples. Nothing crashes, nothing leaks, the connections behind it are served."""
+import http.client, socket, ssl
 
-FIRST, STEP, SECONDS = [int(n) for n in os.environ.get("DROUGHT", "1,3,40").split(",")]
-os.environ["WEIR_REFUSE"] = "%d,%d" % (FIRST, STEP)
-
+import drought_kit
 from ocsp_kit import Pki, Responder
-from weir_site import Site, wait_for
-from wire import done, equal, free_port, ok
+from weir_site import Site
+from wire import free_port
 
+seconds = drought_kit.arm(40)
 site = Site(start=False)
 pki = Pki(site.dir)
 port = free_port()
@@ -54,38 +53,20 @@ def ask(name):
         return 0
 
 
-def droughts():
-    return [tuple(map(int, m)) for m in re.findall(r"drought: nth=(\d+) refused=(\d+) objects=(\d+) bytes=(\d+)", site.log())]
+WANT = {"asked": 200, "bad": 400, "kept": 200, "staple": 200}
 
 
-def reload(n):
-    before = len(droughts())
-    site.kill(signal.SIGHUP)
-    return wait_for(lambda: len(droughts()) > before, n)
-
-
-if not reload(5 if "asan" not in os.environ.get("WEIR_BUILD", "") else 20):
-    print("1..0 # SKIP not a build with debug_asserts")
-    sys.exit(0)
-want = {"asked": 200, "bad": 400, "kept": 200, "staple": 200}
-hung, silent, lost, rounds, end = [], [], 0, 0, time.time() + SECONDS
-while time.time() < end and not hung and not silent:
-    rounds += 1
-    for name in want:
+def ask_all():
+    hung, lost = [], 0
+    for name in WANT:
         got = ask(name)
         hung += [name] if got < 0 else []
-        lost += got != want[name]
-    after = [ask(name) == want[name] for name in want]
-    if after.count(False) > 1:  # one may be the one that was refused
-        silent.append((rounds, after))
-    if not reload(20):
-        ok(False, "a worker leaves", site.log()[-400:])
-        break
-seen = droughts()
-equal(hung, [], "nobody waits for ever")
-equal(silent, [], "the connections behind the refused allocation are served")
-fired = [d for d in seen if d[1] == 1]
-ok(len(fired) >= min(rounds, 5), "%d workers, %d were refused something, %d connections suffered" % (len(seen), len(fired), lost))
-equal([d for d in seen if d[2]], [], "no worker leaks")
-equal(site.stop(), 0, "it ends")
-done()
+        lost += got != WANT[name]
+    return hung, lost
+
+
+def ask_again():
+    return [ask(name) == WANT[name] for name in WANT]
+
+
+drought_kit.run(site, seconds, ask_all, ask_again, "connection")
