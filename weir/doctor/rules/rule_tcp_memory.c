@@ -4,7 +4,8 @@
  * under pressure or aborted connections for want of memory. Who holds most of it is named.
  *
  * A control group may have a limit of its own (version 1): it was at it, and the kernel throws away what its sockets have
- * received; that keeps it somewhat below.
+ * received; that keeps it somewhat below, and a reader that comes late but takes all lets it fall to nothing for a
+ * moment. Its number is read behind the sockets, so what these held counts too: whatever they hold, it has paid for.
  */
 #include "weir/doctor/rules/judge.h"
 
@@ -66,11 +67,19 @@ static void add(const struct judge *j, uint64_t was, uint64_t now, uint64_t mark
     name_holder(j, f);
 }
 
-static bool is_full(const struct judge *j, const struct facts_cgroup *g)
+/* The most that was seen at the second look. */
+static uint64_t used(const struct judge *j, const struct facts_cgroup *g)
+{
+    const struct facts_process *p = facts_process(&j->facts->b, g->pid);
+    uint64_t bytes = p ? held(j, (uint32_t)(p - j->facts->b.processes.v)) : 0;
+    return bytes > g->tcp ? bytes : g->tcp;
+}
+
+static bool is_full(const struct judge *j, const struct facts_cgroup *g, uint64_t bytes)
 {
     return g->tcp != FACTS_UNKNOWN && g->tcp_max != FACTS_UNKNOWN && g->tcp_max > 0 &&
            g->tcp_peak != FACTS_UNKNOWN && g->tcp_peak >= g->tcp_max &&
-           judge_percent(g->tcp, g->tcp_max) >= judge_limit(j, THRESHOLD_tcp_group_percent);
+           judge_percent(bytes, g->tcp_max) >= judge_limit(j, THRESHOLD_tcp_group_percent);
 }
 
 /* The group of a process of the target that is full at one of the looks; NULL: none. */
@@ -80,7 +89,8 @@ static const struct facts_cgroup *full_group(const struct judge *j)
     for (uint32_t i = 0; i < b->cgroups.n; i++) {
         const struct facts_cgroup *g = &b->cgroups.v[i];
         const struct facts_cgroup *was = facts_cgroup(&j->facts->a, g->pid);
-        if (judge_is_target(j, g->pid) && was && (is_full(j, g) || is_full(j, was)))
+        if (judge_is_target(j, g->pid) && was &&
+            (is_full(j, g, used(j, g)) || is_full(j, was, was->tcp)))
             return g;
     }
     return NULL;
@@ -100,6 +110,6 @@ void rule_tcp_memory(const struct judge *j)
     if (over || pressures > 0 || rise(j, FACTS_ABORT_ON_MEMORY) > 0)
         add(j, was, now, mark, pruned, false);
     else if (g && lost >= judge_limit(j, THRESHOLD_rx_drops_min) && b->page > 0)
-        add(j, facts_cgroup(a, g->pid)->tcp / b->page, g->tcp / b->page, g->tcp_max / b->page,
-            lost, true);
+        add(j, facts_cgroup(a, g->pid)->tcp / b->page, used(j, g) / b->page,
+            g->tcp_max / b->page, lost, true);
 }

@@ -59,9 +59,8 @@ static void test_memory(void)
     is_int(tap_leader(), RULE_COUNT, "nor does an unknown amount");
 }
 
-static void group(uint64_t was, uint64_t now, uint64_t peak, uint64_t room, uint64_t lost)
+static void add_group(uint64_t was, uint64_t now, uint64_t peak, uint64_t room, uint64_t lost)
 {
-    memory(100, 4096, 0);
     for (int w = 0; w < 2; w++) {
         struct facts_cgroup g = {.pid = TAP_PID,
                                  .tcp = (w ? now : was) << 20,
@@ -71,6 +70,24 @@ static void group(uint64_t was, uint64_t now, uint64_t peak, uint64_t room, uint
         TAP_ADD(w, cgroups, &g);
     }
     counted(FACTS_RCVQ_DROP, 0, lost);
+}
+
+static void group(uint64_t was, uint64_t now, uint64_t peak, uint64_t room, uint64_t lost)
+{
+    fresh();
+    add_group(was, now, peak, room, lost);
+    tap_judge();
+}
+
+/* Read just after a late reader has taken all: what the sockets held a moment before tells. */
+static void quiet_moment(uint32_t held_before)
+{
+    fresh();
+    tap_socket(1,
+               (struct facts_socket){
+                   .cookie = 1, .inode = 5, .local_port = 80, .rmem = held_before << 20},
+               NULL);
+    add_group(0, 0, 2, 1, 51);
     tap_judge();
 }
 
@@ -91,6 +108,11 @@ static void test_group(void)
     is_int(tap_leader(), RULE_TCP_MEMORY, "the kernel keeps it below");
     group(9, 13, 15, 16, 51);
     is_int(tap_leader(), RULE_COUNT, "it never was there");
+    quiet_moment(2);
+    is_int(tap_leader(), RULE_TCP_MEMORY, "empty at the very moment");
+    is_int(tap_value(RULE_TCP_MEMORY, EVIDENCE_TCP_PAGES), 512, "what its sockets held");
+    quiet_moment(0);
+    is_int(tap_leader(), RULE_COUNT, "empty altogether");
 }
 
 static void tracked(uint64_t have, uint64_t room, uint64_t drops)
