@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """How files are read and answers written: sendfile, output_buffers, read_ahead, postpone_output, aio, aio_write, send_lowat."""
-import ctypes, mmap, os, time
+import ctypes, gzip, mmap, os, time
 
 from sites import Site, folder
 from wire import done, ok, read_all
@@ -31,6 +31,8 @@ server {
     location /inloop/ { mirror /none; client_body_in_file_only clean; aio threads; }
     location /inthread/ { mirror /none; client_body_in_file_only clean; aio threads; aio_write on; }
     location = /none { internal; return 204; }
+    location /ratedgz/ { alias {root}/; gzip on; gzip_types *; limit_rate 200k; }
+    location /ratedsub/ { alias {root}/; sub_filter_types *; sub_filter zzz z; sub_filter_once off; limit_rate 200k; }
 }
 """
 SIZE = 2 << 20
@@ -163,9 +165,20 @@ def threads(site):
     ok(site.fds() <= 40, "clients that leave in the middle leave nothing", site.fds())
 
 
+def rest_of_filters(site, root):
+    """What a filter has kept back goes out when the sink's own queue is empty, not only when the socket has room."""
+    with open(os.path.join(root, "noise.bin"), "rb") as f:
+        noise = f.read()
+    for where, field in (("ratedgz", "Accept-Encoding: gzip"), ("ratedsub", "X-A: b")):
+        status, _, body = site.ask("/%s/noise.bin" % where, field, seconds=20)
+        body = gzip.decompress(body) if where == "ratedgz" else body
+        ok(status == 200 and body == noise, "limit_rate behind a filter (%s): the whole answer" % where, len(body))
+
+
 def main():
     root = folder()
-    for name, data in (("a.txt", b"head\n"), ("tail.txt", b"tail\n"), ("long.txt", b"x" * 5000), ("big.bin", os.urandom(SIZE)), ("cold.bin", os.urandom(8 << 20))):
+    for name, data in (("a.txt", b"head\n"), ("tail.txt", b"tail\n"), ("long.txt", b"x" * 5000), ("big.bin", os.urandom(SIZE)), ("cold.bin", os.urandom(8 << 20)),
+                       ("noise.bin", os.urandom(320000).replace(b"zzz", b"zz."))):
         with open(os.path.join(root, name), "wb") as f:
             f.write(data)
     os.chmod(root, 0o755)
@@ -174,6 +187,7 @@ def main():
     ahead(site, root)
     postponed(site)
     threads(site)
+    rest_of_filters(site, root)
     ok(site.stop() == 0, "ends well", site.text())
     done()
 

@@ -30,11 +30,14 @@ void request_post(struct request *q, enum request_todo todo)
     t->posted_tail = &q->next_posted;
 }
 
+/* First to the filters, which hold what did not go: the handler may have given everything. */
 static void drain(struct request *q)
 {
-    if (q->done || q->last_given)
-        return;
-    if (q->r.on_drain)
+    struct top *t = q->top;
+    bool filtered = q->r.filters || t->q.r.main_filters;
+    if (filtered && !t->cut && web_send(&q->r, NULL) < 0)
+        request_cut(t);
+    if (!t->gone && !t->cut && !q->last_given && q->r.on_drain)
         q->r.on_drain(&q->r);
 }
 

@@ -157,10 +157,6 @@ static void on_room(struct wr_http_req *http, void *arg)
     t->clogged = false;
     if (t->queue && !t->gone && !t->cut)
         (void)pump(t);
-    bool filtered = t->active->r.filters || t->q.r.main_filters;
-    if (!t->gone && !t->cut && filtered && !t->active->done &&
-        web_send(&t->active->r, NULL) < 0)
-        request_cut(t);
     if (!t->gone && !t->cut)
         request_post(t->active, POST_DRAIN);
     web_leave(t);
@@ -311,8 +307,7 @@ static void on_rate(struct wr_timer *timer)
 {
     struct top *t = wr_container_of(timer, struct top, rate_timer);
     web_enter(t);
-    if (!t->gone && !t->cut && pump(t) == 0 && !t->queue && !t->gone)
-        request_post(t->active, POST_DRAIN);
+    sink_direct_go_on(t);
     web_leave(t);
 }
 
