@@ -31,11 +31,16 @@ server {
     location /inloop/ { mirror /none; client_body_in_file_only clean; aio threads; }
     location /inthread/ { mirror /none; client_body_in_file_only clean; aio threads; aio_write on; }
     location = /none { internal; return 204; }
+    location /directsub/ { alias {root}/; directio 1; aio on; add_after_body /tail/held.html; addition_types application/octet-stream; }
+    location /tail/ { alias {root}/; directio off; sub_filter zzz z; sub_filter_once off; }
+    location = /around.html { alias {root}/a.txt; add_before_body /tail/held.html; add_after_body /tail/held.html; addition_types *; }
+    location = /aroundgz.html { alias {root}/a.txt; add_before_body /tail/held.html; add_after_body /tail/held.html; addition_types *; gzip on; gzip_types *; sub_filter_types *; sub_filter zzz z; }
     location /ratedgz/ { alias {root}/; gzip on; gzip_types *; limit_rate 200k; }
     location /ratedsub/ { alias {root}/; sub_filter_types *; sub_filter zzz z; sub_filter_once off; limit_rate 200k; }
 }
 """
 SIZE = 2 << 20
+HELD = 3000000
 
 
 def io(path):
@@ -173,12 +178,18 @@ def rest_of_filters(site, root):
         status, _, body = site.ask("/%s/noise.bin" % where, field, seconds=20)
         body = gzip.decompress(body) if where == "ratedgz" else body
         ok(status == 200 and body == noise, "limit_rate behind a filter (%s): the whole answer" % where, len(body))
+    status, _, body = site.ask("/directsub/big.bin", seconds=20)
+    ok(status == 200 and len(body) == SIZE + HELD, "directio in front of a filtered subrequest: the whole answer", len(body))
+    for where, field in (("around", "X-A: b"), ("aroundgz", "Accept-Encoding: gzip")):
+        status, _, body = site.ask("/%s.html" % where, field, seconds=20)
+        body = gzip.decompress(body) if where == "aroundgz" else body
+        ok(status == 200 and body == b"h" * HELD + b"head\n" + b"h" * HELD, "filtered subrequests around it (%s): the whole of both" % where, len(body))
 
 
 def main():
     root = folder()
     for name, data in (("a.txt", b"head\n"), ("tail.txt", b"tail\n"), ("long.txt", b"x" * 5000), ("big.bin", os.urandom(SIZE)), ("cold.bin", os.urandom(8 << 20)),
-                       ("noise.bin", os.urandom(320000).replace(b"zzz", b"zz."))):
+                       ("noise.bin", os.urandom(320000).replace(b"zzz", b"zz.")), ("held.html", b"h" * HELD)):
         with open(os.path.join(root, name), "wb") as f:
             f.write(data)
     os.chmod(root, 0o755)

@@ -191,6 +191,8 @@ static void finish(struct request *q, int rc)
         rc = WEB_ERROR;
     }
     if (rc == WEB_OK || rc == WEB_DONE) {
+        if (q->sub && q->last_given && !q->last_out && !r->header_only)
+            return; /* its filters have the rest: its end leaves them and comes here again */
         if (q->last_given || (r->head_sent && r->header_only) || q->options.no_body) {
             if (!q->sub && r->header_only)
                 q->top->complete = true;

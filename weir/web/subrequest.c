@@ -170,9 +170,10 @@ int output_take(struct request *q, struct web_piece *pieces)
 
 int output_flush(struct top *t)
 {
+    const struct request *before = t->active;
     for (;;) {
         struct request *q = t->active;
-        bool waited = q->held != NULL;
+        bool waited = q->held || q != before; /* in its filters, too */
         while (q->held) {
             struct held *h = q->held;
             q->held = h->next;
