@@ -214,34 +214,41 @@ size_t wr_chain_copy_out(const struct wr_chain *c, size_t from, void *p, size_t 
 }
 
 /* ---- changing hands ------------------------------------------------------------------------------ */
+/* The first slice, or n bytes of it when it is longer; dst has a slot. Returns how many bytes moved. */
+static size_t shift(struct wr_chain *dst, struct wr_chain *src, size_t n)
+{
+    struct wr_bytes *s = slice(src, 0);
+    if (s->n <= n) {
+        n = s->n;
+        push(dst, pop(src));
+        return n;
+    }
+    push(dst, wr_bytes_sub(s, 0, n));
+    s->p += n;
+    s->n -= n;
+    src->len -= n;
+    return n;
+}
+
 int wr_chain_move(struct wr_chain *dst, struct wr_chain *src, size_t n)
 {
     WR_ASSERT(dst != src && dst->room == 0 && !dst->spare && src->room == 0 && !src->spare);
     n = n < src->len ? n : src->len;
     while (n > 0) {
-        struct wr_bytes *s = slice(src, 0);
+        const struct wr_bytes *s = slice(src, 0);
         int r = make_slots(dst, 1);
         if (r == 0 && s->n <= n)
             r = charge_slice(dst, s);
         if (r < 0)
             return r;
-        if (s->n <= n) {
-            n -= s->n;
-            push(dst, pop(src));
-            continue;
-        }
-        push(dst, wr_bytes_sub(s, 0, n));
-        s->p += n;
-        s->n -= n;
-        src->len -= n;
-        n = 0;
+        n -= shift(dst, src, n);
     }
     return 0;
 }
 
 int wr_chain_split(struct wr_chain *src, size_t n, struct wr_chain *out)
 {
-    WR_ASSERT(n <= src->len);
+    WR_ASSERT(n <= src->len && src->room == 0 && !src->spare);
     struct wr_chain front;
     size_t seen = 0;
     uint32_t slots = 0;
@@ -249,11 +256,12 @@ int wr_chain_split(struct wr_chain *src, size_t n, struct wr_chain *out)
         seen += slice(src, slots++)->n;
     wr_chain_init(&front, src->pool, src->budget);
     int r = make_slots(&front, slots);
-    if (r == 0)
-        r = wr_chain_move(&front, src, n); /* same budget, slots are there: this cannot fail */
-    if (r == 0)
-        *out = front;
-    return r;
+    if (r < 0)
+        return r;
+    while (n > 0) /* the budget is the same: whoever pays for a block goes on paying */
+        n -= shift(&front, src, n);
+    *out = front;
+    return 0;
 }
 
 int wr_chain_append(struct wr_chain *c, struct wr_bytes *b)

@@ -127,6 +127,41 @@ static void test_pullup(void)
     wr_chain_deinit(&c);
 }
 
+/* A block that others held was the pool's to pay for, and stays so when they have dropped it: the parts
+ * of a full connection divide without a new charge. */
+static void test_split_when_full(void)
+{
+    struct wr_budget conn;
+    struct wr_chain c, front;
+    struct wr_bytes shared, others, lit = WR_BYTES_LIT("<");
+    static char text[300];
+    wr_budget_init(&conn, &kit.worker, "connection", WR_BUDGET_NONE, WR_BUDGET_NONE);
+    wr_chain_init(&c, &kit.blocks, &conn);
+    if (wr_chain_append(&c, &lit) < 0 ||
+        wr_bytes_copy(&kit.blocks, wr_span(text, sizeof text), &shared) < 0)
+        abort();
+    others = wr_bytes_ref(&shared);
+    if (wr_chain_append(&c, &shared) < 0)
+        abort();
+    wr_bytes_drop(&others);
+    lit = WR_BYTES_LIT(">");
+    if (wr_chain_append(&c, &lit) < 0)
+        abort();
+    wr_budget_set(&conn, 100, 100, 0);
+    int err = wr_chain_split(&c, 301, &front);
+    is_int(err, 0, "a full connection's chain splits");
+    is_int(wr_chain_len(&c), 1, "what is behind the cut stays");
+    if (err == 0) {
+        is_int(wr_chain_len(&front), 301, "what is before it is there");
+        wr_chain_validate(&front);
+        wr_chain_deinit(&front);
+    }
+    wr_chain_validate(&c);
+    wr_chain_deinit(&c);
+    ok(conn.used == 0, "and nothing is charged");
+    wr_budget_deinit(&conn);
+}
+
 static void test_budget(void)
 {
     struct wr_budget a, b;
@@ -288,6 +323,7 @@ static void with(const char *modes)
     test_move();
     test_pullup();
     test_budget();
+    test_split_when_full();
     test_random();
     mem_kit_validate(&kit);
     mem_kit_deinit(&kit);
