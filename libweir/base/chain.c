@@ -24,30 +24,36 @@ static struct wr_bytes *tail(const struct wr_chain *c)
     return slice(c, c->count - 1);
 }
 
-/* Room for more slices behind the last, so that what follows cannot fail. */
+static int slide(struct wr_chain *c)
+{
+    memmove(row(c), slice(c, 0), c->count * sizeof *row(c));
+    c->first = 0;
+    return 0;
+}
+
+/* Room for more slices behind the last, so that what follows cannot fail. A long row slides to its
+ * front only when at least as many have left it as must move; else a nearly full one would at every
+ * append. */
 WR_MUST static int make_slots(struct wr_chain *c, size_t more)
 {
-    if (c->first + c->count + more <= c->cap)
+    size_t need = c->count + more, cap = (size_t)c->cap * 2;
+    if (c->first + need <= c->cap)
         return 0;
-    if (c->first > 0) {
-        memmove(row(c), slice(c, 0), c->count * sizeof *row(c));
-        c->first = 0;
-    }
-    size_t cap = c->cap;
-    while (c->count + more > cap)
+    if (need <= c->cap && (!c->many || c->first >= c->count))
+        return slide(c);
+    while (need > cap)
         cap *= 2;
-    if (cap == c->cap)
-        return 0;
     if (cap > UINT32_MAX)
         return WR_E_TOO_BIG;
     const struct wr_heap *heap = c->pool->mem->heap;
     struct wr_bytes *many = wr_heap_alloc(heap, cap * sizeof *many);
     if (!many)
-        return -ENOMEM;
-    memcpy(many, row(c), c->count * sizeof *many);
+        return need <= c->cap ? slide(c) : -ENOMEM;
+    memcpy(many, slice(c, 0), c->count * sizeof *many);
     wr_heap_free(heap, c->many, c->cap * sizeof *many);
     c->many = many;
     c->cap = (uint32_t)cap;
+    c->first = 0;
     return 0;
 }
 

@@ -162,6 +162,31 @@ static void test_split_when_full(void)
     wr_budget_deinit(&conn);
 }
 
+/* A long queue that gives at one end and takes at the other, as to a slow reader: sliding the row to its
+ * front is paid for by what was consumed, however full the row is. */
+static void test_long_queue(void)
+{
+    enum {
+        LONG = 1023,
+        ROUNDS = 20000
+    };
+    struct wr_chain c;
+    size_t slid = 0;
+    wr_chain_init(&c, &kit.blocks, NULL);
+    for (int i = 0; i < LONG + ROUNDS; i++) {
+        struct wr_bytes lit = WR_BYTES_LIT("x");
+        if (i >= LONG)
+            wr_chain_consume(&c, 1);
+        uint32_t first = c.first;
+        if (wr_chain_append(&c, &lit) < 0)
+            abort();
+        slid += c.first < first ? c.count : 0;
+    }
+    ok(slid <= 2 * ROUNDS, "%zu slices slid in %d rounds", slid, ROUNDS);
+    wr_chain_validate(&c);
+    wr_chain_deinit(&c);
+}
+
 static void test_budget(void)
 {
     struct wr_budget a, b;
@@ -322,6 +347,7 @@ static void with(const char *modes)
     test_read();
     test_move();
     test_pullup();
+    test_long_queue();
     test_budget();
     test_split_when_full();
     test_random();
