@@ -33,7 +33,10 @@ int wr_os_chdir(const char *path)
 
 int wr_os_dup_to(int fd, int to)
 {
-    return WR_OS_RETRY(dup2(fd, to));
+    if (fd != to)
+        return WR_OS_RETRY(dup2(fd, to));
+    int err = wr_os_set_cloexec(fd, false); /* dup2 would leave it as it is */
+    return err < 0 ? err : to;
 }
 
 int wr_os_set_cloexec(int fd, bool on)

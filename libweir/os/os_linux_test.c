@@ -117,6 +117,20 @@ static void test_sockets(void)
     (void)(wr_os_close(a) | wr_os_close(c) | wr_os_close(l));
 }
 
+/* A daemon that was started without standard input gets its /dev/null as number 0. */
+static void test_dup_to(void)
+{
+    int fd = wr_os_open("/dev/null", O_RDWR, 0);
+    ok(fd >= 0 && is_cloexec(fd), "open");
+    int to = wr_os_dup(fd);
+    is_int(wr_os_dup_to(fd, to), to, "onto another number");
+    ok(!is_cloexec(to), "survives exec");
+    is_int(wr_os_dup_to(fd, fd), fd, "onto its own number");
+    ok(!is_cloexec(fd), "survives exec as well");
+    (void)(wr_os_close(fd) | wr_os_close(to));
+    is_int(wr_os_dup_to(fd, fd), -EBADF, "what is closed stays so");
+}
+
 static int child_exit(void *arg)
 {
     return *(int *)arg;
@@ -224,6 +238,7 @@ int main(void)
     test_time();
     test_memory();
     test_descriptors();
+    test_dup_to();
     test_sockets();
     test_processes(); /* before the first thread */
     test_threads();

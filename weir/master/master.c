@@ -25,7 +25,8 @@ static int leave_terminal(struct master *m)
     int err = wr_os_setsid();
     for (int fd = 0; fd < 3 && err >= 0; fd++)
         err = wr_os_dup_to(null, fd);
-    (void)wr_os_close(null);
+    if (null > 2) /* it is one of the three when that one was closed before */
+        (void)wr_os_close(null);
     return err < 0 ? err : 0;
 }
 
