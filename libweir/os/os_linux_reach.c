@@ -8,14 +8,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/pidfd.h>
 #include <termios.h>
 #include <unistd.h>
 
 int wr_os_pidfd_alive(int pidfd)
 {
-    int r = WR_OS_ONCE(pidfd_send_signal(pidfd, 0, NULL, 0));
-    return r == -ESRCH ? 0 : r == 0 || r == -EPERM ? 1 : r;
+    /* Signal 0 would reach one that has ended, too, until its parent has reaped it. */
+    int r = wr_os_poll(pidfd, POLLIN, 0);
+    return r < 0 ? r : r & POLLNVAL ? -EBADF : !(r & POLLIN);
 }
 
 int wr_os_prlimit(pid_t pid, int what, const struct rlimit *new_limit, struct rlimit *old)

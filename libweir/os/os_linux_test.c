@@ -167,10 +167,15 @@ static void test_processes(void)
     (void)wr_os_close(fd);
     pid = wr_os_spawn(child_wait, NULL, &fd);
     is_int(wr_os_reap(pid, &status), 0, "runs");
+    is_int(wr_os_pidfd_alive(fd), 1, "and is alive");
     is_int(wr_os_pidfd_signal(fd, SIGTERM), 0, "is told to stop");
+    is_int(wr_os_poll(fd, POLLIN, 5000), POLLIN, "ends");
+    is_int(wr_os_pidfd_alive(fd), 0, "and is not alive, though nobody has reaped it");
     status = wait_for(pid, fd);
     ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "was stopped");
+    is_int(wr_os_pidfd_alive(fd), 0, "nor when it is reaped");
     (void)wr_os_close(fd);
+    is_int(wr_os_pidfd_alive(fd), -EBADF, "a closed descriptor is an error");
     struct rlimit lim;
     is_int(wr_os_rlimit_get(RLIMIT_NOFILE, &lim), 0, "limits");
     is_int(wr_os_rlimit_set(RLIMIT_NOFILE, &lim), 0, "set as they were");
