@@ -70,6 +70,16 @@ int wr_os_cannot_shrink(int fd)
 int wr_os_poll(int fd, short events, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = events};
-    int r = WR_OS_RETRY(poll(&p, 1, timeout_ms));
-    return r > 0 ? p.revents : r;
+    uint64_t until = 0;
+    if (timeout_ms > 0)
+        until = wr_os_now_ns(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000000;
+    for (;;) {
+        int r = WR_OS_ONCE(poll(&p, 1, timeout_ms));
+        if (r != -EINTR)
+            return r > 0 ? p.revents : r;
+        if (timeout_ms > 0) { /* a signal does not begin the limit anew */
+            uint64_t now = wr_os_now_ns(CLOCK_MONOTONIC);
+            timeout_ms = now < until ? (int)((until - now + 999999) / 1000000) : 0;
+        }
+    }
 }

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 static jmp_buf panicked;
@@ -131,6 +132,50 @@ static void test_dup_to(void)
     is_int(wr_os_dup_to(fd, fd), -EBADF, "what is closed stays so");
 }
 
+/* setitimer is the process's, so any thread may stop it. */
+static void stop_ticks(void *arg)
+{
+    struct itimerval none = {
+        {0, 0},
+        {0, 0}
+    };
+    (void)arg;
+    (void)wr_os_sleep_ns(2000000000u);
+    (void)setitimer(ITIMER_REAL, &none, NULL);
+}
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+}
+
+static void test_poll(void)
+{
+    int fd = wr_os_eventfd(0, 0);
+    is_int(wr_os_poll(fd, POLLIN, 0), 0, "nothing");
+    is_int(wr_os_poll(fd, POLLIN | POLLOUT, -1), POLLOUT, "room");
+    /* Ticks that come sooner than the limit, for at most two seconds. */
+    struct sigaction old, act = {.sa_handler = on_alarm};
+    struct itimerval tick =
+                         {
+                             {0, 20000},
+                             {0, 20000}
+    },
+                     none = {{0, 0}, {0, 0}};
+    uint64_t begin = wr_os_now_ns(CLOCK_MONOTONIC);
+    (void)sigaction(SIGALRM, &act, &old);
+    (void)setitimer(ITIMER_REAL, &tick, NULL);
+    struct wr_os_thread *t = NULL;
+    is_int(wr_os_thread_start(stop_ticks, NULL, &t), 0, "a thread that ends the ticks");
+    is_int(wr_os_poll(fd, POLLIN, 200), 0, "a limit of 200 ms");
+    uint64_t took = (wr_os_now_ns(CLOCK_MONOTONIC) - begin) / 1000000;
+    (void)wr_os_thread_join(t);
+    (void)setitimer(ITIMER_REAL, &none, NULL);
+    (void)sigaction(SIGALRM, &old, NULL);
+    ok(took >= 200 && took < 1900, "is kept while signals come: %d ms", (int)took);
+    (void)wr_os_close(fd);
+}
+
 static int child_exit(void *arg)
 {
     return *(int *)arg;
@@ -246,6 +291,7 @@ int main(void)
     test_dup_to();
     test_sockets();
     test_processes(); /* before the first thread */
+    test_poll();
     test_threads();
     test_signals();
     return tap_done();
