@@ -40,6 +40,7 @@ static int begin_crew(struct master *m, struct web_config **config, unsigned ret
     int err = crew_new(m, config, &c);
     if (!err)
         err = crew_prepare(c, retries);
+    bool prepared = !err;
     if (!err)
         err = family_register_logs(m, c->config);
     if (!err) {
@@ -47,10 +48,9 @@ static int begin_crew(struct master *m, struct web_config **config, unsigned ret
         err = crew_start(c);
     }
     if (err) {
-        if (m->incoming == c) {
-            m->incoming = NULL;
+        m->incoming = NULL;
+        if (prepared)
             listeners_rollback(&m->listeners);
-        }
         if (c)
             crew_free(&c);
         web_config_free(config);

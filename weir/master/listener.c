@@ -331,6 +331,7 @@ void listeners_commit(struct listeners *t, const struct listener_say *s)
         }
         refresh(l, s);
         l->fresh = false;
+        l->n_old = l->n_fds;
         l->want = l->next;
         memcpy(l->congestion, l->next_congestion, sizeof l->congestion);
         l->want.socket.congestion.p = l->congestion;

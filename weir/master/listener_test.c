@@ -51,6 +51,9 @@ static void test_reload(void)
     listeners_commit(&t, &say);
     int first = listeners_find(&t, &a.socket.addr)->fds[0];
 
+    listeners_rollback(&t);
+    ok(t.n == 1 && t.row[0]->n_fds == 1, "nothing was prepared: a rollback closes nothing");
+
     ok(listeners_prepare(&t, both, 2, 3, 0, &say) == 0, "a second one, with a socket a worker");
     is_int(listeners_find(&t, &b.socket.addr)->n_fds, 3, "three of them");
     listeners_rollback(&t);
