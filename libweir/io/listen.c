@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #define BACKLOG        4096
 #define BURST          64
@@ -72,9 +73,13 @@ static int set_options(int fd, const struct wr_listen_options *o, int family)
     return err;
 }
 
-/* A socket file without a listener is left from a process that is gone. */
-static bool nobody_listens(const struct sockaddr *sa, socklen_t n)
+/* A socket file without a listener is left from a process that is gone. Any other file refuses a connect just
+ * the same, and is somebody's data. */
+static bool nobody_listens(const char *path, const struct sockaddr *sa, socklen_t n)
 {
+    struct stat st;
+    if (wr_os_stat(path, &st) || !S_ISSOCK(st.st_mode))
+        return false;
     int fd = wr_os_socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0)
         return false;
@@ -91,11 +96,12 @@ static int bind_to(int fd, const struct wr_addr *a)
     if (err)
         return err;
     err = wr_os_bind(fd, (struct sockaddr *)&sa, n);
-    if (err != -EADDRINUSE || a->kind != WR_ADDR_UNIX || !a->name[0] ||
-        !nobody_listens((struct sockaddr *)&sa, n))
+    if (err != -EADDRINUSE || a->kind != WR_ADDR_UNIX || !a->name[0])
         return err;
     char path[WR_ADDR_NAME_MAX + 1] = "";
     memcpy(path, a->name, a->name_len);
+    if (!nobody_listens(path, (struct sockaddr *)&sa, n))
+        return err;
     (void)wr_os_unlink(path);
     return wr_os_bind(fd, (struct sockaddr *)&sa, n);
 }

@@ -13,7 +13,7 @@
  *
  * 1. The descriptor given to on_accept is non-blocking, close-on-exec and belongs to the callback.
  * 2. accepted + shed + aborted = what accept returned. Nothing is dropped without being counted.
- * 3. Out of descriptors: at most `burst` sheds, then a pause of 10 ms, doubled up to 640 ms while the
+ * 3. Out of descriptors: at most `burst` sheds, then a pause of 10 ms, doubled up to 160 ms while the
  *    shortage lasts. One notice when a shortage begins and one when a second went by without it, not
  *    one per connection.
  * 4. Each reason to pause is on or off (two pauses for one reason need one resume). The listener
@@ -27,8 +27,8 @@
  * nothing of them, until they send a byte: a reason for a long queue, and for protocols in which the
  * client speaks first.
  *
- * The listener owns its descriptor and its reserve. A unix path that nobody listens on any more is
- * replaced when a listener opens it and stays when it closes. Owner loop only.
+ * The listener owns its descriptor and its reserve. A socket in the file system that nobody listens
+ * on any more is replaced when a listener opens its path and stays when it closes; any other file there is left alone. Owner loop only.
  */
 
 #include "libweir/base/compiler.h"

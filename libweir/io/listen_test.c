@@ -7,7 +7,9 @@
 #include "tests/nth.h"
 #include "tests/tap.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 struct server {
     struct wr_loop *loop;
@@ -225,6 +227,14 @@ static void test_unix_stale(void)
     finish(&s);
     is_int(begin(&s, &o), 0, "nobody listens any more: replaced");
     finish(&s);
+    (void)wr_os_unlink(path + 5);
+    int fd = wr_os_open(path + 5, O_CREAT | O_WRONLY, 0600);
+    is_int(wr_os_write(fd, "precious", 8), 8, "a file that is no socket");
+    (void)wr_os_close(fd);
+    is_int(begin(&s, &o), -EADDRINUSE, "the path is taken");
+    wr_loop_free(&s.loop);
+    struct stat st = {0};
+    ok(wr_os_stat(path + 5, &st) == 0 && st.st_size == 8, "and the file is left alone");
     (void)wr_os_unlink(path + 5);
 }
 
