@@ -86,12 +86,14 @@ static int read_file(struct wr_resolver *r, const char *path, const struct wr_fi
     return 0;
 }
 
+/* Those that were given with the options lie in r->servers from the start. */
 static void set_servers(struct wr_resolver *r)
 {
-    unsigned given = r->options.server_count;
-    r->server_count = given ? given : r->conf.server_count;
+    if (r->options.server_count)
+        return;
+    r->server_count = r->conf.server_count;
     for (unsigned i = 0; i < r->server_count; i++) {
-        const struct wr_addr *a = given ? &r->options.servers[i] : &r->conf.servers[i];
+        const struct wr_addr *a = &r->conf.servers[i];
         struct wr_resolver_server *s = &r->servers[i];
         if (!wr_addr_eq(&s->stats.addr, a))
             *s = (struct wr_resolver_server){.stats = {.addr = *a}};
@@ -102,7 +104,7 @@ static int load_conf(struct wr_resolver *r, const char *path, const struct wr_fi
 {
     struct text t;
     int err = read_file(r, path, stamp, &t);
-    if (err && r->server_count)
+    if (err && r->conf.server_count)
         return err; /* keep what we have */
     wr_resolvconf_parse(wr_span(t.p, t.n), &r->conf);
     wr_heap_free(r->heap, t.p, t.size);
@@ -464,8 +466,10 @@ int wr_resolver_new(struct wr_loop *loop, const struct wr_resolver_options *opti
     if (options)
         r->options = *options;
     set_defaults(&r->options);
-    for (unsigned i = 0; i < r->options.server_count; i++)
+    r->server_count = r->options.server_count;
+    for (unsigned i = 0; i < r->server_count; i++)
         r->servers[i].stats.addr = options->servers[i];
+    r->options.servers = NULL; /* the caller's */
     wr_rand_init(&r->rand, seed);
     wr_table_init(&r->table, heap, key);
     wr_list_init(&r->lru);

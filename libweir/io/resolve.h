@@ -36,8 +36,8 @@ struct wr_resolver; /* opaque */
 struct wr_scope;
 
 struct wr_resolver_options {
-    const char *resolv_conf, *hosts; /* NULL: those in /etc; "": none */
-    const struct wr_addr *servers;   /* instead of those in resolv.conf */
+    const char *resolv_conf, *hosts; /* NULL: those in /etc; "": none; live as long as it */
+    const struct wr_addr *servers;   /* instead of those in resolv.conf; copied */
     unsigned server_count;
     unsigned timeout_ms;     /* for one server; 0: as resolv.conf says, else 5000 */
     unsigned attempts;       /* rounds over the servers; 0: as resolv.conf says, else 2 */

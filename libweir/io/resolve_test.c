@@ -310,6 +310,13 @@ static void test_two_servers(void)
     r = resolve(&b, "v4.two", WR_RESOLVE_V4);
     ok(r.err == 0 && wr_resolver_server(b.resolver, 0, &st) && st.queries == 1,
        "and is not asked first any more");
+    wr_resolver_free(&b.resolver);
+    servers[0] = b.server.addr;
+    o.server_count = 1;
+    is_int(wr_resolver_new(b.loop, &o, &b.resolver), 0, "a list of servers");
+    memset(servers, 0xa5, sizeof servers);
+    r = resolve(&b, "v4.three", WR_RESOLVE_V4);
+    is_int(r.err, 0, "that is gone after the call");
     finish(&b);
 }
 
