@@ -12,6 +12,7 @@
  *   trunc        cut over UDP, whole over TCP     loop     a compression pointer to itself
  *   srv          two services                     bytewise TCP answer one byte at a time, cut over UDP
  *   otherq       another question, then nothing   ttl0     an address with a TTL of 0
+ *   mute4 mute6  nothing to A, to AAAA
  *
  * Anything else is like "both". server->mute makes it answer nothing at all. ttl_s is what it gives.
  */
@@ -73,6 +74,8 @@ static inline bool dns_reply(struct dns_server *s, const uint8_t *q, size_t n, b
         end += q[end] + 1u;
     end += 5;
     uint8_t type = q[end - 3], rcode = 0;
+    if ((type == 1 && dns_is(q, "mute4")) || (type == 28 && dns_is(q, "mute6")))
+        return false;
     bool cut = !tcp && (dns_is(q, "trunc") || dns_is(q, "bytewise"));
     r->n = r->answers = 0;
     dns_put(r, q, end);

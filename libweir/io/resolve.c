@@ -17,20 +17,25 @@
 #define ADDRS_MAX (2 * WR_DNS_RECORDS_MAX)
 #define WAITS     2
 
+/* So long the addresses of one family wait for the other's answer (RFC 8305, section 3): a datagram that is
+ * lost must not use up the time of a connect. */
+#define GRACE_MS 500
+
 struct lookup {
     struct wr_resolver *resolver;
     const struct wr_heap *heap;
     struct wr_list link; /* in resolver->lookups */
     struct wr_op op;
     struct wr_task task;
+    struct wr_timer grace; /* runs while one family has answered */
     struct wr_free_later later;
     wr_resolve_fn *fn;
     void *arg;
     enum wr_resolve_want want;
     uint16_t port;
     unsigned candidate, candidates; /* the next one, how many there are */
-    bool as_is_first, asked;
-    int failed; /* an error, in case no candidate gives an answer */
+    bool as_is_first, asked, late;  /* late: the grace is over */
+    int failed;                     /* an error, in case no candidate gives an answer */
     struct wr_question_wait waits[WAITS];
     uint8_t name_n;
     char name[WR_DNS_NAME_MAX + 1];
@@ -166,6 +171,7 @@ static void finish(struct lookup *k, int err, const struct wr_resolved *answer)
     for (int i = 0; i < WAITS; i++)
         wr_question_leave(&k->waits[i]);
     wr_task_cancel(&k->task);
+    wr_loop_timer_cancel(&k->grace);
     wr_list_remove(&k->link);
     (void)wr_op_end(&k->op);
     wr_loop_free_later(r->loop, &k->later, free_lookup);
@@ -259,7 +265,7 @@ static void finish_asked(struct lookup *k)
     for (int i = 0; i < WAITS; i++) {
         const struct wr_question_wait *w = &k->waits[i];
         const struct wr_question *q = w->question;
-        if (!q || w->err || q->verdict != WR_DNS_OK)
+        if (!q || !w->ready || w->err || q->verdict != WR_DNS_OK)
             continue;
         note_wait(k, w, &answer);
         if (q->type == WR_DNS_SRV) {
@@ -337,21 +343,35 @@ enum progress {
 static enum progress look_at_waits(struct lookup *k)
 {
     enum progress p = BAD;
+    bool more = false;
     for (int i = 0; i < WAITS; i++) {
         struct wr_question_wait *w = &k->waits[i];
         if (w->question && !w->ready)
-            return MORE;
-        if (w->err)
+            more = true;
+        else if (w->err)
             k->failed = w->err;
         else if (w->question && w->question->verdict == WR_DNS_OK)
             p = DONE;
     }
-    return p;
+    if (!more || (p == DONE && k->late))
+        return p;
+    if (p == DONE && !wr_timer_armed(&k->grace))
+        wr_loop_timer_arm(k->resolver->loop, &k->grace, GRACE_MS);
+    return MORE;
+}
+
+static void on_grace(struct wr_timer *t)
+{
+    struct lookup *k = wr_container_of(t, struct lookup, grace);
+    k->late = true;
+    wr_loop_at_turn_end(k->resolver->loop, &k->task);
 }
 
 static void next_candidate(struct lookup *k)
 {
     char buf[2 * WR_DNS_NAME_MAX + 2];
+    wr_loop_timer_cancel(&k->grace);
+    k->late = false;
     for (int i = 0; i < WAITS; i++) {
         wr_question_leave(&k->waits[i]);
         k->waits[i].err = 0;
@@ -420,6 +440,7 @@ int wr_resolve(struct wr_resolver *r, struct wr_scope *scope, struct wr_span nam
     wr_list_init(&k->link);
     wr_list_add_tail(&r->lookups, &k->link);
     wr_task_init(&k->task, step);
+    k->grace.fn = on_grace;
     wr_loop_at_turn_end(r->loop, &k->task);
     r->stats.asked++;
     return 0;

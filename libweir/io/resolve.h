@@ -20,7 +20,8 @@
  *    for stays), max_flights questions at once (over either: WR_E_QUEUE_FULL).
  * 5. The files are read again when their modification time or size changes; they are looked at, at most,
  *    once a second.
- * 6. Negative answers are kept as their SOA says, at most negative_max_s.
+ * 6. When both families are wanted and one has answered with addresses, the other is waited for 500 ms more.
+ * 7. Negative answers are kept as their SOA says, at most negative_max_s.
  *
  * One resolver per loop. Owner loop only; wr_resolver_free not from within an fn.
  */

@@ -320,6 +320,31 @@ static void test_two_servers(void)
     finish(&b);
 }
 
+/* The answer of one family is lost on the way. */
+static void test_half_answered(void)
+{
+    struct bench b;
+    struct wr_resolver_options o = {.timeout_ms = 5000};
+    is_int(begin(&b, &o, NULL), 0, "a server that never answers one type");
+    struct result r = resolve(&b, "mute6.x", WR_RESOLVE_ANY);
+    ok(r.err == 0 && r.addrs == 1 && r.first.kind == WR_ADDR_V4,
+       "no AAAA: the A is the answer");
+    r = resolve(&b, "mute4.x", WR_RESOLVE_ANY);
+    ok(r.err == 0 && r.addrs == 1 && r.first.kind == WR_ADDR_V6,
+       "no A: the AAAA is the answer");
+    r = (struct result){0};
+    is_int(
+        wr_resolve(b.resolver, &b.scope, WR_LIT("mute6.y"), 1, WR_RESOLVE_ANY, on_resolved, &r),
+        0, "asked");
+    net_turns(b.loop, 50);
+    is_int(r.calls, 0, "the second one is given a while");
+    wr_scope_cancel(&b.scope, WR_E_STOPPED);
+    ok(r.calls == 1 && r.err == WR_E_STOPPED, "cancelled meanwhile");
+    net_turns(b.loop, 800);
+    is_int(r.calls, 1, "silence");
+    finish(&b);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct bench b;
@@ -356,6 +381,7 @@ int main(void)
     test_bounds();
     test_files();
     test_two_servers();
+    test_half_answered();
     nth_every("resolver", scenario, NULL);
     return tap_done();
 }
