@@ -263,11 +263,27 @@ static void on_idle(struct wr_deadline *d)
     end(wr_container_of(d, struct wr_relay, idle), WR_E_IDLE);
 }
 
+/* What a stream holds back when nothing more follows: there is no write that takes it along. */
+static int flush_held(struct wr_relay *r, struct wr_stream *s)
+{
+    uint32_t held = s->held;
+    if (!held || !s->writable)
+        return 0;
+    int err = wr_stream_flush(s);
+    if (s->held < held)
+        wr_deadline_touch(&r->idle, wr_loop_now_ms(r->loop));
+    return err == -EAGAIN ? 0 : err;
+}
+
 static void step(struct wr_relay *r)
 {
     int err = pump(&r->ab);
     if (!err)
         err = pump(&r->ba);
+    if (!err)
+        err = flush_held(r, r->a);
+    if (!err)
+        err = flush_held(r, r->b);
     if (err || (r->ab.ended && r->ba.ended))
         end(r, err);
 }

@@ -2,9 +2,11 @@
 #include "libweir/io/relay.h"
 
 #include "libweir/io/scope.h"
+#include "libweir/io/tls.h"
 #include "tests/net_kit.h"
 #include "tests/nth.h"
 #include "tests/tap.h"
+#include "tests/tls_kit.h"
 
 struct result {
     unsigned calls;
@@ -161,6 +163,55 @@ static void test_ends(struct wr_loop *loop)
     finish(&b);
 }
 
+/* A stream that holds bytes back (TLS) writes the last of them only when it is told that there is room. */
+static void test_held(struct wr_loop *loop)
+{
+    struct bench b = {.loop = loop};
+    struct wr_stream plain, secure, peer;
+    struct wr_tls_options client = {.client = true};
+    SSL_CTX *server_ctx = tls_kit_server(), *client_ctx = tls_kit_client(0);
+    int one[2], two[2];
+    size_t sent = 0, got = 0;
+    struct wr_span none = {0};
+    wr_scope_init(&b.scope, loop, NULL, 0);
+    int err = wr_os_socketpair(AF_UNIX, SOCK_STREAM, one);
+    if (!err)
+        err = wr_os_socketpair(AF_UNIX, SOCK_STREAM, two);
+    b.left = one[0];
+    b.right = two[1];
+    wr_stream_init(&plain, one[1]);
+    if (!err)
+        err = wr_tls_stream_init(&secure, two[0], server_ctx, loop, NULL, none);
+    if (!err)
+        err = wr_tls_stream_init(&peer, b.right, client_ctx, loop, &client, none);
+    if (!err)
+        err = wr_relay_start(&b.scope, &plain, &secure, NULL, on_done, &b.result, &b.relay);
+    is_int(err, 0, "relay from a plain side to TLS");
+    ok(net_until(loop, 2000,
+                 (wr_stream_events(&peer, EPOLLIN | EPOLLOUT),
+                  wr_stream_read(&peer, in, 1) == -EAGAIN) &&
+                     !wr_tls_handshaking(&peer)),
+       "hands are shaken");
+    while (!secure.held && sent < sizeof out) {
+        ssize_t k = wr_os_send(b.left, out + sent, 30000, 0);
+        sent += k > 0 ? (size_t)k : 0;
+        (void)wr_loop_turn(loop, 0);
+    }
+    ok(secure.held > 0, "of %zu bytes the stream holds %u back", sent, secure.held);
+    uint64_t end_ns = wr_os_now_ns(CLOCK_MONOTONIC) + 2000000000u;
+    while (got < sent && wr_os_now_ns(CLOCK_MONOTONIC) < end_ns) {
+        wr_stream_events(&peer, EPOLLIN);
+        ssize_t r = wr_stream_read(&peer, in, sizeof in);
+        got += r > 0 ? (size_t)r : 0;
+        (void)wr_loop_turn(loop, 5);
+    }
+    is_int(got, sent, "all of it arrives when the peer reads");
+    wr_stream_deinit(&peer);
+    finish(&b);
+    SSL_CTX_free(server_ctx);
+    SSL_CTX_free(client_ctx);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct wr_loop_options lo = {.heap = heap};
@@ -193,6 +244,7 @@ int main(void)
     test_bulk(loop, true, 5000);
     test_stalled(loop);
     test_ends(loop);
+    test_held(loop);
     wr_loop_free(&loop);
     bool no_splice = false;
     nth_every("relay with splice", scenario, &no_splice);
