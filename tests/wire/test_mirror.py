@@ -4,7 +4,7 @@ import os, time
 
 from sites import HAVE_NGINX, NGINX, folder
 from whole import both
-from wire import done, equal, ok
+from wire import done, equal, ok, read_all
 
 ROOT = folder()
 for name in ("index.html", "x.txt"):
@@ -17,6 +17,7 @@ CONF = """
     location /nobody { mirror /copy1; mirror_request_body off; try_files /x.txt =404; }
     location /outer { mirror /copy1; location /outer/in { try_files /x.txt =404; } location /outer/off { mirror off; try_files /x.txt =404; } }
     location /broken { mirror /copy-none; try_files /x.txt =404; }
+    location /refused { mirror /copy1; client_max_body_size 10k; error_page 400 413 /a; }
     location /slowcopy { mirror /slow; try_files /x.txt =404; }
     location = /copy1 { internal; return 200 ""; }
     location = /copy2 { internal; return 503; }
@@ -38,6 +39,11 @@ for s in servers:
         c.sendall(b"GET /slowcopy HTTP/1.1\r\nHost: x\r\n\r\n")
         t = time.time()
         ok(c.recv(4096).startswith(b"HTTP/1.1 200") and time.time() - t < 0.5, name + ": a slow copy delays nothing")
+    for status, behind in ((413, b"1000\r\n" + b"b" * 4096 + b"\r\n"), (400, b"zz\r\n")):
+        with s.connect() as c:
+            c.sendall(b"POST /refused HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"1000\r\n" + b"b" * 4096 + b"\r\n") * 2 + behind)
+            got = read_all(c)
+        ok(got.startswith(b"HTTP/1.1 %d " % status) and got.endswith(b"in\n" * 10), "%s: a body that is refused, and a page that is mirrored, too: %d" % (name, status), got[:300])
     ok(s.wait_for("m.log", lambda t: t.count(" to /copy1") >= 3 and t.count(" to /copy2") >= 1), name + ": the copies", lines(s))
 mine = servers[-1]
 ok("GET /a?q=1 to /copy1 q=1" in lines(mine) and "GET /a?q=1 to /copy2 q=1" in lines(mine), "URI and arguments", lines(mine))

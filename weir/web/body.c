@@ -151,6 +151,13 @@ static void written(struct web_req *r, struct body *b)
     }
 }
 
+void body_give_up(struct top *t, int err)
+{
+    t->q.body_known = true;
+    if (t->body && !t->body->err)
+        t->body->err = err;
+}
+
 /* result: 0, or why the request has ended meanwhile. */
 static void job_done(void *arg, int result)
 {
@@ -162,9 +169,10 @@ static void job_done(void *arg, int result)
     web_enter(t);
     b->writes--;
     b->unwritten -= j->n;
-    if (!b->err && j->err)
+    if (!b->err && j->err) {
+        body_give_up(t, j->err);
         web_finish(b->r, 500);
-    b->err = b->err ? b->err : j->err;
+    }
     if (!b->err && !t->gone && !t->cut)
         written(b->r, b);
     web_leave(t);
@@ -292,9 +300,10 @@ static void on_body(struct wr_http_req *http, struct wr_span piece, bool last, v
     (void)http;
     web_enter(t);
     if (!b->err && !b->done) {
-        b->err = take(r, b, piece);
-        if (b->err) {
-            web_finish(r, b->err == WR_E_TOO_BIG ? 413 : 500);
+        int err = take(r, b, piece);
+        if (err) {
+            body_give_up(t, err);
+            web_finish(r, err == WR_E_TOO_BIG ? 413 : 500);
         } else if (last && b->writes) {
             b->ended = true;
         } else if (last) {

@@ -516,6 +516,7 @@ static void refuse_body(struct top *t, int status, const char *reason)
     web_enter(t);
     web_error(r, WR_LOG_INFO, 0, "client sent a body that is refused: %s", reason);
     wr_http_set_close(r->http);
+    body_give_up(t, WR_E_PROTO);
     if (r->head_sent)
         request_cut(t);
     else

@@ -146,6 +146,8 @@ void subrequest_over(struct request *q, int rc);
 int error_page(struct request *q, int status);
 
 /* body.c */
+/* It will not come whole: who asks for it from now on, an error page's location, goes without. */
+void body_give_up(struct top *t, int err);
 void body_drop(struct top *t);
 
 #endif
