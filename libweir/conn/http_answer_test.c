@@ -449,6 +449,31 @@ static void test_touch(void)
     world_close(w);
 }
 
+/* ---- what is left over from others --------------------------------------------------------------------- */
+
+static uint32_t slot_found = 99;
+
+static void take_slot(struct wr_http_conn *conn, void *arg)
+{
+    (void)arg;
+    slot_found = wr_http_conn_slot(conn);
+    wr_http_conn_set_slot(conn, 7);
+}
+
+static void test_slot(void)
+{
+    struct http_world *w = begin();
+    w->options.on_conn_open = take_slot;
+    open_and_dial(w);
+    (void)world_ask(w, GET("/bytes"));
+    world_hang_up(w);
+    world_turns(w, 8);
+    slot_found = 99;
+    (void)world_dial(w);
+    is_int(slot_found, 0, "a new connection's slot is 0, whoever had its memory before");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -485,6 +510,7 @@ int main(void)
     test_slow_but_steady();
     test_limits();
     test_touch();
+    test_slot();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }

@@ -43,6 +43,7 @@ void wr_http_conn_init_(struct wr_http_conn *c, struct wr_http_server *s)
     uint64_t *serials = s->options.serials ? s->options.serials : &s->serials;
     c->serial = __atomic_add_fetch(serials, 1, __ATOMIC_RELAXED);
     c->peer_kind = WR_ADDR_NONE;
+    c->slot = 0;
     c->shaking = c->plain = false;
     c->delay = s->options.listen.delay;
     c->window_bytes = 0;
