@@ -474,6 +474,19 @@ static void test_slot(void)
     world_close(w);
 }
 
+static void test_refused_after_body(void)
+{
+    struct http_world *w = begin();
+    open_and_dial(w);
+    (void)world_ask(w, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789");
+    is_int(w->done.body_in, 10, "a request with a body");
+    (void)world_ask(w, "GET / HTTP/1.1\r\nNo colon\r\n\r\n");
+    is_int(w->done.end, WR_HTTP_REFUSED, "then a head that is refused");
+    is_int(w->done.bytes_in, strlen("GET / HTTP/1.1\r\nNo "),
+           "has its own bytes and no others");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -511,6 +524,7 @@ int main(void)
     test_limits();
     test_touch();
     test_slot();
+    test_refused_after_body();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }

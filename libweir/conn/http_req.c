@@ -22,6 +22,9 @@ void wr_http_req_init_(struct wr_http_req *req, struct wr_http_conn *c)
     req->out_mark = wr_http_out_total_(c);
     wr_head_init(&req->head, req->fields, s->fields);
     wr_parse_init_request(&req->parse, &req->head, &c->head_limits->parse);
+    /* A head that is refused has no body, and must not count one that was here before. */
+    req->body.at = 0;
+    req->body.refusal.reason = WR_BAD_NONE;
     s->stats.begun++;
 }
 
