@@ -487,6 +487,21 @@ static void test_refused_after_body(void)
     world_close(w);
 }
 
+/* An answer that never began has sent nothing, whatever of those before it was lost. */
+static void test_lost_before(void)
+{
+    struct http_world *w = begin();
+    w->narrow = true;
+    open_and_dial(w);
+    world_say(w, GET("/large") GET("/held"), false);
+    ok(w->dones == 1 && held, "an answer that waits for the client, and a request behind it");
+    world_hang_up(w);
+    world_turns(w, 8);
+    ok(w->dones == 2 && w->done.end == WR_HTTP_ABORTED, "the client leaves");
+    is_int(w->done.bytes_out, 0, "nothing was sent of the second answer");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -525,6 +540,7 @@ int main(void)
     test_touch();
     test_slot();
     test_refused_after_body();
+    test_lost_before();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }

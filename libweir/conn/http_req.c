@@ -49,6 +49,8 @@ static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
     if (!req->handled && !req->parse.refusal.reason)
         wr_http_req_forget_head_(req); /* half a head lies where it was read: nobody kept it */
     enum wr_reason why = req->handled ? req->body.refusal.reason : req->parse.refusal.reason;
+    /* A connection that broke lost what waited, answers before this one included. */
+    uint64_t out = wr_http_out_total_(req->conn);
     struct wr_http_done done = {
         .end = end,
         .status = req->status,
@@ -59,7 +61,7 @@ static void tell_done(struct wr_http_req *req, enum wr_http_end end, int err)
         .body_in = req->body_in,
         .body_out = req->body_out,
         .bytes_in = wr_http_request_bytes(req),
-        .bytes_out = wr_http_out_total_(req->conn) - req->out_mark,
+        .bytes_out = out > req->out_mark ? out - req->out_mark : 0,
         .took_ms = wr_loop_now_ms(s->loop) - req->began_ms,
     };
     s->options.on_done(req, &done, s->options.arg);
