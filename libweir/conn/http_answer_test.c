@@ -502,6 +502,24 @@ static void test_lost_before(void)
     world_close(w);
 }
 
+/* A body that nobody wants stays in the kernel while the answer is on its way. */
+static void test_unwanted_body(void)
+{
+    struct http_world *w = begin();
+    w->options.done_when_sent = w->narrow = true;
+    w->options.max_body = limits.max_body = 1u << 30;
+    open_and_dial(w);
+    world_say(w, "POST /large HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n", false);
+    size_t taken = 0;
+    for (int i = 0; i < 2000; i++) {
+        ssize_t n = wr_os_send(w->client, large, sizeof large, 0);
+        taken += n > 0 ? (size_t)n : 0;
+        world_turns(w, 1);
+    }
+    ok(taken < 1u << 20, "%zu bytes of it are taken", taken);
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -541,6 +559,7 @@ int main(void)
     test_slot();
     test_refused_after_body();
     test_lost_before();
+    test_unwanted_body();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }

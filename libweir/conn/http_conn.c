@@ -289,7 +289,9 @@ static bool hungry(const struct wr_http_conn *c)
         return true;
     if (req->body_done || req->body_paused)
         return false;
-    return req->answer == ANSWER_DONE || req->on_body || req->on_whole;
+    if (req->answer == ANSWER_DONE) /* to skip the rest, if there is to be a next request */
+        return req->keep_alive;
+    return req->on_body || req->on_whole;
 }
 
 static ssize_t read_more(struct wr_http_conn *c)
