@@ -369,7 +369,9 @@ int wr_http_begin_head(struct wr_http_req *req, int status, struct wr_span head_
     req->owed = none ? 0 : length;
     req->status = status;
     req->answer = ANSWER_BEGUN;
-    wr_link_hold(&req->conn->link, req->conn->limits->postpone > head_bytes.n);
+    /* What is on its way already, of the answers before, is not held up. */
+    if (wr_http_queued(req) == 0)
+        wr_link_hold(&req->conn->link, req->conn->limits->postpone > head_bytes.n);
     return put(req, head_bytes.p, head_bytes.n);
 }
 

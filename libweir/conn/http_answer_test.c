@@ -71,6 +71,10 @@ static void on_request(struct wr_http_req *req, void *arg)
             write_some(req, "Content-Length: 12\r\n", 12);
     } else if (wr_span_eq(path, WR_LIT("/held"))) {
         held = req;
+    } else if (wr_span_eq(path, WR_LIT("/begun"))) {
+        form_head(req, "Content-Length: 12\r\n", text, sizeof text);
+        if (wr_http_begin_head(req, 200, wr_span_str(text), 12) == 0)
+            held = req;
     } else if (wr_span_eq(path, WR_LIT("/abort"))) {
         wr_http_conn_abort(wr_http_conn(req), true);
     } else if (err == WR_E_TOO_BIG) {
@@ -520,6 +524,24 @@ static void test_unwanted_body(void)
     world_close(w);
 }
 
+/* What waits is a part of this answer, never a whole one before it. */
+static void test_postponed(void)
+{
+    struct http_world *w = begin();
+    limits.postpone = 1460;
+    open_and_dial(w);
+    struct wr_span out = world_ask(w, GET("/bytes") GET("/begun"));
+    ok(wr_span_has_prefix(out, WR_LIT("HTTP/1.1 200 ")) && world_has(out, "12345"),
+       "a whole answer does not wait for the next one");
+    out = world_ask(w, GET("/bytes"));
+    ok(wr_http_write(held, WR_LIT("hello, ")) >= 0 &&
+           wr_http_write(held, WR_LIT("world")) >= 0 && wr_http_end(held) == 0,
+       "the next one ends");
+    world_turns(w, 4);
+    ok(world_has(world_got(w), "hello, world"), "and comes");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -560,6 +582,7 @@ int main(void)
     test_refused_after_body();
     test_lost_before();
     test_unwanted_body();
+    test_postponed();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }
