@@ -542,6 +542,39 @@ static void test_postponed(void)
     world_close(w);
 }
 
+/* What comes until the end, and whether that is a FIN. */
+static bool ends_with_fin(struct http_world *w)
+{
+    ssize_t n = -EAGAIN;
+    for (int i = 0; i < 100 && (n > 0 || n == -EAGAIN); i++) {
+        world_turns(w, 1);
+        n = world_read(w);
+        w->got_n += n > 0 ? (size_t)n : 0;
+    }
+    w->got[w->got_n] = '\0';
+    return n == 0;
+}
+
+/* A close with unread bytes would be a RST, which takes the answer with it. */
+static void test_pipelined_behind_last(void)
+{
+    static char many[100000];
+    struct http_world *w = begin();
+    open_and_dial(w);
+    world_say(w, "GET /held HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", false);
+    world_say(w, GET("/bytes"), false);
+    (void)wr_http_error(held, 200);
+    ok(ends_with_fin(w) && world_has(wr_span(w->got, w->got_n), "200 OK"),
+       "the last answer of a client that pipelines behind it, then FIN, not RST");
+    (void)world_dial(w);
+    memset(many, 'x', sizeof many);
+    memcpy(many, "GET /bytes HTTP/1.1\r\nConnection: close\r\nHost: h\r\n\r\n", 52);
+    ok(wr_os_send(w->client, many, sizeof many, 0) == (ssize_t)sizeof many,
+       "more than one read");
+    ok(ends_with_fin(w) && world_has(wr_span(w->got, w->got_n), "12345"), "the same");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -583,6 +616,7 @@ int main(void)
     test_lost_before();
     test_unwanted_body();
     test_postponed();
+    test_pipelined_behind_last();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }

@@ -258,8 +258,12 @@ static void eat(struct wr_http_conn *c, struct wr_span *in)
 /* What was not eaten must survive the scratch: the only copy a byte may see on its way in. */
 static void keep_rest(struct wr_http_conn *c, struct wr_span rest)
 {
-    if (rest.n == 0 || !wr_link_is_open(&c->link) || c->closing || (c->req && c->req->refused))
+    if (rest.n == 0 || !wr_link_is_open(&c->link) || (c->req && c->req->refused))
         return;
+    if (c->closing) {
+        c->dirty = true; /* who says more than is heard may go on */
+        return;
+    }
     if (wr_buf_put_span(&c->in, rest) != 0)
         wr_link_close(&c->link, WR_CLOSE_MEMORY, WR_E_BUDGET);
 }
@@ -505,7 +509,7 @@ static void end(struct wr_http_conn *c)
     enum wr_close why = c->server->stopping ? WR_CLOSE_STOP
                         : c->eof            ? WR_CLOSE_PEER
                                             : WR_CLOSE_LOCAL;
-    if (wr_buf_span(&c->in).n)
+    if (wr_buf_span(&c->in).n || (c->link.stream.readable && !c->eof))
         c->dirty = true;
     wr_buf_deinit(&c->in);
     wr_link_hold(&c->link, false);
