@@ -102,7 +102,8 @@ static int answer_whole(struct wr_http_req *req, int status, const struct wr_htt
     size_t n;
     wr_writer_init(&w, mem, sizeof mem);
     req->status = status;
-    write_head(req, &w, status, fields, nfields, body.n);
+    /* Of a 304 it would be the length of what a 200 had, which nobody has told (RFC 9110, 8.6). */
+    write_head(req, &w, status, fields, nfields, status == 304 ? WR_HTTP_CHUNKED : body.n);
     int err = wr_write_end(&w, none ? (struct wr_span){0} : with, &n);
     if (err)
         return err;

@@ -75,6 +75,8 @@ static void on_request(struct wr_http_req *req, void *arg)
         form_head(req, "Content-Length: 12\r\n", text, sizeof text);
         if (wr_http_begin_head(req, 200, wr_span_str(text), 12) == 0)
             held = req;
+    } else if (wr_span_eq(path, WR_LIT("/unchanged"))) {
+        (void)wr_http_reply(req, 304, (struct wr_span){0}, (struct wr_span){0});
     } else if (wr_span_eq(path, WR_LIT("/abort"))) {
         wr_http_conn_abort(wr_http_conn(req), true);
     } else if (err == WR_E_TOO_BIG) {
@@ -575,6 +577,16 @@ static void test_pipelined_behind_last(void)
     world_close(w);
 }
 
+static void test_not_modified(void)
+{
+    struct http_world *w = begin();
+    open_and_dial(w);
+    struct wr_span out = world_ask(w, GET("/unchanged"));
+    ok(wr_span_has_prefix(out, WR_LIT("HTTP/1.1 304 ")) && !world_has(out, "Content-Length"),
+       "304 says nothing of a length");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -617,6 +629,7 @@ int main(void)
     test_unwanted_body();
     test_postponed();
     test_pipelined_behind_last();
+    test_not_modified();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }
