@@ -45,6 +45,14 @@ static void whole_body(struct wr_http_req *req, struct wr_span body, int err, vo
         (void)wr_http_reply(req, 200, WR_LIT("text/plain"), body);
 }
 
+static void cut_at_once(struct wr_http_req *req, struct wr_span piece, bool last, void *arg)
+{
+    (void)piece;
+    (void)last;
+    (void)arg;
+    wr_http_cut(req);
+}
+
 static void on_request(struct wr_http_req *req, void *arg)
 {
     struct wr_span path = wr_http_path(req);
@@ -77,6 +85,8 @@ static void on_request(struct wr_http_req *req, void *arg)
             held = req;
     } else if (wr_span_eq(path, WR_LIT("/unchanged"))) {
         (void)wr_http_reply(req, 304, (struct wr_span){0}, (struct wr_span){0});
+    } else if (wr_span_eq(path, WR_LIT("/cut"))) {
+        wr_http_stream_body(req, cut_at_once, NULL);
     } else if (wr_span_eq(path, WR_LIT("/abort"))) {
         wr_http_conn_abort(wr_http_conn(req), true);
     } else if (err == WR_E_TOO_BIG) {
@@ -587,6 +597,15 @@ static void test_not_modified(void)
     world_close(w);
 }
 
+static void test_cut_in_body(void)
+{
+    struct http_world *w = begin();
+    open_and_dial(w);
+    (void)world_ask(w, "POST /cut HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n01234");
+    ok(w->eof && w->done.end == WR_HTTP_ABORTED, "cut while its body comes");
+    world_close(w);
+}
+
 static int scenario(const struct wr_heap *heap, void *arg)
 {
     struct http_world *w = begin();
@@ -630,6 +649,7 @@ int main(void)
     test_postponed();
     test_pipelined_behind_last();
     test_not_modified();
+    test_cut_in_body();
     nth_every("http answers", scenario, NULL);
     return tap_done();
 }

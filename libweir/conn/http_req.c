@@ -367,7 +367,7 @@ bool wr_http_req_feed_(struct wr_http_req *req, struct wr_span *in)
             return true;
         }
     }
-    return req->body_done || c->req != req || !req->keep_alive;
+    return c->req != req || req->body_done || !req->keep_alive;
 }
 
 static void want_body(struct wr_http_req *req)
