@@ -311,7 +311,8 @@ static void on_event(struct wr_io *io, uint32_t events)
             return;
         }
     }
-    if (l->stream.writable && (wr_link_queued(l) || l->state == WR_LINK_FINISHING))
+    if (l->stream.writable &&
+        (l->waiting || wr_link_queued(l) || l->state == WR_LINK_FINISHING))
         wr_loop_at_turn_end(l->group->loop, &l->task);
     if (l->state == WR_LINK_OPEN && l->stream.readable && !l->paused)
         wr_link_ready(l);
@@ -493,13 +494,23 @@ static int flush_some(struct wr_link *l, uint64_t *out_sent)
     return rc;
 }
 
+/* False: the link has been closed. */
+static bool tell_flushed(struct wr_link *l)
+{
+    if (l->state == WR_LINK_OPEN && l->group->ops->on_flushed)
+        l->group->ops->on_flushed(l);
+    return l->state != WR_LINK_CLOSED;
+}
+
 /* Writes what the socket takes now. False: the link has been closed. */
 static bool flush(struct wr_link *l)
 {
     uint64_t sent = 0, now = wr_loop_now_ms(l->group->loop);
     if (!wr_link_queued(l)) {
+        bool waited = l->waiting; /* and the last of it went out on the way, of a read */
+        l->waiting = false;
         drop_queue(l);
-        return true;
+        return !waited || tell_flushed(l);
     }
     if (holds(l))
         return true;
@@ -519,9 +530,7 @@ static bool flush(struct wr_link *l)
         wr_link_wake_by(l, limit_at(l->sent_ms, l->stall_ms));
     if (rc == WR_OUTQ_AGAIN)
         l->again_out = true;
-    if (l->state == WR_LINK_OPEN && l->group->ops->on_flushed)
-        l->group->ops->on_flushed(l);
-    return l->state != WR_LINK_CLOSED;
+    return tell_flushed(l);
 }
 
 static bool enroll(struct wr_link *l)

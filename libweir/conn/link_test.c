@@ -238,6 +238,62 @@ static void test_full(void)
     rig_down(&r);
 }
 
+/* ---- a stream that holds bytes back ------------------------------------------------------------------ */
+
+/* As TLS does: what it has taken goes out with a flush, or on the way when somebody reads in vain. */
+static bool stuck;
+
+static ssize_t held_readv(struct wr_stream *s, const struct iovec *v, int n)
+{
+    char x;
+    (void)v;
+    (void)n;
+    (void)!recv(s->fd, &x, 1, MSG_DONTWAIT);
+    s->held = 0;
+    s->readable = false;
+    return -EAGAIN;
+}
+
+static ssize_t held_writev(struct wr_stream *s, const struct iovec *v, int n, bool more)
+{
+    size_t sum = 0;
+    (void)more;
+    for (int i = 0; i < n; i++)
+        sum += v[i].iov_len;
+    s->held += (uint32_t)sum;
+    s->writable = false;
+    return (ssize_t)sum;
+}
+
+static int held_flush(struct wr_stream *s)
+{
+    if (stuck)
+        s->writable = false;
+    else
+        s->held = 0;
+    return s->held ? -EAGAIN : 0;
+}
+
+static void test_held(void)
+{
+    static const struct wr_stream_ops held = {
+        .name = "held", .readv = held_readv, .writev = held_writev, .flush = held_flush};
+    struct rig r;
+    ok(rig_up(&r, wr_heap_libc(), 0) == 0, "a link");
+    kit_turns(&r.k, 2);
+    r.o.link.stream.ops = &held;
+    stuck = true;
+    put_three(&r.o, NULL, 0);
+    kit_turns(&r.k, 1);
+    is_int(r.o.left, 13, "its stream holds what was put");
+    unsigned flushes = r.o.flushes;
+    poke(&r, put_three);
+    is_int(wr_link_queued(&r.o.link), 0, "and lets it go while it reads");
+    ok(r.o.flushes == flushes + 1 && r.o.left == 0, "the owner is told");
+    ok(!r.o.link.waiting, "and nothing counts as stalled");
+    rig_down(&r);
+}
+
 /* ---- ends -------------------------------------------------------------------------------------------------- */
 
 static void put_and_close(struct owner *o, const char *p, size_t n)
@@ -337,6 +393,7 @@ int main(void)
     test_turns();
     test_overflow();
     test_full();
+    test_held();
     test_ends();
     test_nested();
     nth_every("a link", scenario, NULL);
