@@ -199,6 +199,10 @@ static void to_idle(struct object *o)
 {
     struct wr_conn_pool *p = o->pool;
     set_state(o, IDLE);
+    if (p->closing) { /* its lease was released by somebody who was told of the end */
+        end(o);
+        return;
+    }
     if (p->count[IDLE] > p->o.max_idle && !p->waiting) {
         p->s.idle_ended++;
         end(o);

@@ -151,12 +151,17 @@ struct rig {
     struct wr_conn_pool_borrower leak;
 };
 
+static struct wr_lease
+    *other_lease; /* of the borrower: given up when the first is taken back */
+
 static void note_leak(struct wr_conn_pool *p, const struct wr_conn_pool_borrower *b, void *arg)
 {
     struct rig *r = arg;
     (void)p;
     r->leaks++;
     r->leak = *b;
+    if (other_lease)
+        wr_lease_release(other_lease);
 }
 
 static struct rig rig; /* one at a time */
@@ -346,6 +351,24 @@ static void test_leak(void)
     is_int(wr_conn_pool_stats(r->pool).late, 1, "a late return is harmless and counted");
     ok(valid(r), "valid");
     rig_down(r, "leak");
+}
+
+static void test_release_while_closing(void)
+{
+    struct wr_conn_pool_options o = {0};
+    struct rig *r = rig_up(&plain, o, wr_heap_libc());
+    struct got a = {0}, b = {0};
+    r->f.at_once = true;
+    ok(!wr_conn_pool_take(r->pool, &r->scope, on_lease, &a) &&
+           !wr_conn_pool_take(r->pool, &r->scope, on_lease, &b),
+       "two are wanted");
+    kit_turns(&r->k, 3);
+    ok(a.calls && b.calls && !a.err && !b.err, "and lent");
+    other_lease = &b.lease;
+    wr_conn_pool_free(&r->pool);
+    is_int(r->leaks, 1, "one is taken back, the other comes back meanwhile");
+    other_lease = NULL;
+    rig_down(r, "release while closing");
 }
 
 static void test_scope_end(void)
@@ -553,6 +576,7 @@ int main(void)
     test_hang_up();
     test_limits();
     test_leak();
+    test_release_while_closing();
     test_scope_end();
     test_model();
     test_refused_memory();
