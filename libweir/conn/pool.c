@@ -522,7 +522,8 @@ static void serve_idle(struct wr_conn_pool *p)
 {
     struct wr_list *l;
     struct waiter *w;
-    while ((w = first_waiter(p)) && !p->closing &&
+    uint32_t left = p->waiting; /* who comes while these are served waits for the next turn */
+    while (left && (w = first_waiter(p)) && !p->closing &&
            (l = p->o.fifo ? wr_list_last(&p->idle) : wr_list_first(&p->idle))) {
         struct object *o = wr_container_of(l, struct object, link);
         if (!still_good(o))
@@ -532,6 +533,7 @@ static void serve_idle(struct wr_conn_pool *p)
                 return;
             start_work(o, CHECKING);
         } else {
+            left--;
             lend(o, w);
         }
     }

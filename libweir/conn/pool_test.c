@@ -371,6 +371,39 @@ static void test_release_while_closing(void)
     rig_down(r, "release while closing");
 }
 
+/* A callback that takes again and again has a turn's share, not all of it. */
+struct greedy {
+    struct rig *r;
+    unsigned calls;
+};
+
+static void on_greedy_lease(void *arg, int err, struct wr_lease lease)
+{
+    struct greedy *g = arg;
+    wr_lease_release(&lease);
+    if (!err && ++g->calls < 10000 &&
+        wr_conn_pool_take(g->r->pool, &g->r->scope, on_greedy_lease, g))
+        exit(97);
+}
+
+static void test_greedy(void)
+{
+    struct wr_conn_pool_options o = {0};
+    struct rig *r = rig_up(&plain, o, wr_heap_libc());
+    struct greedy g = {.r = r};
+    r->f.at_once = true;
+    ok(!wr_conn_pool_take(r->pool, &r->scope, on_greedy_lease, &g), "taken");
+    unsigned most = 0;
+    for (int i = 0; i < 100; i++) {
+        unsigned before = g.calls;
+        kit_turns(&r->k, 1);
+        most = g.calls - before > most ? g.calls - before : most;
+    }
+    ok(g.calls >= 50, "and again in every turn (%u)", g.calls);
+    ok(most < 100, "but not without an end in one (%u)", most);
+    rig_down(r, "greedy");
+}
+
 static void test_scope_end(void)
 {
     struct rig *r =
@@ -577,6 +610,7 @@ int main(void)
     test_limits();
     test_leak();
     test_release_while_closing();
+    test_greedy();
     test_scope_end();
     test_model();
     test_refused_memory();
