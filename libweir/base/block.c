@@ -144,17 +144,24 @@ static int slab_take(struct wr_block_pool *bp, unsigned step, struct wr_block **
         return -ENOMEM;
     unsigned awake = s->free & ~(unsigned)s->asleep;
     unsigned i = (unsigned)__builtin_ctz(awake ? awake : s->free);
-    if (!awake) {
-        if (wr_budget_charge(&bp->budget, step_size[step]) < 0)
-            return WR_E_BUDGET;
-        s->asleep &= (uint16_t) ~(1u << i);
-        st->free++;
-    }
-    s->free &= (uint16_t) ~(1u << i);
+    uint16_t bit = (uint16_t)(1u << i);
+    s->free &= (uint16_t)~bit;
     slab_sort(st, s);
     st->live++;
-    if (--st->free < st->low_free)
-        st->low_free = st->free;
+    if (awake) {
+        if (--st->free < st->low_free)
+            st->low_free = st->free;
+    } else {
+        /* It is taken already: at a soft mark the charge calls somebody who trims, drops or takes. */
+        s->asleep &= (uint16_t)~bit;
+        if (wr_budget_charge(&bp->budget, step_size[step]) < 0) {
+            s->free |= bit;
+            s->asleep |= bit;
+            slab_sort(st, s);
+            st->live--;
+            return WR_E_BUDGET;
+        }
+    }
     *out = &s->block[i];
     return 0;
 }

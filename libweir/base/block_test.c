@@ -171,6 +171,56 @@ static void test_shared(void)
     mem_kit_deinit(&k);
 }
 
+static struct mem_kit *soft_kit;
+static int soft_calls;
+
+static void on_soft(struct wr_budget *b, bool over)
+{
+    struct wr_block *one;
+    (void)b;
+    if (!over)
+        return;
+    soft_calls++;
+    if (wr_block_take(&soft_kit->blocks, NULL, 1, &one) < 0)
+        abort();
+    one->data[0] = one->data[one->size - 1] = 'x';
+    wr_block_drop(&one);
+    (void)wr_mem_trim(&soft_kit->mem);
+}
+
+/* The charge of a block calls somebody who trims the pool that it is taken from. */
+static void test_soft_mark(size_t size)
+{
+    enum {
+        N = 40
+    };
+    struct wr_block *b[N];
+    struct mem_kit k;
+    bool intact = true;
+    if (mem_kit_init(&k, wr_heap_libc(), "slabs") < 0)
+        abort();
+    soft_kit = &k;
+    soft_calls = 0;
+    k.worker.on_soft = on_soft;
+    for (int i = 0; i < N; i++) {
+        size_t head =
+            i % 2 ? 0 : WR_PAGE; /* that of the headers crosses it, or that of the data */
+        wr_budget_set(&k.worker, k.worker.used + head, WR_BUDGET_NONE, 0);
+        if (wr_block_take(&k.blocks, NULL, size, &b[i]) < 0)
+            abort();
+        memset(b[i]->data, i, b[i]->size);
+        wr_block_pool_validate(&k.blocks);
+    }
+    for (int i = 0; i < N; i++) {
+        intact &= b[i]->data[0] == i && b[i]->data[b[i]->size - 1] == i;
+        wr_block_drop(&b[i]);
+    }
+    ok(intact && soft_calls > 0, "blocks of %zu, %d soft marks: nobody's bytes in another's",
+       size, soft_calls);
+    k.worker.on_soft = NULL;
+    mem_kit_deinit(&k);
+}
+
 static int refused(const struct wr_heap *heap, void *modes)
 {
     static const size_t sizes[] = {1, 5000, 70000, 300000, 2u << 20};
@@ -204,6 +254,9 @@ int main(void)
     test_sleep();
     test_reserve();
     test_shared();
+    test_soft_mark(4096);
+    test_soft_mark(16384);
+    test_soft_mark(65536);
     char slabs[] = "slabs,tags", passed[] = "passthrough";
     nth_every("blocks, slabs", refused, slabs);
     nth_every("blocks, passed through", refused, passed);

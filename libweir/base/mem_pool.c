@@ -168,15 +168,20 @@ WR_MUST static size_t slab_free(struct wr_pool *p, struct wr_pool_slab *s)
     return pages;
 }
 
-/* The pages under a slot become resident before it is handed out. */
+/* The pages under a slot that is no longer free become resident before it is handed out. */
 static bool slot_wake(struct wr_pool *p, struct wr_pool_slab *s, uint32_t i)
 {
     size_t from = p->slab_offset + (size_t)i * p->slot;
     for (size_t page = from / WR_PAGE; page <= (from + p->slot - 1) / WR_PAGE; page++) {
         if (!(s->purged >> page & 1))
             continue;
+        list_move(p, s); /* at a soft mark the charge calls somebody who trims, puts or gets */
         if (!charge_page(p))
             return false;
+        if (!(s->purged >> page & 1)) {
+            release_pages(p, 1);
+            continue;
+        }
         s->purged &= ~(UINT32_C(1) << page);
         p->resident_free += free_in_page(p, s, (uint32_t)page);
     }
@@ -207,6 +212,32 @@ static void flush(struct wr_pool *p, uint32_t n)
     }
 }
 
+static void push(struct wr_pool *p, void *object)
+{
+    if (p->stacked == WR_POOL_STACK)
+        flush(p, WR_POOL_STACK / 2);
+    p->stack[(p->stack_head + p->stacked++) % WR_POOL_STACK] = object;
+}
+
+static bool begins_resident(const struct wr_pool *p, const struct wr_pool_slab *s, uint32_t i)
+{
+    return !(s->purged >> (p->slab_offset + (size_t)i * p->slot) / WR_PAGE & 1);
+}
+
+/* The slot is taken before its pages are charged, so that its slab stays whatever the charge leads to. */
+static bool slot_take(struct wr_pool *p, struct wr_pool_slab *s, uint32_t i)
+{
+    s->bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    s->free--;
+    p->resident_free -= begins_resident(p, s, i);
+    if (WR_LIKELY(slot_wake(p, s, i)))
+        return true;
+    s->bits[i / 64] |= UINT64_C(1) << (i % 64);
+    s->free++;
+    p->resident_free += begins_resident(p, s, i);
+    return false;
+}
+
 /* Fills the stack with a few slots of one slab; after the first, only such as need no new page. */
 static bool refill(struct wr_pool *p)
 {
@@ -219,16 +250,13 @@ static bool refill(struct wr_pool *p)
         size_t last = p->slab_offset + (size_t)(i + 1) * p->slot - 1;
         if (n > 0 && s->purged >> (last / WR_PAGE) & 1)
             break;
-        if (!slot_wake(p, s, i))
+        if (!slot_take(p, s, i))
             break;
-        s->bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
-        s->free--;
-        p->resident_free--;
-        p->stack[(p->stack_head + p->stacked++) % WR_POOL_STACK] = slot_at(p, s, i);
+        push(p, slot_at(p, s, i));
         n++;
     }
     list_move(p, s);
-    return n > 0;
+    return p->stacked > 0;
 }
 
 static inline void *pop_at(struct wr_pool *p, uint32_t at)
@@ -253,13 +281,6 @@ static void *pop(struct wr_pool *p)
     uint32_t oldest = p->stack_head;
     p->stack_head = (p->stack_head + 1) % WR_POOL_STACK;
     return pop_at(p, oldest);
-}
-
-static void push(struct wr_pool *p, void *object)
-{
-    if (p->stacked == WR_POOL_STACK)
-        flush(p, WR_POOL_STACK / 2);
-    p->stack[(p->stack_head + p->stacked++) % WR_POOL_STACK] = object;
 }
 
 /* ---- giving back --------------------------------------------------------------------------------- */

@@ -203,6 +203,63 @@ static void test_pressure(void)
     mem_kit_deinit(&k);
 }
 
+static struct mem_kit *soft_kit;
+static struct wr_pool *soft_pool;
+static int soft_calls;
+
+/* What a server does at a soft mark: let go of this and that, write a line, give back what is free. */
+static void on_soft(struct wr_budget *b, bool over)
+{
+    (void)b;
+    if (!over)
+        return;
+    soft_calls++;
+    void *o[70] = {0};
+    for (int i = 0; i < 70; i++)
+        o[i] = wr_pool_get(soft_pool);
+    for (int i = 0; i < 70; i++)
+        wr_pool_put(soft_pool, o[i]);
+    if (soft_calls % 3)
+        (void)wr_mem_trim(&soft_kit->mem);
+}
+
+/* The charge of a page calls somebody who trims the pool that asked for it. */
+static void test_soft_mark(size_t size)
+{
+    enum {
+        N = 200
+    };
+    static void *o[N];
+    struct mem_kit k;
+    struct wr_pool p;
+    bool intact = true;
+    if (mem_kit_init(&k, wr_heap_libc(), "slabs") < 0)
+        abort();
+    wr_pool_init(&p, &k.mem, &k.worker, "soft", size);
+    soft_kit = &k;
+    soft_pool = &p;
+    soft_calls = 0;
+    k.worker.on_soft = on_soft;
+    for (int i = 0; i < N; i++) {
+        size_t head =
+            i % 3 ? 0 : WR_PAGE; /* the next page crosses it, or the one behind that */
+        wr_budget_set(&k.worker, k.worker.used + head, WR_BUDGET_NONE, 0);
+        o[i] = wr_pool_get(&p);
+        memset(o[i], i, size);
+        wr_pool_validate(&p);
+    }
+    for (int i = 0; i < N; i++) {
+        intact &= *(unsigned char *)o[i] == i && ((unsigned char *)o[i])[size - 1] == i;
+        wr_pool_put(&p, o[i]);
+    }
+    ok(intact && soft_calls > 0, "objects of %zu, %d soft marks: nobody's bytes in another's",
+       size, soft_calls);
+    k.worker.on_soft = NULL;
+    wr_pool_deinit(&p);
+    is_int(k.worker.used, 0, "and every charge is back");
+    mem_kit_deinit(&k);
+}
+
 /* ---- debug modes --------------------------------------------------------------------------------- */
 static void test_faults(void)
 {
@@ -318,6 +375,10 @@ int main(void)
     test_gives_back();
     test_budget();
     test_pressure();
+    test_soft_mark(100);
+    test_soft_mark(1000);
+    test_soft_mark(5000);
+    test_soft_mark(WR_POOL_MAX_SIZE);
     test_faults();
     test_double_put();
     test_tags("slabs,tags");
