@@ -159,6 +159,9 @@ static int slab_take(struct wr_block_pool *bp, unsigned step, struct wr_block **
             s->asleep |= bit;
             slab_sort(st, s);
             st->live--;
+            if (s->asleep ==
+                all_bits(s)) /* who is refused keeps nothing that another may wait for */
+                (void)!slab_free(bp, s);
             return WR_E_BUDGET;
         }
     }

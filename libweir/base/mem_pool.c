@@ -256,6 +256,9 @@ static bool refill(struct wr_pool *p)
         n++;
     }
     list_move(p, s);
+    if (n == 0 &&
+        s->list == &p->empty) /* who is refused keeps nothing that another may wait for */
+        release_pages(p, slab_free(p, s));
     return p->stacked > 0;
 }
 

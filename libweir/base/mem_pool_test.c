@@ -166,6 +166,38 @@ static void test_budget(void)
     mem_kit_deinit(&k);
 }
 
+static void on_nothing(struct wr_budget_waiter *w, int err)
+{
+    if (err == 0)
+        wr_budget_release(w->budget, w->n);
+}
+
+/* Who is refused must not keep from another what is left. */
+static void test_refused_keeps_nothing(void)
+{
+    struct mem_kit k;
+    struct wr_pool p;
+    struct wr_budget_waiter w;
+    struct wr_block *b;
+    if (mem_kit_init(&k, wr_heap_libc(), "slabs") < 0)
+        abort();
+    wr_pool_init(&p, &k.mem, &k.worker, "large", 4096);
+    wr_budget_set(&k.process, WR_PAGE, WR_PAGE, 0);
+    ok(!wr_pool_get(&p), "an object needs two pages, there is one");
+    is_int(k.process.used, 0, "the refused get holds nothing");
+    int r = wr_budget_wait(&k.worker, &w, WR_PAGE, on_nothing);
+    is_int(r, 1, "so nobody waits for nothing");
+    if (r == 1)
+        wr_budget_release(&k.worker, WR_PAGE);
+    ok(wr_block_take(&k.blocks, NULL, 4096, &b) < 0, "a block needs its header's page as well");
+    for (uint64_t now = 1000, next = 0; next != UINT64_MAX && now < 10000; now = next)
+        next = wr_mem_tick(&k.mem, now);
+    is_int(k.process.used, 0, "a refused block holds nothing when the ticks have come to rest");
+    is_int(k.pages.mapped_bytes, 0, "not even addresses");
+    wr_pool_deinit(&p);
+    mem_kit_deinit(&k);
+}
+
 static struct wr_pool *woken_pool;
 static void *woken;
 
@@ -374,6 +406,7 @@ int main(void)
     churn(100, "passthrough,tags,poison");
     test_gives_back();
     test_budget();
+    test_refused_keeps_nothing();
     test_pressure();
     test_soft_mark(100);
     test_soft_mark(1000);
