@@ -107,7 +107,7 @@ static inline bool wr_arena_grow(struct wr_arena *a, void *p, size_t old, size_t
     if (new_size <= old)
         return true;
     if ((char *)p + was != a->at || new_size - was > (size_t)(a->end - a->at))
-        return new_size <= was; /* within the padding */
+        return a->at && new_size <= was; /* within the padding; passthrough has none */
     a->at = (char *)p + ((new_size + 15) & ~(size_t)15);
     return true;
 }

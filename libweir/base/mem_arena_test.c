@@ -78,6 +78,22 @@ static void test_grow(void)
     end();
 }
 
+/* Where every allocation is the heap's own it has no padding to grow into. */
+static void test_grow_passthrough(void)
+{
+    struct wr_arena a;
+    begin("passthrough");
+    wr_arena_init(&a, &kit.arenas, &conn, WR_ARENA_CHUNK);
+    char *p = wr_arena_alloc(&a, 5);
+    bool grew = wr_arena_grow(&a, p, 5, 16);
+    if (grew)
+        memset(p, 'x', 16);
+    ok(!grew, "nothing grows in place");
+    ok(wr_arena_grow(&a, p, 5, 3), "shrinking works");
+    wr_arena_deinit(&a);
+    end();
+}
+
 static char order[16];
 
 static void note(void *arg)
@@ -189,6 +205,7 @@ int main(void)
 {
     test_chunks();
     test_grow();
+    test_grow_passthrough();
     test_marks("slabs,tags");
     test_marks("passthrough");
     test_budget();
