@@ -34,6 +34,8 @@ void wr_buf_commit(struct wr_buf *b, size_t n)
 {
     WR_ASSERT(n == 0 || (b->block && n <= b->block->size - b->len));
     b->len += n;
+    if (b->len == 0)
+        wr_buf_deinit(b);
 }
 
 int wr_buf_put(struct wr_buf *b, const void *p, size_t n)
@@ -67,7 +69,7 @@ int wr_buf_vprintf(struct wr_buf *b, const char *fmt, va_list ap)
     va_copy(again, ap);
     int n = vsnprintf(room ? b->block->data + b->len : NULL, room, fmt, ap);
     int r = n < 0 ? WR_E_SYNTAX : 0;
-    if (n >= 0 && (size_t)n >= room) {
+    if (n > 0 && (size_t)n >= room) {
         r = wr_buf_reserve(b, (size_t)n + 1, &to);
         if (r == 0)
             n = vsnprintf(to, (size_t)n + 1, fmt, again);
@@ -91,6 +93,8 @@ void wr_buf_truncate(struct wr_buf *b, size_t n)
 {
     if (n < b->len)
         b->len = n;
+    if (b->len == 0)
+        wr_buf_deinit(b);
 }
 
 char *wr_buf_data(struct wr_buf *b)

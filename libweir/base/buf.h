@@ -10,7 +10,7 @@
  *
  * 1. A failed put leaves the buffer as it was.
  * 2. At most WR_BLOCK_MAX bytes; beyond: WR_E_TOO_BIG.
- * 3. Empty it owns nothing.
+ * 3. Empty, and with nothing reserved, it owns nothing.
  */
 
 #include "libweir/base/block.h"

@@ -38,6 +38,25 @@ static void test_build(void)
     wr_buf_deinit(&b);
 }
 
+/* Whatever emptied it, or left it empty. */
+static void test_owns_nothing(void)
+{
+    struct wr_buf b;
+    char *to;
+    wr_buf_init(&b, &kit.blocks, NULL);
+    is_int(wr_buf_printf(&b, "%s", ""), 0, "printf of nothing");
+    is_int(kit.blocks.live, 0, "takes no block");
+    is_int(wr_buf_reserve(&b, 100, &to), 0, "a read");
+    wr_buf_commit(&b, 0);
+    is_int(kit.blocks.live, 0, "that brought nothing gives its block back");
+    is_int(wr_buf_put(&b, "abc", 3), 0, "three bytes");
+    wr_buf_truncate(&b, 0);
+    is_int(kit.blocks.live, 0, "cut off, their block goes");
+    is_int(wr_buf_put(&b, "abc", 3) | wr_buf_printf(&b, "%s", ""), 0, "it can be used again");
+    ok(wr_span_eq(wr_buf_span(&b), WR_LIT("abc")), "and holds what it was given");
+    wr_buf_deinit(&b);
+}
+
 static void test_grow(void)
 {
     struct wr_buf b;
@@ -114,6 +133,7 @@ int main(void)
     if (mem_kit_init(&kit, wr_heap_libc(), NULL) < 0)
         abort();
     test_build();
+    test_owns_nothing();
     test_grow();
     test_limit();
     mem_kit_validate(&kit);
