@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libweir/base/err.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ const char *wr_err_name(int err)
         return r->name;
     if (err == 0)
         return "OK";
-    const char *n = err < 0 ? strerrorname_np(-err) : NULL;
+    const char *n = err < 0 && err > INT_MIN ? strerrorname_np(-err) : NULL;
     return n ? n : "E?";
 }
 
@@ -41,7 +42,7 @@ const char *wr_err_text(int err)
         return r->text;
     if (err == 0)
         return "no error";
-    const char *t = err < 0 ? strerrordesc_np(-err) : NULL;
+    const char *t = err < 0 && err > INT_MIN ? strerrordesc_np(-err) : NULL;
     return t ? t : "unknown error";
 }
 
