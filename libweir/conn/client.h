@@ -15,6 +15,9 @@
  * 3. The scope's end closes the client; its memory goes at the end of the turn and the pointer is dead
  *    then. wr_client_close before that is the orderly way.
  *
+ * A call with a time limit is a client in a scope with a deadline: on_close of a live connection comes with
+ * WR_E_DEADLINE; of one that was still connecting only the scope's `done` tells.
+ *
  * The library owns the client. Loop thread only.
  */
 

@@ -138,8 +138,8 @@ struct wr_http_done {
 struct wr_http_options {
     const char *addr; /* as wr_addr_parse; NULL: as listen.addr says */
     struct wr_listen_options
-        listen; /* with addr WR_ADDR_NONE and no addr: no listener, adopt */
-    wr_http_handler *on_request;
+        listen;                  /* with addr WR_ADDR_NONE and no addr: no listener, adopt */
+    wr_http_handler *on_request; /* must be there */
     void *arg;
     void (*on_done)(struct wr_http_req *req, const struct wr_http_done *done, void *arg);
     /* The server refuses by itself: malformed head (400, 405, 414, 417, 431, 501, 505), too slow (408), too long
@@ -321,9 +321,11 @@ void wr_http_stream_body(struct wr_http_req *req,
 void wr_http_pause_body(struct wr_http_req *req, bool pause);
 
 /* ---- its answer ------------------------------------------------------------------------------------- */
-/* All of it. The result only tells: whatever went wrong has been dealt with (500, or the connection closed). */
+/* All of it; the bytes are taken before it returns. The result only tells: whatever went wrong has been dealt with
+ * (500, or the connection closed). */
 int wr_http_reply(struct wr_http_req *req, int status, struct wr_span type,
                   struct wr_span body);
+/* The text is formed in the request's arena, as long as memory allows. */
 WR_PRINTF(4, 5)
 int wr_http_replyf(struct wr_http_req *req, int status, const char *type, const char *fmt, ...);
 /* "404 Not Found\n" as text. */

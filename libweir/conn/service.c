@@ -8,13 +8,37 @@
 #include "libweir/io/board.h"
 #include "libweir/io/leases.h"
 
+#include <errno.h>
 #include <sys/signalfd.h>
+
+/* Of addresses, which are what a start fails by. */
+static const char *remedy(int err)
+{
+    switch (err) {
+    case -EADDRINUSE:
+        return "another process listens there: `ss -ltnp` names it";
+    case -EADDRNOTAVAIL:
+        return "no interface has this address: `ip addr` shows those there are";
+    case -EACCES:
+        return "another user, another path, or a port above 1023";
+    case WR_E_SYNTAX:
+    case WR_E_RANGE:
+        return "an address is 127.0.0.1:80, [::1]:80, :80, unix:/PATH or fd:N";
+    default:
+        return wr_err_fix(err);
+    }
+}
 
 int wr_service_fail_(struct wr_service *s, const char *what, int err)
 {
+    const char *fix = remedy(err);
     s->result = 1;
-    WR_LOG(s->log, CRIT, "service", "failed", "what=%s err=%s text=%s", what, wr_err_name(err),
-           wr_err_text(err));
+    if (fix[0])
+        WR_LOG(s->log, CRIT, "service", "failed", "what=%s err=%s text=%s do=%s", what,
+               wr_err_name(err), wr_err_text(err), fix);
+    else
+        WR_LOG(s->log, CRIT, "service", "failed", "what=%s err=%s text=%s", what,
+               wr_err_name(err), wr_err_text(err));
     return err;
 }
 
@@ -343,7 +367,7 @@ static int run_alone(struct wr_service *s)
     if (rc == 0)
         rc = wr_signal_open(s->loop, &s->signals, &set, on_signal);
     if (rc)
-        return wr_service_fail_(s, "set-up", rc);
+        return s->result ? rc : wr_service_fail_(s, "set-up", rc);
     for (unsigned i = 0; i < s->n_ports && rc == 0; i++)
         rc = wr_service_port_open_(&s->ports[i], true);
     if (rc == 0)

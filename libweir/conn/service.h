@@ -26,6 +26,8 @@
  * 2. The result is an exit status: 0 after an orderly stop, 1 when it could not start or went wrong;
  *    the reason is on the log (standard error by default).
  * 3. on_start runs once per process that serves, before it serves; on_stop after its last connection.
+ *    What on_start began (timers, descriptors) on_stop ends; what it began in wr_service_scope ends by itself.
+ * 4. A log_file that cannot be opened is a reason not to start; standard error tells it.
  *
  * Call it from the main thread, before there are others.
  */
@@ -40,7 +42,7 @@ struct wr_service; /* opaque */
 
 struct wr_service_options {
     const char *name;
-    /* Both lists go up to the first without an address. */
+    /* Both lists go up to the first without an address; both may be empty (a client, a timer). */
     struct wr_server_options servers[WR_SERVICE_SERVERS];
     struct wr_http_options http[WR_SERVICE_SERVERS];
     unsigned workers; /* processes; 0: serve in this one */
@@ -49,7 +51,7 @@ struct wr_service_options {
     uint64_t grace_ms;                 /* 0: 10 s */
     uint64_t memory_soft, memory_hard; /* per process; 0: no limit */
     const char *log_file;              /* NULL: standard error */
-    unsigned log_level;                /* enum wr_log_level; 0: notice */
+    unsigned log_level; /* enum wr_log_level; 0: notice. Debug: wr_log_set_level in on_start */
     void *arg;
     int (*on_start)(struct wr_service *service); /* < 0: do not serve */
     void (*on_stop)(struct wr_service *service);

@@ -10,6 +10,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #define LOG_TICK_MS 1000U
 #define LOGGER_STOP_MS \
@@ -109,18 +110,30 @@ static int start_process(struct wr_service *s, struct wr_board *board)
                           &s->loggers);
 }
 
+/* A file that cannot be opened would swallow every line in silence. A pipe may find its reader later. */
+static int try_file(const char *path)
+{
+    int fd = path ? wr_os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0644) : -ENXIO;
+    if (fd < 0)
+        return fd == -ENXIO ? 0 : fd;
+    (void)wr_os_close(fd);
+    return 0;
+}
+
 int wr_service_logger_start_(struct wr_service *s, struct wr_board *board)
 {
+    const char *path = s->options->log_file;
+    int bad = try_file(path);
     s->logger_options = (struct wr_logger_options){
         .shm = s->shm,
         .wake_fd = s->wake_fd,
-        .sink = {{.path = s->options->log_file, .fd = 2}},
+        .sink = {{.path = bad ? NULL : path, .fd = 2}},
         .n_sinks = 1,
     };
     int rc = start_process(s, board);
-    if (rc != -EDEADLK) /* a program with threads: only its loop is left to write the log */
-        return rc;
-    return wr_logger_open(s->loop, &s->logger_options, &s->logger);
+    if (rc == -EDEADLK) /* a program with threads: only its loop is left to write the log */
+        rc = wr_logger_open(s->loop, &s->logger_options, &s->logger);
+    return rc == 0 && bad ? wr_service_fail_(s, path, bad) : rc;
 }
 
 void wr_service_logger_reopen_(struct wr_service *s)

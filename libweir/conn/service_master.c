@@ -251,7 +251,7 @@ static int set_up(struct master *m)
         return rc;
     rc = wr_service_logger_start_(s, m->board);
     if (rc)
-        return wr_service_fail_(s, "logger", rc);
+        return s->result ? rc : wr_service_fail_(s, "logger", rc);
     rc = wr_accept_mode_parse(accept, &m->mode);
     return rc ? wr_service_fail_(s, accept, rc) : open_shares(m);
 }

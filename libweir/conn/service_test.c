@@ -239,8 +239,12 @@ static void test_failures(void)
     (void)snprintf(framed, sizeof framed, "127.0.0.1:%d", fd);
     struct wr_service_options o = {
         .name = "test", .log_file = log_path, .servers = {{.addr = "nonsense:port:"}}};
+    o.log_file = "/nonexistent/log";
+    is_int(wait_end(start(&o)), 1, "a log that cannot be written");
+    o.log_file = log_path;
     is_int(wait_end(start(&o)), 1, "an address that is none");
-    ok(logged("service failed what=nonsense:port:"), "is named");
+    ok(logged("service failed what=nonsense:port:") && logged("do=\"an address is "),
+       "is named");
     o.workers = 2;
     is_int(wait_end(start(&o)), 1, "also with workers");
     ok(logged("service failed what=nonsense:port:"), "is named");

@@ -24,8 +24,17 @@
  * 7. SIGPIPE is blocked in the thread that makes a loop, so that writing to a closed peer is an error
  *    code. No signal handler is ever installed.
  *
- * The creator owns the loop, owners embed their wr_io, wr_task and wr_timer. Everything is for the
- * loop's thread only, except wr_loop_post, wr_loop_call and wr_loop_stop: any thread.
+ * The creator owns the loop, owners embed their wr_io, wr_task and wr_timer; a callback finds its owner by
+ * wr_container_of (base/compiler.h):
+ *
+ *     struct beat { struct wr_timer timer; struct wr_loop *loop; };
+ *     static void on_beat(struct wr_timer *t)
+ *     {
+ *         struct beat *b = wr_container_of(t, struct beat, timer);
+ *         wr_loop_timer_arm(b->loop, t, 1000);
+ *     }
+ *
+ * Everything is for the loop's thread only, except wr_loop_post, wr_loop_call and wr_loop_stop: any thread.
  */
 
 #include "libweir/base/list.h"
@@ -75,9 +84,9 @@ struct wr_loop_stats {
     uint64_t longest_at_ns;
 };
 
-/* All zero is a loop with defaults. */
 struct wr_leases; /* io/leases.h */
 
+/* All zero is a loop with defaults. */
 struct wr_loop_options {
     const struct wr_heap *heap;  /* default: the process's */
     struct wr_budget *budget;    /* handed out by wr_loop_budget; parent of the blocks' */
