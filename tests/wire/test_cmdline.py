@@ -151,7 +151,7 @@ def test_switches():
         (["-s"], 'weir: option "-s" requires parameter'), (["-s", "bogus"], 'weir: invalid option: "-s bogus"'),
         (["-p"], 'weir: option "-p" requires directory name'), (["-t", "foo"], 'weir: invalid option: "foo"'),
     ):
-        equal(weir(*args), (1, "", line + "\n"), " ".join(args))
+        equal(weir(*args), (1, "", line + "\nweir: `weir -h` lists the switches, `weir help` the commands\n"), " ".join(args))
 
 
 def test_signals():
@@ -164,7 +164,7 @@ def test_signals():
     write("abc\n", "pid")
     equal(weir("-sreload", "-c", CONF), (1, "", 'weir: [error] invalid PID number "abc" in "%s"\n' % pid), "-s and no number")
     write("4194304\n", "pid")  # above pid_max
-    equal(weir("-s", "quit", "-c", CONF), (1, "", "weir: [alert] kill(4194304, 3) failed (3: No such process)\n"), "-s and no process")
+    equal(weir("-s", "quit", "-c", CONF), (1, "", "weir: [alert] kill(4194304, 3) failed (3: No such process)\nweir: no server runs; its pid file was left behind\n"), "-s and no process")
     child = subprocess.Popen(["sleep", "60"])
     write("%d\n" % child.pid, "pid")
     equal(weir("-s", "stop", "-c", CONF), (0, "", ""), "-s stop says nothing")
@@ -188,6 +188,35 @@ def test_version():
     equal(weir("nonsense")[0], 64, "an unknown command")
 
 
+def test_commands():
+    """Wrong words to a command: one line that says what and what to do, and a status that is not 0."""
+    here = os.getcwd()
+    os.chdir(DIR)
+    for args, code, line in (
+        (["help", "nonsense"], 64, 'weir: unknown command "nonsense"; `weir help` lists them'),
+        (["version", "x"], 64, "usage: weir version"),
+        (["errors", "-99999"], 1, 'weir errors: "-99999" is no error name or code; `weir errors` lists them'),
+        (["directives", "lisen"], 1, 'weir: no directive "lisen"; did you mean "listen"?'),
+        (["directives", "qqqqqqqqq"], 1, 'weir: no directive "qqqqqqqqq"; `weir directives` lists all'),
+        (["postmortem", DIR + "/absent"], 1, 'weir postmortem: "%s/absent": No such file or directory; name the directory of the pid file, or of postmortem_path' % DIR),
+        (["postmortem", CONF], 1, 'weir postmortem: "%s": Not a directory; name the directory of the pid file, or of postmortem_path' % CONF),
+        (["postmortem", DIR], 1, "weir postmortem: no worker has left one in %s; they lie beside the pid file, or where postmortem_path says" % DIR),
+        (["postmortem", DIR, DIR], 64, "usage: weir postmortem [--pid N] [DIRECTORY]"),
+        (["check", "absent"], 1, 'weir: [emerg] open() "%s/absent" failed (2: No such file or directory)\nweir: a relative FILE is looked for here, a relative -c below the prefix (-p)' % os.getcwd()),
+        (["explain", CONF, "GET", "x"], 64, "usage: weir explain FILE METHOD URL [-H 'Name: value'] ...\n       URL: /path, http://host[:port]/path or https://..."),
+    ):
+        equal(weir(*args), (code, "", line + "\n"), " ".join(args))
+    os.chdir(here)
+    for name in re.findall(r"^  ([a-z]+) ", weir("help")[1], re.M):
+        code, out, err = weir(name, "--help")
+        ok(code == 0 and out.startswith("usage: weir " + name) and err == "", "weir %s --help" % name, (code, out, err))
+        equal(weir("help", name), (0, out, ""), "weir help %s is the same" % name)
+    with open(CONF, "wb") as f:
+        f.write(b"a\x1b]0;x\x07\xff\xc3\xa9;\n")
+    err = weir("-t", "-c", CONF)[2]
+    ok('unknown directive "a\\x1b]0" in ' in err and "\x1b" not in err, "what a file holds does not steer the terminal", err)
+
+
 def test_man():
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/man/weir.conf.5")) as f:
         page = f.read()
@@ -202,6 +231,7 @@ if __name__ == "__main__":
         test_switches()
         test_signals()
         test_version()
+        test_commands()
         test_man()
     finally:
         shutil.rmtree(DIR)

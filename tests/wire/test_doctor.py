@@ -43,7 +43,7 @@ for word, says in [(":7009", "nobody listens on :7009; listening here: :700"), (
 
 for words, says in [(["--nonsense"], "--help"), (["-t"], "-t 2s"), (["-t", "3h"], "600s"), ([":0"], "1 to 65535"), (["x:80"], "127.0.0.1:8080"), (["--explain", "x"], "--rules"),
                     (["--set", "x=1"], "--rules -v"), (["--fail-on", "x"], "warn or crit"), (["--lang", "x"], "en and zh"), (["--from", "/none", "--watch"], "need the machine"),
-                    (["--from", "/none"], "No such file"), (["--while", "true"], "--while -- "), (["--while", "--", "/no/such"], "no program"), (["--json", "-q"], "exclude"),
+                    (["--from", "/none"], "No such file"), (["--from", "/dev/null"], "line 1"), (["--while", "true"], "--while -- "), (["--while", "--", "/no/such"], "no program"), (["--json", "-q"], "exclude"),
                     (["--record", "/no/such/file", ":7001", "-t", "100ms"], "No such file"), (["\x1b[2J:80"], "\\x1b")]:
     got = doctor(*words)
     ok(got.exit == 64 and says in got.err and "\x1b" not in got.err, "%s: 64 and a remedy" % " ".join(words).replace("\x1b", "ESC"), got)

@@ -278,7 +278,7 @@ def test_scripts(p):
     ok(str(p.port) in r.stdout, "without a target: who listens", r.stdout)
     for args, status, word in ((["--colour"], 64, "--help"), (["--interval", "1ms"], 64, "100ms"), (["--from"], 64, "file"),
                                (["a", "b"], 64, "one target"), (["no-such-program-here", "--once"], 3, "no-such-program-here"),
-                               (["--from", "/nonexistent/x", "--once"], 1, "/nonexistent/x"), ([target], 1, "--once"),
+                               (["--from", "/nonexistent/x", "--once"], 1, "/nonexistent/x"), (["--from", "/dev/null", "--once"], 1, "line 1"), ([target], 1, "--once"),
                                (["::", "--once"], 64, "::")):
         r = run(*args)
         equal(r.returncode, status, "status of %s" % args)

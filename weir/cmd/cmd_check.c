@@ -126,8 +126,9 @@ int cmd_check(int argc, char **argv)
         .somaxconn = read_somaxconn(),
     };
     run_rules(&c);
-    out_print(2, "weir: %s: %u warnings, %u notes\n", site.path, c.found[CHECK_WARN],
-              c.found[CHECK_NOTE]);
+    const unsigned *n = c.found;
+    out_print(2, "weir: %s: %u warning%s, %u note%s\n", site.path, n[CHECK_WARN],
+              n[CHECK_WARN] == 1 ? "" : "s", n[CHECK_NOTE], n[CHECK_NOTE] == 1 ? "" : "s");
     web_config_free(&config);
     return c.found[CHECK_WARN] ? CMD_FAILED : CMD_OK;
 }

@@ -167,6 +167,24 @@ static void print_row(const struct conf_row *row, const char *module)
     out_print(1, "\n");
 }
 
+static void say_unknown(struct wr_span name)
+{
+    const struct conf_module *modules[WEB_MODULES];
+    for (int i = 0; i < WEB_MODULES; i++)
+        modules[i] = &web_modules[i]->conf;
+    const struct conf_load load = {.modules = modules, .nmodules = WEB_MODULES};
+    const char *later = conf_known(name);
+    const char *near = later ? NULL : conf_nearest(&load, name, UINT32_MAX);
+    if (later)
+        out_print(2, "weir: \"%.*s\" belongs to %s\n", WR_SPANF(name), later);
+    else if (near)
+        out_print(2, "weir: no directive \"%.*s\"; did you mean \"%s\"?\n", WR_SPANF(name),
+                  near);
+    else
+        out_print(2, "weir: no directive \"%.*s\"; `weir directives` lists all\n",
+                  WR_SPANF(name));
+}
+
 int cmd_directives(int argc, char **argv)
 {
     unsigned found = 0;
@@ -187,8 +205,6 @@ int cmd_directives(int argc, char **argv)
     }
     if (found || argc < 2)
         return CMD_OK;
-    const char *later = conf_known(wr_span_str(argv[1]));
-    out_print(2, later ? "weir: \"%s\" belongs to %s\n" : "weir: no directive \"%s\"\n",
-              argv[1], later);
+    say_unknown(wr_span_str(argv[1]));
     return CMD_FAILED;
 }

@@ -30,7 +30,7 @@ static int parse_error(const char *word)
     char *end;
     long n = strtol(word, &end, 10);
     if (end != word && *end == '\0' && n < 0 && n > -100000)
-        return (int)n;
+        return strcmp(wr_err_name((int)n), "E?") == 0 ? 0 : (int)n;
     for (size_t i = 0; i < WR_ARRAY_LEN(codes); i++) {
         const char *name = wr_err_name(codes[i]);
         if (strcmp(word, name) == 0 || strcmp(word, name + strlen("WR_E_")) == 0)

@@ -434,7 +434,8 @@ int cmd_explain(int argc, char **argv)
     struct opt o = {0};
     struct web_config *config;
     if (parse(argc, argv, &ask)) {
-        out_print(2, "usage: weir explain FILE METHOD URL [-H 'Name: value'] ...\n");
+        out_print(2, "usage: weir explain FILE METHOD URL [-H 'Name: value'] ...\n"
+                     "       URL: /path, http://host[:port]/path or https://...\n");
         return CMD_USAGE;
     }
     if (cmd_site_of_file(&site, &o, ask.file)) {

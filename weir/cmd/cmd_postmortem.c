@@ -2,9 +2,14 @@
 #include "weir/cmd/cmd.h"
 #include "weir/master/postmortem.h"
 
+#include "libweir/base/err.h"
+#include "libweir/os/os.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int usage(void)
 {
@@ -25,13 +30,26 @@ int cmd_postmortem(int argc, char **argv)
         pid = (int)n;
         i = 3;
     }
-    if (i < argc && argv[i][0] == '-')
+    if (i + 1 < argc || (i < argc && argv[i][0] == '-'))
         return usage();
     if (i < argc)
         directory = argv[i];
     if (postmortem_print(directory, pid, 1) == 0)
         return CMD_OK;
-    (void)fprintf(stderr, "weir: no postmortem%s in %s\n", pid ? " of that process" : "",
-                  directory);
+    struct stat st;
+    int err = wr_os_stat(directory, &st);
+    if (!err && !S_ISDIR(st.st_mode))
+        err = -ENOTDIR;
+    if (err)
+        (void)fprintf(stderr,
+                      "weir postmortem: \"%s\": %s; name the directory of the pid file, or of "
+                      "postmortem_path\n",
+                      directory, wr_err_text(err));
+    else
+        (void)fprintf(
+            stderr,
+            "weir postmortem: no worker%s has left one in %s; they lie beside the pid file, "
+            "or where postmortem_path says\n",
+            pid ? " of that number" : "", directory);
     return CMD_FAILED;
 }

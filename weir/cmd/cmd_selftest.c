@@ -9,7 +9,7 @@
 int cmd_selftest(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "sandbox") != 0) {
-        (void)fprintf(stderr, "usage: weir --selftest sandbox [USER]\n");
+        (void)fprintf(stderr, "usage: weir selftest sandbox [USER]\n");
         return CMD_USAGE;
     }
     return sandbox_selftest(1, argc > 2 ? argv[2] : "nobody");

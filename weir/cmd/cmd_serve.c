@@ -130,7 +130,7 @@ static void print_address(const struct serve *s)
 {
     bool port_only = strspn(s->listen, "0123456789") == strlen(s->listen);
     const char *star = strncmp(s->listen, "*:", 2) == 0 ? s->listen + 2 : NULL;
-    out_print(2, "weir: serving %s at http://%s%s/ (Ctrl-C ends it)\n", s->dir,
+    out_print(2, "weir: %s will be at http://%s%s/ (Ctrl-C ends it)\n", s->dir,
               port_only || star ? "127.0.0.1:" : "", star ? star : s->listen);
 }
 

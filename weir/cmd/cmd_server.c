@@ -143,6 +143,8 @@ static int send_signal(const struct cmd_site *site, const struct opt *o)
     if (err) {
         out_print(2, "weir: [alert] kill(%d, %d) failed (%d: %s)\n", (int)pid, sig, -err,
                   wr_err_text(err));
+        if (err == -ESRCH)
+            out_print(2, "weir: no server runs; its pid file was left behind\n");
         return CMD_FAILED;
     }
     return CMD_OK;
@@ -156,7 +158,8 @@ int cmd_server(int argc, char **argv)
     struct cmd_site site;
     char error[512];
     if (opt_parse(argc, argv, &o, error, sizeof(error))) {
-        out_print(2, "weir: %s\n", error);
+        out_print(2, "weir: %s\nweir: `weir -h` lists the switches, `weir help` the commands\n",
+                  error);
         return CMD_FAILED;
     }
     if (o.help || o.version || o.details) {

@@ -7,8 +7,11 @@
 
 int cmd_version(int argc, char **argv)
 {
-    (void)argc;
     (void)argv;
+    if (argc > 1) {
+        (void)fprintf(stderr, "usage: weir version\n");
+        return CMD_USAGE;
+    }
     printf("weir %s\n", WR_VERSION);
     return CMD_OK;
 }

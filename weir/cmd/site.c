@@ -4,17 +4,33 @@
 #include "libweir/os/os.h"
 #include "weir/cmd/cmd.h"
 #include "weir/cmd/out.h"
+#include "weir/doctor/report/plain.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+/* A file named by mistake need be no text: what it holds must not steer the terminal. */
+static void put_visible(struct wr_span text)
+{
+    size_t shown = 0, at = 0;
+    while (at < text.n) {
+        size_t from = at;
+        if (plain_printable(plain_next(text, &at)))
+            continue;
+        out_span(2, wr_span(text.p + shown, from - shown));
+        for (; from < at; from++)
+            out_print(2, "\\x%02x", (unsigned char)text.p[from]);
+        shown = at;
+    }
+    out_span(2, wr_span(text.p + shown, text.n - shown));
+}
+
 static void say(void *ctx, int severity, const char *text, const char *hint)
 {
     (void)ctx;
-    struct wr_span rest = wr_span_str(text);
     out_print(2, "weir: [%s] ", severity == WEB_SAY_WARN ? "warn" : "emerg");
-    out_span(2, rest);
+    put_visible(wr_span_str(text));
     out_print(2, "\n");
     if (hint)
         out_print(2, "weir: %s\n", hint);

@@ -47,7 +47,10 @@ static int try_pid(const struct web_config *config)
             return 0;
     }
     (void)snprintf(quoted, sizeof(quoted), "\"%s\"", path.p);
-    return complain("open", quoted, fd);
+    (void)complain("open", quoted, fd);
+    if (fd == -ENOENT)
+        out_print(2, "weir: make the directory of the pid file first\n");
+    return fd;
 }
 
 static int try_bind(const struct web_listen *l)

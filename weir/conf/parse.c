@@ -144,12 +144,14 @@ static const char *read_call(int err)
 }
 
 /* What to do about it. */
-static const char *read_hint(int err, bool included)
+static const char *read_hint(const struct conf_load *load, int err, bool included)
 {
     switch (err) {
     case -ENOENT:
         return included ? "relative names are looked for beside the first file"
-                        : "-c names the file; `weir serve DIR` needs none";
+               : load->look_only
+                   ? "a relative FILE is looked for here, a relative -c below the prefix (-p)"
+                   : "a relative -c lies below the prefix (-p); `weir serve DIR` needs no file";
     case -EACCES:
         return "the user that starts the server must be able to read it";
     case -EISDIR:
@@ -179,7 +181,7 @@ static int include_file(struct parser *p, const struct conf_word *word, const ch
     if (err == -ENOMEM)
         return err;
     if (err)
-        return broken(p, word, read_hint(err, true), "%s() \"%s\" failed (%d: %s)",
+        return broken(p, word, read_hint(p->load, err, true), "%s() \"%s\" failed (%d: %s)",
                       read_call(err), path, -err,
                       strerrordesc_np(-err) ? strerrordesc_np(-err) : "?");
     conf_lex_init(&inner.lex, inner.file->text);
@@ -334,8 +336,8 @@ int conf_parse_file(struct conf_load *load, const char *path, struct conf_node *
     struct conf_file *file;
     int err = read_file(load, path, &file);
     if (err) {
-        conf_fail_hint(load, NULL, 0, read_hint(err, false), "%s() \"%s\" failed (%d: %s)",
-                       read_call(err), path, -err,
+        conf_fail_hint(load, NULL, 0, read_hint(load, err, false),
+                       "%s() \"%s\" failed (%d: %s)", read_call(err), path, -err,
                        strerrordesc_np(-err) ? strerrordesc_np(-err) : "?");
         return err;
     }

@@ -211,8 +211,10 @@ static void make_directories(struct crew *c)
         if (err == 0 && s->has_user)
             err = wr_os_chown(path, s->uid, s->gid);
         if (err && err != -EEXIST)
-            master_say(c->m, WR_LOG_WARN, "mkdir() \"%s\" failed (%d: %s)", path, -err,
-                       wr_err_text(err));
+            master_say(c->m, WR_LOG_WARN,
+                       "mkdir() \"%s\" failed (%d: %s); what belongs there, as long bodies of "
+                       "requests, will be refused: make it, or name another",
+                       path, -err, wr_err_text(err));
     }
 }
 

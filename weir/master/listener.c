@@ -210,12 +210,15 @@ static int open_one(struct listeners *t, struct listener *l, unsigned *retries,
                     const struct listener_say *s)
 {
     char text[WR_ADDR_TEXT_MAX];
-    int fd, rc;
+    int fd, rc, told = 0;
     wr_addr_format(&l->next.socket.addr, text);
     while ((rc = wr_listen_socket(&l->next.socket, &fd, &l->backlog)) < 0) {
-        say(s, WR_LOG_CRIT, "%s to %s failed (%d: %s)",
-            rc == -EADDRINUSE || rc == -EACCES || rc == -EADDRNOTAVAIL ? "bind()" : "listen()",
-            text, -rc, os_text(rc));
+        if (rc != told)
+            say(s, WR_LOG_CRIT, "%s to %s failed (%d: %s)",
+                rc == -EADDRINUSE || rc == -EACCES || rc == -EADDRNOTAVAIL ? "bind()"
+                                                                           : "listen()",
+                text, -rc, os_text(rc));
+        told = rc;
         if (rc != -EADDRINUSE || *retries == 0)
             return rc;
         --*retries;

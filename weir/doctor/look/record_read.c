@@ -286,7 +286,7 @@ int record_read(struct wr_span text, struct facts *out, unsigned *out_line)
     if (!err && !r.ended)
         err = -EPROTO;
     if (err == -EPROTO)
-        *out_line = n;
+        *out_line = n ? n : 1;
     if (!err)
         err = facts_seal(&out->a);
     if (!err)

@@ -155,11 +155,11 @@ static int read_facts(struct top_source *s, int fd, char *error, size_t room)
     int err = wr_os_fstat(fd, &st);
     if (err)
         return err;
-    if (st.st_size <= 0 || st.st_size > FILE_MOST)
+    if (st.st_size > FILE_MOST)
         return -EFBIG;
-    size_t n = (size_t)st.st_size;
-    char *text = wr_heap_alloc(s->heap, n);
-    if (!text)
+    size_t n = st.st_size > 0 ? (size_t)st.st_size : 0;
+    char *text = n ? wr_heap_alloc(s->heap, n) : NULL;
+    if (n && !text)
         return -ENOMEM;
     err = read_all(fd, text, n);
     if (!err)

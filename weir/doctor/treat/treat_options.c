@@ -136,6 +136,16 @@ static int valued(const char *option, const char *value, struct treat_options *o
     return 0;
 }
 
+static bool takes_value(const char *word)
+{
+    static const char *const words[] = {"--pid", "--to",   "--way", "--fd",
+                                        "--set", "--lang", "-t"};
+    for (unsigned i = 0; i < WR_ARRAY_LEN(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool flag(const char *word, struct treat_options *out)
 {
     struct {
@@ -196,7 +206,10 @@ int treat_parse(int argc, char **argv, struct treat_options *out)
             continue;
         if (w[0] == '-')
             err = i + 1 < argc ? valued(w, argv[i + 1], out)
-                               : usage(out, WORD(out->lang, T_VALUE), w);
+                               : usage(out,
+                                       takes_value(w) ? WORD(out->lang, T_VALUE)
+                                                      : WORD(out->lang, T_UNKNOWN),
+                                       w);
         else if (w[0] == ':')
             err = port(w, out);
         else if (rule)

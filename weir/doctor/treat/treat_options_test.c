@@ -49,6 +49,7 @@ static void test_wrong(void)
            "an undo names descriptors");
     is_int(PARSE(W("ipc-full"), W(":80"), W("--fd"), W("3,x")), TREAT_USAGE, "no such list");
     is_int(PARSE(W("ipc-full"), W(":80"), W("--to")), TREAT_USAGE, "a value is missing");
+    is_int(PARSE(W("ipc-full"), W(":80"), W("--bogus")), TREAT_USAGE, "no option at the end");
     is_int(PARSE(W("ipc-full"), W(":80"), W("--set"), W("fd_spare=x")), TREAT_USAGE,
            "no number");
     is_int(PARSE(W("ipc-full"), W(":80"), W("--set"), W("nothing=1")), TREAT_USAGE,
