@@ -193,17 +193,17 @@ static void test_include(void)
            "by pattern");
     static const char *const cases[][2] = {
         {"loop.conf", "\"loop.conf\" includes itself in loop2.conf:2 | column 9; an include "
-                      "must not lead back to its own file"                             },
+                      "must not lead back to its own file"                                },
         {"open.conf", "unexpected end of file, expecting \"}\" in half.conf:3 | column 1; "
-                      "the block \"server\" of line 1 is still open"                   },
-        {"shut.conf", "unexpected \"}\" in brace:1 | column 1; no block is open here"                       },
+                      "the block \"server\" of line 1 is still open"                      },
+        {"shut.conf", "unexpected \"}\" in brace:1 | column 1; no block is open here"                          },
         {"gone.conf", "open() \"nowhere\" failed (2: No such file or directory) in gone.conf:2 "
-                      "| column 9; relative names are looked for beside the first file"},
-        {"none.conf", ""                                                                                    },
+                      "| column 9; relative names are looked for beside the first file"   },
+        {"none.conf", ""                                                                                       },
         {"two.conf",
-         "invalid number of arguments in \"include\" directive in two.conf:1 | column 1"                    },
-        {"absent",    "open() \"absent\" failed (2: No such file or directory) | -c names the "
-                   "file; `weir serve DIR` needs none"                                    },
+         "invalid number of arguments in \"include\" directive in two.conf:1 | column 1"                       },
+        {"absent",    "open() \"absent\" failed (2: No such file or directory) | "
+                   "a relative -c lies below the prefix (-p); `weir serve DIR` needs no file"},
     };
     for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
         wr_arena_reset(&arena, 0);
