@@ -8,6 +8,7 @@
 #define TYPE_OPT     41
 #define LABEL_MAX    63
 #define ALIAS_MAX    16
+#define POINTERS_MAX 127 /* a name has no more labels */
 
 enum {
     FLAG_ANSWER = 0x8000,
@@ -136,11 +137,11 @@ static bool add_label(char *out, size_t *len, const uint8_t *p, size_t n)
 }
 
 /* Reads a name at r->at and moves behind it. Every pointer must lead before the labels that it
- * continues, so the place only ever falls and a loop cannot be. */
+ * continues, so the place only ever falls and a loop cannot be; a long way of pointers alone is no name. */
 static bool get_name(struct reader *r, char out[WR_DNS_NAME_MAX])
 {
     size_t at = r->at, begin = r->at, len = 0;
-    bool jumped = false;
+    unsigned pointers = 0;
     for (;;) {
         if (at >= r->n)
             return false;
@@ -149,11 +150,10 @@ static bool get_name(struct reader *r, char out[WR_DNS_NAME_MAX])
             if (at + 1 >= r->n)
                 return false;
             size_t to = (size_t)(c & 0x3f) << 8 | r->p[at + 1];
-            if (!jumped)
+            if (!pointers)
                 r->at = at + 2;
-            if (to >= begin || to < HEADER_BYTES)
+            if (to >= begin || to < HEADER_BYTES || pointers++ == POINTERS_MAX)
                 return false;
-            jumped = true;
             at = begin = to;
         } else if (c > LABEL_MAX || at + 1 + c > r->n) {
             return false;
@@ -165,7 +165,7 @@ static bool get_name(struct reader *r, char out[WR_DNS_NAME_MAX])
             at += 1u + c;
         }
     }
-    if (!jumped)
+    if (!pointers)
         r->at = at + 1;
     out[len] = 0;
     return true;

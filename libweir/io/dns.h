@@ -8,7 +8,7 @@
  * A query is one question with EDNS0. An answer is checked against its question (id, flags, name, type),
  * its CNAME chain is followed inside the message, and what remains is a flat list of records with the
  * smallest TTL of the chain. Names are compared without case, and compression pointers may only point
- * backwards, so that a loop cannot exist.
+ * backwards, so that a loop cannot exist, and are at most 127 for a name.
  *
  * 1. The parser reads inside the message only, follows at most 16 aliases and never allocates.
  * 2. A message that does not answer the question is WR_DNS_NOT_OURS: wait for the right one.

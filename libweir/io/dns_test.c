@@ -136,6 +136,30 @@ static void test_compression(void)
     is_int(answer(WR_DNS_A), WR_DNS_BAD, "a label of unknown kind");
 }
 
+/* An address whose name is reached over so many pointers, each of which leads to the one before it. */
+static int over_pointers(unsigned n)
+{
+    unsigned to = 12;
+    begin(0x8180, 2, 0, 1);
+    PUT("\0\0\x63\0\1" TTL("\x3c"));
+    put((uint8_t[]){(uint8_t)((n - 1) * 2 >> 8), (uint8_t)((n - 1) * 2)}, 2);
+    for (unsigned i = 1; i < n; i++) {
+        unsigned at = (unsigned)len;
+        put((uint8_t[]){(uint8_t)(0xc0 | to >> 8), (uint8_t)to}, 2);
+        to = at;
+    }
+    put((uint8_t[]){(uint8_t)(0xc0 | to >> 8), (uint8_t)to}, 2);
+    PUT(A_IN TTL("\x3c") "\0\4\1\2\3\4");
+    return answer(WR_DNS_A);
+}
+
+static void test_pointers(void)
+{
+    is_int(over_pointers(1), WR_DNS_OK, "a pointer");
+    is_int(over_pointers(127), WR_DNS_OK, "as many as a name can have labels");
+    is_int(over_pointers(128), WR_DNS_BAD, "more are only there to keep us busy");
+}
+
 static void test_negative(void)
 {
     static const char soa[] = "\1b\0\0\6\0\1\0\0\1\0\0\x16"
@@ -195,6 +219,7 @@ int main(void)
     test_addresses();
     test_alias();
     test_compression();
+    test_pointers();
     test_negative();
     test_not_ours();
     test_srv();
