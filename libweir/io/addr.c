@@ -115,9 +115,11 @@ static int parse_groups(struct wr_span s, uint8_t out[16])
 static bool parse_v6(struct wr_span s, uint8_t ip[16])
 {
     uint8_t head[16], tail[16];
-    ptrdiff_t gap = wr_span_find(s, WR_LIT("::"));
+    ptrdiff_t gap = wr_span_find(s, WR_LIT("::")), dot = wr_span_find_char(s, '.');
     if (gap < 0)
         return parse_groups(s, ip) == 16;
+    if (dot >= 0 && dot < gap)
+        return false; /* only the last 32 bits may be written as v4 */
     int n = parse_groups(wr_span_sub(s, 0, (size_t)gap), head);
     int m = parse_groups(wr_span_sub(s, (size_t)gap + 2, s.n), tail);
     if (n < 0 || m < 0 || n + m > 14)
