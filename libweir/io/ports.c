@@ -19,7 +19,7 @@
 
 struct dest {
     char key[KEY_BYTES];
-    struct wr_list link; /* in `used`, least recently touched first */
+    struct wr_list link; /* in `used`, the first to be looked at when room is needed first */
     unsigned open, waiting;
     uint64_t second; /* the ring is true as of this one */
     uint64_t refused;
@@ -171,6 +171,7 @@ static void pass(struct dest *d, uint64_t now_ms)
     d->second = now;
 }
 
+/* Those in use go behind the others, or the long-lived would hide the unused from every look. */
 static bool evict_one(struct wr_port_budget *b, uint64_t now_ms)
 {
     int looked = 0;
@@ -182,6 +183,8 @@ static bool evict_one(struct wr_port_budget *b, uint64_t now_ms)
             forget(b, d);
             return true;
         }
+        wr_list_remove(&d->link);
+        wr_list_add_tail(&b->used, &d->link);
         if (++looked == EVICT_LOOK)
             return false;
     }

@@ -13,8 +13,9 @@
  *
  * 1. take beyond the limit is WR_E_NOPORTS, counted, without a system call.
  * 2. used = open + waiting <= limit, for every destination.
- * 3. At most max_destinations are tracked; an unused one makes room; when all are in use an unknown
- *    destination is let through untracked (the kernel's own limit still holds).
+ * 3. At most max_destinations are tracked; an unused one makes room. When the 16 that are looked at are all in
+ *    use, an unknown destination is let through untracked (the kernel's own limit still holds), and the next
+ *    look goes on behind them.
  *
  * One per loop or process that opens connections; share = how many of them share the range: each
  * gets its part. Owner loop only. Time is an argument.

@@ -63,6 +63,31 @@ static void test_many(void)
     wr_port_budget_free(&b);
 }
 
+/* The oldest destinations are in use for ever, the many behind them are not. */
+static void test_long_lived(void)
+{
+    struct wr_port_budget_options o = {.limit = 2, .max_destinations = 64, .time_wait_s = -1};
+    struct wr_port_budget *b = NULL;
+    struct wr_port_use use;
+    unsigned tracked = 0;
+    is_int(wr_port_budget_new(wr_heap_libc(), &o, &b), 0, "new");
+    for (unsigned i = 0; i < 64; i++) {
+        struct wr_addr a = dest(i);
+        is_int(wr_port_budget_take(b, &a, i), 0, "destination %u", i);
+        if (i >= 32)
+            wr_port_budget_give(b, &a, false, i);
+    }
+    for (unsigned i = 100; i < 120; i++) {
+        struct wr_addr a = dest(i);
+        is_int(wr_port_budget_take(b, &a, i), 0, "destination %u", i);
+        wr_port_budget_use(b, &a, i, &use);
+        tracked += use.open;
+        wr_port_budget_validate(b);
+    }
+    ok(tracked >= 17, "unused ones make room behind 32 long-lived: %u of 20 tracked", tracked);
+    wr_port_budget_free(&b);
+}
+
 static void test_kernel(void)
 {
     unsigned first = 0, last = 0;
@@ -106,6 +131,7 @@ int main(void)
 {
     test_limit();
     test_many();
+    test_long_lived();
     test_kernel();
     test_refused_memory();
     return tap_done();
