@@ -3,6 +3,7 @@
 
 #include "libweir/base/err.h"
 #include "libweir/io/loop.h"
+#include "libweir/io/tls_private.h"
 #include "libweir/os/os.h"
 #include "tests/tap.h"
 #include "tests/tls_kit.h"
@@ -292,6 +293,29 @@ static void test_key_updates(void)
     close_world(&w);
 }
 
+/* All of them come at once: OpenSSL would go through them, and through what comes meanwhile, in one call. */
+static void test_key_updates_at_once(void)
+{
+    struct world w;
+    char buf[8];
+    open_world(&w, 0, 100000, NULL);
+    shake_hands(&w);
+    for (int n = 0; n < 1500; n++) {
+        SSL_key_update(wr_tls_ssl(&w.client), SSL_KEY_UPDATE_NOT_REQUESTED);
+        (void)SSL_do_handshake(wr_tls_ssl(&w.client));
+    }
+    (void)!wr_stream_flush(&w.client);
+    (void)carry_both(&w);
+    const struct tls *t = tls_of(&w.server);
+    uint64_t began = wr_os_now_ns(CLOCK_MONOTONIC);
+    is_int(wr_stream_read(&w.server, buf, 8), WR_E_PROTO, "1500 key updates in one gulp");
+    uint64_t us = (wr_os_now_ns(CLOCK_MONOTONIC) - began) / 1000;
+    ok(t->in_n - t->in_at > t->in_n / 10 * 9, "%u of %u bytes are not looked at (%u us)",
+       t->in_n - t->in_at, t->in_n, (unsigned)us);
+    is_str(wr_tls_error(&w.server), "too many key updates", "and the reason is told");
+    close_world(&w);
+}
+
 /* The bytes of the handshake's start were read by somebody else. */
 static void test_seen(void)
 {
@@ -325,6 +349,7 @@ int main(void)
     test_plain();
     test_renegotiation();
     test_key_updates();
+    test_key_updates_at_once();
     test_seen();
     return tap_done();
 }

@@ -102,6 +102,8 @@ static int bio_read(BIO *bio, char *p, int n)
 {
     struct tls *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    if (WR_UNLIKELY(t->state == TLS_BROKEN)) /* or a flood is gone through to its end */
+        return -1;
     if (t->in_at == t->in_n) {
         ssize_t got = fill(t);
         if (got == -EAGAIN)
