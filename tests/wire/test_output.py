@@ -3,7 +3,7 @@
 import ctypes, gzip, mmap, os, time
 
 from sites import Site, folder
-from wire import done, ok, read_all
+from wire import BUILD, done, ok, read_all
 
 CONF = """
 send_lowat 1;
@@ -35,6 +35,7 @@ server {
     location /tail/ { alias {root}/; directio off; sub_filter zzz z; sub_filter_once off; }
     location = /around.html { alias {root}/a.txt; add_before_body /tail/held.html; add_after_body /tail/held.html; addition_types *; }
     location = /aroundgz.html { alias {root}/a.txt; add_before_body /tail/held.html; add_after_body /tail/held.html; addition_types *; gzip on; gzip_types *; sub_filter_types *; sub_filter zzz z; }
+    location /ratedlong/ { alias {root}/; sub_filter_types *; sub_filter zzz zzz; sub_filter_once off; limit_rate 100m; }
     location /ratedgz/ { alias {root}/; gzip on; gzip_types *; limit_rate 200k; }
     location /ratedsub/ { alias {root}/; sub_filter_types *; sub_filter zzz z; sub_filter_once off; limit_rate 200k; }
 }
@@ -170,6 +171,11 @@ def threads(site):
     ok(site.fds() <= 40, "clients that leave in the middle leave nothing", site.fds())
 
 
+def memory(site, which):
+    with open("/proc/%d/status" % site.pid()) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(which))
+
+
 def rest_of_filters(site, root):
     """What a filter has kept back goes out when the sink's own queue is empty, not only when the socket has room."""
     with open(os.path.join(root, "noise.bin"), "rb") as f:
@@ -178,6 +184,13 @@ def rest_of_filters(site, root):
         status, _, body = site.ask("/%s/noise.bin" % where, field, seconds=20)
         body = gzip.decompress(body) if where == "ratedgz" else body
         ok(status == 200 and body == noise, "limit_rate behind a filter (%s): the whole answer" % where, len(body))
+    with open("/proc/%d/clear_refs" % site.pid(), "w") as f:
+        f.write("5")  # the most so far is what it is now
+    before = memory(site, "VmRSS")
+    status, _, body = site.ask("/ratedlong/cold.bin", seconds=20)
+    ok(status == 200 and len(body) == 8 << 20, "limit_rate and a filter, many pieces: the whole answer", len(body))
+    grown = memory(site, "VmHWM") - before
+    ok(grown < 4096 or "asan" in BUILD, "which does not gather in memory", "%d KiB" % grown)
     status, _, body = site.ask("/directsub/big.bin", seconds=20)
     ok(status == 200 and len(body) == SIZE + HELD, "directio in front of a filtered subrequest: the whole answer", len(body))
     for where, field in (("around", "X-A: b"), ("aroundgz", "Accept-Encoding: gzip")):

@@ -38,6 +38,8 @@ struct held {
     struct held *next;
     struct request *sub; /* NULL: a piece */
     struct web_piece piece;
+    char *room; /* that piece.mem may lie in; stays when it is used again */
+    size_t room_n;
 };
 
 struct request {
@@ -72,6 +74,7 @@ struct top {
     struct web_worker *worker;
     const struct wr_http_conn_limits *limits;
     struct held *queue, **queue_tail; /* limit_rate, directio */
+    struct held *spare;               /* to be used again: an answer of any length takes few */
     struct wr_timer rate_timer;
     struct wr_task task;
     uint64_t rate, rate_free, rate_began_ms, rate_sent;
@@ -133,7 +136,8 @@ bool direct_wanted(const struct top *t, const struct web_piece *p);
 /* At most n bytes of its front. 0: sink_direct_done will come, t->reading until then; -EAGAIN: threads are busy, ask again. */
 WR_MUST int direct_read(struct top *t, const struct web_piece *p, uint64_t n);
 void sink_drop(struct top *t);
-struct held *held_new(struct web_req *r, struct web_piece *piece); /* moves what it owns */
+struct held *held_new(struct top *t, struct web_piece *piece); /* moves what it owns */
+void held_done(struct top *t, struct held *h);                 /* its piece has gone on */
 void held_drop(struct held *h);
 
 /* subrequest.c */

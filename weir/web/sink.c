@@ -13,6 +13,7 @@
  */
 
 #define RATE_TICK_MS 100
+#define HELD_MIN     ((size_t)256)
 
 /* ---- pieces --------------------------------------------------------------------------------------------------------- */
 
@@ -68,21 +69,48 @@ void web_file_unref(struct web_file **f)
         file->gone(file);
 }
 
-struct held *held_new(struct web_req *r, struct web_piece *piece)
+/* Twofold, so that pieces that grow by and by do not each take new room. */
+static bool make_room(struct top *t, struct held *h, size_t n)
 {
-    struct held *h = wr_arena_alloc(r->arena, sizeof(*h));
-    if (!h)
+    size_t room_n = h->room_n ? h->room_n : HELD_MIN;
+    if (n <= h->room_n)
+        return true;
+    while (room_n < n)
+        room_n *= 2;
+    h->room = wr_arena_alloc(&t->arena, room_n);
+    h->room_n = h->room ? room_n : 0;
+    return h->room != NULL;
+}
+
+struct held *held_new(struct top *t, struct web_piece *piece)
+{
+    struct held *h = t->spare;
+    bool copied = piece->kind == WEB_MEM && piece->mem.n;
+    if (h)
+        t->spare = h->next;
+    else if (!(h = wr_arena_zalloc(&t->arena, sizeof(*h))))
         return NULL;
-    *h = (struct held){.piece = *piece};
+    if (copied && !make_room(t, h, piece->mem.n)) {
+        held_done(t, h);
+        return NULL;
+    }
+    h->next = NULL;
+    h->piece = *piece;
     h->piece.next = NULL;
-    if (piece->kind == WEB_MEM && piece->mem.n) {
-        if (wr_arena_dup(r->arena, piece->mem, &h->piece.mem))
-            return NULL;
+    if (copied) {
+        memcpy(h->room, piece->mem.p, piece->mem.n);
+        h->piece.mem.p = h->room;
     } else {
         piece->kind = WEB_MEM; /* what it owned has moved */
         piece->mem = (struct wr_span){0};
     }
     return h;
+}
+
+void held_done(struct top *t, struct held *h)
+{
+    h->next = t->spare;
+    t->spare = h;
 }
 
 void held_drop(struct held *h)
@@ -236,7 +264,9 @@ static int take_front(struct top *t)
     t->queue = h->next;
     if (!t->queue)
         t->queue_tail = &t->queue;
-    return put(t, &h->piece);
+    int rc = put(t, &h->piece);
+    held_done(t, h);
+    return rc;
 }
 
 /* What a thread has read of the piece in front. */
@@ -340,7 +370,7 @@ void sink_begin(struct top *t)
 
 static int hold(struct top *t, struct web_piece *p)
 {
-    struct held *h = held_new(&t->q.r, p);
+    struct held *h = held_new(t, p);
     if (!h) {
         web_piece_drop(p);
         request_cut(t);

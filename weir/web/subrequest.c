@@ -152,7 +152,7 @@ int output_take(struct request *q, struct web_piece *pieces)
         }
         if (through)
             continue;
-        struct held *h = silent || q->options.in_memory ? NULL : held_new(&q->r, p);
+        struct held *h = silent || q->options.in_memory ? NULL : held_new(t, p);
         if (h)
             hold(q, h);
         else if (!silent && (!q->options.in_memory || gather(q, p)))
@@ -186,6 +186,7 @@ int output_flush(struct top *t)
                 break;
             }
             int rc = to_main(t, &h->piece);
+            held_done(t, h);
             if (rc < 0)
                 return rc;
         }
