@@ -197,6 +197,8 @@ ssize_t wr_os_process_read(pid_t pid, uint64_t at, void *out, size_t n) WR_MUST;
 int wr_os_join_net(int namespace_fd) WR_MUST;
 int wr_os_pipe_fill(int fd, uint32_t *out_held, uint32_t *out_room) WR_MUST; /* bytes */
 ssize_t wr_os_getxattr(const char *path, const char *name, void *out, size_t n) WR_MUST;
+struct statfs;
+int wr_os_statfs(const char *path, struct statfs *out) WR_MUST; /* may wait for a server */
 ssize_t wr_os_readlink_at(int dirfd, const char *path, char *out, size_t n) WR_MUST;
 
 /* ---- a process that gives up rights ---------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -52,6 +53,11 @@ int wr_os_pipe_fill(int fd, uint32_t *out_held, uint32_t *out_room)
 ssize_t wr_os_getxattr(const char *path, const char *name, void *out, size_t n)
 {
     return WR_OS_ONCE(getxattr(path, name, out, n));
+}
+
+int wr_os_statfs(const char *path, struct statfs *out)
+{
+    return WR_OS_ONCE(statfs(path, out));
 }
 
 ssize_t wr_os_readlink_at(int dirfd, const char *path, char *out, size_t n)

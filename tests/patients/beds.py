@@ -122,6 +122,19 @@ def frozen(bed):
     bed.after.append(thaw)
 
 
+def tiny_disk(bed):
+    """A file system of its own, of 64 KiB and 16 inodes."""
+    where = os.path.join(bed.dir, "mnt")
+    os.mkdir(where)
+    run("mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "tiny", where)
+    bed.env["PATIENT_DIR"] = where
+
+    def gone():
+        bed.end()
+        subprocess.run(["umount", "-l", where], check=False, stderr=subprocess.DEVNULL)
+    bed.after.append(gone)
+
+
 def tcp_limit(bed):
     """A group whose sockets may have a megabyte. Version 2 has no limit of that kind."""
     group = "/sys/fs/cgroup/memory/weir-patient-%s" % os.path.basename(bed.dir)

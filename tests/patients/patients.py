@@ -56,6 +56,8 @@ ROWS = [
     row("socketpair-full", "ipc-full", "proof", {"syscall": "sendto"}),
     row("log-pipe-full", "log-write-blocked", "proof", {"syscall": "write"}, quick=True),
     row("d-state", "disk-stall", "likely", {"state": "D"}, bed=beds.frozen),
+    row("disk-full", "disk-full", "proof", {"disk_left": 0, "file_size": 65536, "files_there": 1}, bed=beds.tiny_disk, quick=True),
+    row("inodes-full", "disk-full", "likely", {"inodes_left": 0}, bed=beds.tiny_disk),
     row("fork-mutex", "fork-mutex-deadlock", "proof", quick=True),
     row("mutex-cycle", "mutex-cycle", "proof", {"cycle": 2}),
     row("slow-upstream", "slow-upstream", "likely", {"owed": 10, "upstream_owes": 10}, quick=True),

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- the other ends, and what clients do ------------------------------------------------------------- */
@@ -211,11 +212,16 @@ static void thirty_clients(bool sick)
 }
 
 /* ---- d-state: the log's file system is frozen ---------------------------------------------------------------------- */
-static void d_state(bool sick)
+static void open_log(void)
 {
     const char *dir = getenv("PATIENT_DIR");
     check(dir && chdir(dir) == 0, "PATIENT_DIR");
     log_fd = open("access.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+static void d_state(bool sick)
+{
+    open_log();
     serve_requests(sick, log_line);
 }
 
@@ -227,6 +233,45 @@ static void freeze(bool sick)
               "FIFREEZE"); /* the bug is this line; the harness thaws */
     crowd(fds, 8, REQUEST);
     settle(fds, 8);
+}
+
+/* ---- disk-full: the log has filled its file system; further lines are lost, and nobody looks ------------------------------ */
+static void log_rotated(struct server *s, int fd, const char *bytes, size_t n)
+{
+    struct stat st;
+    if (!s->sick && fstat(log_fd, &st) == 0 && st.st_size > 20000)
+        (void)!ftruncate(log_fd, 0); /* the bug: missing */
+    log_line(s, fd, bytes, n);
+}
+
+static void disk_full(bool sick)
+{
+    open_log();
+    serve_requests(sick, log_rotated);
+}
+
+static void thirty_and_more(bool sick)
+{
+    thirty_clients(sick);
+    ready();
+    ask_again(10);
+}
+
+/* ---- inodes-full: every request leaves a temporary file open, and room for one more is only in bytes ---------------------- */
+static void buffer_in_file(struct server *s, int fd, const char *bytes, size_t n)
+{
+    int file = open("body", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    (void)!unlink("body");
+    (void)!write(file, bytes, n);
+    say(fd, "ok\n");
+    if (!s->sick)
+        close(file); /* the bug: missing */
+}
+
+static void inodes_full(bool sick)
+{
+    open_log();
+    serve_requests(sick, buffer_in_file);
 }
 
 /* ---- fork-mutex: a lock that was held when the process forked ----------------------------------------------------------- */
@@ -634,6 +679,8 @@ const struct patient thread_patients[] = {
     {"socketpair-full", socketpair_full, many_jobs,        NULL            },
     {"log-pipe-full",   log_pipe_full,   thirty_clients,   NULL            },
     {"d-state",         d_state,         freeze,           NULL            },
+    {"disk-full",       disk_full,       thirty_and_more,  NULL            },
+    {"inodes-full",     inodes_full,     thirty_and_more,  NULL            },
     {"fork-mutex",      fork_mutex,      eight_clients,    NULL            },
     {"mutex-cycle",     mutex_cycle,     eight_clients,    NULL            },
     {"slow-upstream",   slow_upstream,   ten_clients_wait, database        },

@@ -202,6 +202,8 @@ static int look_closer(const struct examination *e, struct facts_look *l)
     int err = examine_sees(e, SEE_MEMORY) ? look_futexes(l, e->targets.v, e->targets.n) : 0;
     if (!err)
         err = look_peek(l, e->targets.v, e->targets.n, whole);
+    if (!err && examine_sees(e, SEE_FDS))
+        err = look_disks(l, e->targets.v, e->targets.n);
     if (!err)
         err = look_weir(l, e->targets.v, e->targets.n);
     facts_seal_peeks(l);

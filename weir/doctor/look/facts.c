@@ -59,6 +59,8 @@ void facts_look_deinit(struct facts_look *l)
     FACTS_DROP(&l->pipes, l->heap);
     FACTS_DROP(&l->futexes, l->heap);
     FACTS_DROP(&l->peeks, l->heap);
+    FACTS_DROP(&l->disks, l->heap);
+    FACTS_DROP(&l->files, l->heap);
     FACTS_DROP(&l->cgroups, l->heap);
     FACTS_DROP(&l->nics, l->heap);
     FACTS_DROP(&l->gaps, l->heap);
@@ -168,6 +170,8 @@ ORDER(by_ring, facts_ring, THEN(BY(a->pid, b->pid), a->fd, b->fd))
 ORDER(by_pipe, facts_pipe, BY(a->inode, b->inode))
 ORDER(by_futex, facts_futex, THEN(BY(a->pid, b->pid), a->tid, b->tid))
 ORDER(by_peek, facts_peek, THEN(BY(a->pid, b->pid), a->fd, b->fd))
+ORDER(by_mount, facts_disk, BY(a->mount, b->mount))
+ORDER(by_file, facts_file, THEN(BY(a->pid, b->pid), a->fd, b->fd))
 ORDER(by_cgroup, facts_cgroup, BY(a->pid, b->pid))
 
 /* Most lists come in order, and looking is cheaper than sorting what is sorted. */
@@ -298,6 +302,8 @@ void facts_seal_peeks(struct facts_look *l)
     SORT(l->pipes, by_pipe);
     SORT(l->futexes, by_futex);
     SORT(l->peeks, by_peek);
+    SORT(l->disks, by_mount);
+    SORT(l->files, by_file);
 }
 
 int facts_seal(struct facts_look *l)
@@ -388,6 +394,20 @@ const struct facts_peek *facts_peek(const struct facts_look *l, uint32_t pid, in
     uint32_t i =
         FACTS_FIRST_NOT(l->peeks.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].fd < fd));
     return i < l->peeks.n && v[i].pid == pid && v[i].fd == fd ? &v[i] : NULL;
+}
+
+const struct facts_disk *facts_disk(const struct facts_look *l, uint32_t mount)
+{
+    uint32_t i = FACTS_FIRST_NOT(l->disks.n, at, l->disks.v[at].mount < mount);
+    return i < l->disks.n && l->disks.v[i].mount == mount ? &l->disks.v[i] : NULL;
+}
+
+const struct facts_file *facts_file(const struct facts_look *l, uint32_t pid, int fd)
+{
+    const struct facts_file *v = l->files.v;
+    uint32_t i =
+        FACTS_FIRST_NOT(l->files.n, at, v[at].pid < pid || (v[at].pid == pid && v[at].fd < fd));
+    return i < l->files.n && v[i].pid == pid && v[i].fd == fd ? &v[i] : NULL;
 }
 
 const struct facts_futex *facts_futex(const struct facts_look *l, uint32_t pid, uint32_t tid)

@@ -12,8 +12,8 @@
  *
  * Invariants
  * 1. A sealed look does not change. Sockets are sorted by cookie, unix sockets and pipes by inode, processes by pid,
- *    threads by tid, descriptors and peeks by (pid, fd), watches by (inode, pid), futexes, rings and cgroups by pid; facts_* find in
- *    them by halving.
+ *    threads by tid, descriptors, peeks and files by (pid, fd), watches by (inode, pid), futexes, rings and cgroups by pid, disks by
+ *    mount; facts_* find in them by halving.
  * 2. Rows name each other by what the kernel calls them (pid, tid, inode, cookie), never by place: so the same
  *    thing is found in both looks.
  * 3. What is not known is said, not guessed: FACTS_UNKNOWN in a number, a bit in process.unread, a row in gaps.
@@ -239,6 +239,21 @@ struct facts_peek {
     uint32_t user_timeout_ms, receive_timeout_ms, send_timeout_ms; /* 0: none */
 };
 
+struct facts_disk { /* a file system on which a process has a file open for writing */
+    uint64_t room, free, left;    /* bytes: all, not in use, and of these for who is not root */
+    uint64_t inodes, inodes_left; /* 0: their number has no limit */
+    uint32_t mount;               /* its id, the same in all mount namespaces */
+    uint32_t type, dir;           /* text: "ext4", where it is mounted */
+};
+
+struct facts_file { /* open for writing there */
+    uint64_t position, size;
+    uint64_t changed_ns; /* CLOCK_REALTIME; a write that fails for want of room sets it too */
+    uint32_t pid;
+    int32_t fd;
+    uint32_t mount;
+};
+
 /* What a process's cgroup allows it, and how often it said no. Limits of the cgroups above count too: quota and
  * memory are the tightest of them, the counters the sums. FACTS_UNKNOWN: not told, or no such limit. */
 struct facts_cgroup {
@@ -359,6 +374,8 @@ struct facts_look {
     FACTS_LIST(struct facts_pipe) pipes;
     FACTS_LIST(struct facts_futex) futexes;
     FACTS_LIST(struct facts_peek) peeks;
+    FACTS_LIST(struct facts_disk) disks;
+    FACTS_LIST(struct facts_file) files;
     FACTS_LIST(struct facts_cgroup) cgroups;
     FACTS_LIST(struct facts_nic) nics;
     FACTS_LIST(struct facts_gap) gaps;
@@ -420,6 +437,8 @@ const struct facts_process *facts_process(const struct facts_look *l, uint32_t p
 const struct facts_fd *facts_fd(const struct facts_look *l, uint32_t pid, int fd);
 const struct facts_pipe *facts_pipe(const struct facts_look *l, uint64_t inode);
 const struct facts_peek *facts_peek(const struct facts_look *l, uint32_t pid, int fd);
+const struct facts_disk *facts_disk(const struct facts_look *l, uint32_t mount);
+const struct facts_file *facts_file(const struct facts_look *l, uint32_t pid, int fd);
 const struct facts_futex *facts_futex(const struct facts_look *l, uint32_t pid, uint32_t tid);
 const struct facts_cgroup *facts_cgroup(const struct facts_look *l, uint32_t pid);
 /* The same thread in any list of threads: start tells it from a later one with the same number. */
@@ -473,7 +492,8 @@ WR_MUST int facts_text_add(struct facts_look *l, struct wr_span s, uint32_t *out
 void facts_gap(struct facts_look *l, const char *what, uint32_t pid, int error);
 /* Sorts and makes the indexes. -ENOMEM: the look is not sealed. */
 WR_MUST int facts_seal(struct facts_look *l);
-/* Sorts again the lists that are filled after sealing because filling them takes finding: pipes, futexes, peeks. */
+/* Sorts again the lists that are filled after sealing because filling them takes finding: pipes, futexes, peeks,
+ * disks, files. */
 void facts_seal_peeks(struct facts_look *l);
 void facts_glance_seal(struct facts_glance *g);
 

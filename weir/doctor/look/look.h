@@ -144,6 +144,11 @@ bool futex_is_risky(const struct facts_thread *t);
 bool futex_is_mutex(const uint32_t words[6], uint32_t operation, uint64_t waits_on,
                     struct facts_futex *io);
 
+/* ---- files open for writing, and the room on their disks: look_disk.c ------------------------------- */
+/* Of these processes (sorted); wants a sealed look and adds rows to its disks and files (facts_seal_peeks afterwards).
+ * Only file systems that answer from this machine's memory are asked: a file server that is gone would keep us for ever. */
+WR_MUST int look_disks(struct facts_look *l, const uint32_t *pids, uint32_t n);
+
 /* ---- a weir server's own books: look_weir.c -------------------------------------------------------- */
 /* Of those of these processes that are weir's; the look is sealed. */
 WR_MUST int look_weir(struct facts_look *l, const uint32_t *pids, uint32_t n);
@@ -186,6 +191,12 @@ void proc_ring_line(struct wr_span line, struct facts_ring *io);
 void proc_flags_line(struct wr_span line, uint32_t *io);
 /* "name value" as in cpu.stat, memory.events: true if it is that name. */
 bool proc_named(struct wr_span line, struct wr_span name, uint64_t *out);
+/* A line of mountinfo, if it is of the mount with this id. */
+struct proc_mount {
+    struct wr_span dir, type; /* dir: a blank in it is \040 */
+    bool read_only;
+};
+bool proc_mount_line(struct wr_span line, uint32_t id, struct proc_mount *out);
 /* A line of /proc/PID/cgroup, if it is of this controller; "" is version 2. */
 bool proc_cgroup_line(struct wr_span line, struct wr_span controller, struct wr_span *out_path);
 

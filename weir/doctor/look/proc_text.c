@@ -264,6 +264,36 @@ bool proc_named(struct wr_span line, struct wr_span name, uint64_t *out)
     return proc_word(&line, &w) && wr_span_eq(w, name) && number(&line, out);
 }
 
+static bool is_read_only(struct wr_span options)
+{
+    struct wr_span option;
+    while (options.n && wr_span_split(&options, ',', &option))
+        if (wr_span_eq(option, WR_LIT("ro")))
+            return true;
+    return false;
+}
+
+/* "36 35 98:0 /root /dir rw,noatime shared:1 - ext4 /dev/sda1 rw": the mount may be read-only, or all of the disk. */
+bool proc_mount_line(struct wr_span line, uint32_t id, struct proc_mount *out)
+{
+    struct wr_span w, options = {0}, source;
+    struct proc_mount m = {0};
+    uint64_t v;
+    if (!number(&line, &v) || v != id)
+        return false;
+    for (unsigned i = 1; proc_word(&line, &w) && !wr_span_eq(w, WR_LIT("-")); i++) {
+        m.dir = i == 4 ? w : m.dir;
+        options = i == 5 ? w : options;
+    }
+    m.read_only = is_read_only(options);
+    if (!proc_word(&line, &m.type) || !proc_word(&line, &source) || !m.dir.n)
+        return false;
+    if (proc_word(&line, &options)) /* the disk's */
+        m.read_only |= is_read_only(options);
+    *out = m;
+    return true;
+}
+
 /* "4:cpu,cpuacct:/path": behind the first colon stands a list of controllers, behind the second the path. */
 bool proc_cgroup_line(struct wr_span line, struct wr_span controller, struct wr_span *out_path)
 {

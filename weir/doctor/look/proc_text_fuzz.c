@@ -37,6 +37,9 @@ static void one(struct facts_look *l, struct wr_span line, struct wr_span before
     if (proc_cgroup_line(line, WR_LIT("cpu"), &path) ||
         proc_cgroup_line(line, WR_LIT(""), &path))
         WR_ASSERT(path.n > 0 && path.p + path.n == line.p + line.n);
+    struct proc_mount m;
+    if (proc_mount_line(line, 36, &m))
+        WR_ASSERT(m.dir.n && m.type.n && m.type.p + m.type.n <= line.p + line.n);
     struct look_ask all = {.proto = FACTS_TCP, .states = LOOK_ALL_STATES};
     (void)!look_inet_line(l, &all, AF_INET, line);
     (void)!look_inet_line(l, &all, AF_INET6, line);

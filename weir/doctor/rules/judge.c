@@ -28,6 +28,7 @@ static void (*const rules[])(const struct judge *) = {
     rule_syn_flood,
     rule_herd,
     rule_imbalance,
+    rule_disk_full,
     rule_disk_stall,
     rule_dns,
     rule_close_wait,

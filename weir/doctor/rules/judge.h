@@ -109,6 +109,7 @@ void rule_connect_pile_up(const struct judge *j);
 void rule_conntrack(const struct judge *j);
 void rule_cpu_starved(const struct judge *j);
 void rule_cpu_throttled(const struct judge *j);
+void rule_disk_full(const struct judge *j);
 void rule_disk_stall(const struct judge *j);
 void rule_dns(const struct judge *j);
 void rule_et_listener(const struct judge *j);
