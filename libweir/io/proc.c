@@ -424,6 +424,19 @@ static void end_unwatched(struct child *c)
             (void)wr_os_sleep_ns(1000000); /* at the end of descriptors; it is being killed */
 }
 
+static void list_kept(const struct wr_procs_options *o, struct wr_worker *w)
+{
+    unsigned n = o->n_keep;
+    if (o->list_to_keep)
+        n = o->list_to_keep(w->index, w->keep, o->arg);
+    else if (o->keep_fds)
+        memcpy(w->keep, o->keep_fds, n * sizeof(int));
+    else
+        return;
+    w->keep[n] = w->channel;
+    w->n_keep = n + 1;
+}
+
 static int fork_child(struct child *c)
 {
     struct wr_procs *p = c->procs;
@@ -432,11 +445,7 @@ static int fork_child(struct child *c)
     if (r < 0)
         return r;
     w->channel = pair[1];
-    if (p->o.keep_fds) {
-        memcpy(w->keep, p->o.keep_fds, p->o.n_keep * sizeof(int));
-        w->keep[p->o.n_keep] = w->channel;
-        w->n_keep = p->o.n_keep + 1;
-    }
+    list_kept(&p->o, w);
     r = list_inherited(p, w, pair[0]);
     if (!r)
         r = take_seat(p, w);

@@ -99,6 +99,9 @@ struct wr_procs_options {
      * (up to WR_PROCS_KEEP_MAX), and close everything else. NULL: only what is listed is closed. The list is copied. */
     const int *keep_fds;
     unsigned n_keep;
+    /* The same where it changes while the pool lives: asked in the master before each fork, with arg, in the place
+     * of keep_fds. Returns how many, at most WR_PROCS_KEEP_MAX. */
+    unsigned (*list_to_keep)(unsigned index, int out_fds[static WR_PROCS_KEEP_MAX], void *arg);
 };
 
 struct wr_procs_info {

@@ -256,6 +256,39 @@ static void test_kept_by_successor(void)
     tear_down(&f);
 }
 
+static unsigned list_hello(unsigned index, int out[static WR_PROCS_KEEP_MAX], void *arg)
+{
+    struct fixture *f = arg;
+    (void)index;
+    out[0] = f->hello;
+    return 1;
+}
+
+/* The successor keeps what the master has by then. */
+static void test_kept_changes(void)
+{
+    struct fixture f;
+    int first[2], second[2];
+    char got[4];
+    set_up(&f);
+    ok(wr_os_pipe(first, 0) == 0 && wr_os_pipe(second, 0) == 0, "two pipes");
+    f.hello = first[1];
+    struct wr_procs_options o = options_of(&f, 1);
+    o.list_to_keep = list_hello;
+    bool started = start(&f, &o);
+    f.hello = second[1];
+    wr_os_close(first[1]);
+    ok(started && wr_os_kill(pid_of(&f, 0), SIGKILL) == 0, "the first is killed");
+    run_until(&f, &f.ready, 2, 5000);
+    is_int(wr_os_read(first[0], got, sizeof got), 1, "the first wrote into the first pipe");
+    is_int(wr_os_read(first[0], got, sizeof got), 0, "which nobody holds any more");
+    is_int(wr_os_read(second[0], got, sizeof got), 1, "its successor into the second");
+    wr_os_close(first[0]);
+    wr_os_close(second[0]);
+    wr_os_close(second[1]);
+    tear_down(&f);
+}
+
 static void test_many_kills(void)
 {
     struct fixture f;
@@ -492,6 +525,7 @@ int main(void)
     test_start_and_stop();
     test_killed_is_replaced();
     test_kept_by_successor();
+    test_kept_changes();
     test_many_kills();
     test_crash_loop();
     test_unborn();

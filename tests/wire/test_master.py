@@ -3,7 +3,7 @@
 import os, signal, socket, time
 
 from weir_site import Load, Site, alive, pids_of_family, wait_for
-from wire import connect, done, equal, ok, read_all
+from wire import connect, done, equal, free_port, ok, read_all
 
 
 def pid_file_and_ends():
@@ -102,6 +102,21 @@ def reload():
     s.kill(signal.SIGHUP)
     ok(wait_for(lambda: s.get()[1] == b"four"), "an address goes")
     equal(len(s.status()["listeners"]), 1, "its listener is closed")
+    s.stop()
+
+
+def addresses_go():
+    more = " ".join("listen 127.0.0.1:%d;" % free_port() for _ in range(4))
+    s = Site(server="location = /x { return 200 'one'; } " + more)
+    old = s.workers()
+    s.write("location = /x { return 200 'two'; }")
+    s.kill(signal.SIGHUP)
+    ok(wait_for(lambda: s.get()[1] == b"two" and not any(alive(p) for p in old)), "four addresses go")
+    for _ in range(3):  # channels of workers take the numbers that their sockets had
+        for p in s.workers():
+            s.kill(signal.SIGKILL, p)
+            time.sleep(0.1)
+        ok(wait_for(lambda: len(s.workers()) == 2 and s.answers()), "workers that die after that have successors", s.log()[-800:])
     s.stop()
 
 
@@ -218,6 +233,7 @@ quit_waits()
 quit_cuts()
 frozen()
 reload()
+addresses_go()
 reloads_under_load()
 reuseport()
 reopen()

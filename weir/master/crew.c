@@ -79,21 +79,26 @@ unsigned crew_socket_count(const struct crew *c)
     return n;
 }
 
-static int list_kept(struct crew *c)
+static int check_kept(const struct crew *c)
 {
-    unsigned n = crew_socket_count(c) + 1;
-    c->keep = wr_arena_alloc(c->config->generation->arena, n * sizeof *c->keep);
-    if (!c->keep)
-        return -ENOMEM;
-    c->keep[c->n_keep++] = c->m->wake_fd;
-    for (unsigned i = 0; i < c->m->listeners.n; i++)
-        for (unsigned j = 0; j < c->m->listeners.row[i]->n_fds; j++)
-            c->keep[c->n_keep++] = c->m->listeners.row[i]->fds[j];
-    if (c->n_keep <= WR_PROCS_KEEP_MAX)
+    unsigned n = crew_socket_count(c);
+    if (n < WR_PROCS_KEEP_MAX)
         return 0;
-    master_say(c->m, WR_LOG_CRIT, "%u listening sockets: at most %u", c->n_keep - 1,
-               WR_PROCS_KEEP_MAX - 1);
+    master_say(c->m, WR_LOG_CRIT, "%u listening sockets: at most %u", n, WR_PROCS_KEEP_MAX - 1);
     return WR_E_TOO_BIG;
+}
+
+/* Asked anew for each worker: since the one before sockets may have come and gone, and a number that was a
+ * socket's may by now be the worker's own channel. A copy of another's would keep a closed address alive. */
+static unsigned list_kept(unsigned index, int out_fds[static WR_PROCS_KEEP_MAX], void *crew)
+{
+    const struct crew *c = crew;
+    struct web_worker_fd own[WR_PROCS_KEEP_MAX - 1];
+    unsigned n = crew_sockets(c, index, own, WR_ARRAY_LEN(own));
+    for (unsigned i = 0; i < n; i++)
+        out_fds[i] = own[i].fd;
+    out_fds[n] = c->m->wake_fd;
+    return n + 1;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------- */
@@ -287,7 +292,7 @@ int crew_start(struct crew *c)
     const struct settings *s = &c->settings;
     if (!s->master_process)
         return worker_serve_here(m, c, &c->server);
-    int err = list_kept(c);
+    int err = check_kept(c);
     if (err)
         return err;
     return wr_procs_start(
@@ -309,8 +314,7 @@ int crew_start(struct crew *c)
             .watchdog_ms = s->watchdog_ms == UINT64_MAX ? 0 : (unsigned)s->watchdog_ms,
             .on_event = on_event,
             .event_arg = c,
-            .keep_fds = c->keep,
-            .n_keep = c->n_keep},
+            .list_to_keep = list_kept},
         &c->procs);
 }
 

@@ -49,8 +49,6 @@ struct crew {
     unsigned ready, failures;
     int unborn; /* why the latest start of a worker came to nothing; 0: it was born and died */
     bool gone;
-    int *keep; /* descriptors that a worker is born with */
-    unsigned n_keep;
     struct wr_free_later later;
 };
 

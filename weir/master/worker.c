@@ -134,18 +134,6 @@ static void on_stop(struct wr_worker *process, enum wr_stop_reason why, void *ar
     server_stop(&w->server, why != WR_STOP_NOW);
 }
 
-/* Of reuseport's sockets only its own stay: a copy elsewhere would keep a closed address alive. */
-static void close_others(const struct crew *c, const struct web_worker_fd *own, unsigned n)
-{
-    for (unsigned i = 1; i < c->n_keep; i++) {
-        bool mine = false;
-        for (unsigned j = 0; j < n; j++)
-            mine |= own[j].fd == c->keep[i];
-        if (!mine)
-            (void)wr_os_close(c->keep[i]);
-    }
-}
-
 static unsigned seat_index(const struct master *m, const struct wr_seat *seat)
 {
     for (unsigned i = 0; i < m->seats; i++)
@@ -184,7 +172,6 @@ static int serve(struct worker *w, unsigned index)
     struct web_worker_fd fds[WR_PROCS_KEEP_MAX];
     unsigned n = crew_sockets(w->crew, index, fds, WR_ARRAY_LEN(fds));
     struct wr_worker_callbacks callbacks = {on_stop, NULL, w};
-    close_others(w->crew, fds, n);
     fill_server(&w->server, m, w->loop, w->log, wr_worker_seat(w->process), w->crew);
     w->server.web.recorder = wr_worker_recorder(w->process);
     w->server.web.number = index;
