@@ -174,6 +174,17 @@ def killed():
     s.stop()
 
 
+def resting():
+    s = Site(daemon=True)
+    s.kill(signal.SIGWINCH)
+    ok(wait_for(lambda: not s.workers()), "WINCH: no worker serves")
+    for p in pids_of_family(s.pid()):
+        if open("/proc/%d/comm" % p).read().strip() == "weir watch":
+            s.kill(signal.SIGKILL, p)
+    ok(wait_for(lambda: answers(s), 10), "a watch that dies then has a successor", s.log()[-600:])
+    s.stop()
+
+
 def answers(s):
     try:
         return s.status()["pid"] == s.pid()
@@ -197,6 +208,7 @@ tcp()
 nobody_takes()
 all_stopped()
 killed()
+resting()
 stopped_at_work()
 watchdog()
 done()

@@ -56,6 +56,12 @@ struct watch_plan { /* what the watch is born with */
     struct master *m;
     int fd;         /* its listening socket */
     char addr[128]; /* as configured */
+    /* Of the latest configuration: copies, for it may be started again when no crew serves. */
+    bool has_user;
+    char user[256];
+    uid_t uid;
+    gid_t gid;
+    enum sandbox_mode sandbox;
 };
 
 struct master {
@@ -83,6 +89,7 @@ struct master {
     /* the next program */
     struct wr_io next_program;
     pid_t next_pid;
+    pid_t predecessor;    /* whose sockets these are; 0: none */
     struct queue *queues; /* of listening sockets, by descriptor (queue.c) */
     unsigned n_queues;
     /* files */
@@ -147,6 +154,7 @@ WR_MUST int control_first(struct master *m, struct web_config **config);
 void upgrade_start(struct master *m);
 void upgrade_close(struct master *m);
 void upgrade_inherit(struct master *m);
+bool upgrade_shared(const struct master *m);
 WR_MUST int pidfile_write(struct master *m);
 void pidfile_remove(struct master *m);
 

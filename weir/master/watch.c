@@ -162,15 +162,16 @@ static void say_text(void *ctx, int level, const char *text)
     process_say(wr_worker_log(w->process), w->loop, level, "%s", text);
 }
 
-static int give_up_rights(struct watch *w, const struct settings *s)
+static int give_up_rights(struct watch *w)
 {
+    const struct watch_plan *plan = &w->m->watch;
     static const struct sandbox_path paths[] = {
         {"/proc",          false},
         {"/etc/localtime", false},
     };
-    int err = s->has_user ? wr_os_become(s->user, s->uid, s->gid) : 0;
+    int err = plan->has_user ? wr_os_become(plan->user, plan->uid, plan->gid) : 0;
     return err ? err
-               : sandbox_enter(&(struct sandbox_plan){.mode = s->sandbox,
+               : sandbox_enter(&(struct sandbox_plan){.mode = plan->sandbox,
                                                       .paths = paths,
                                                       .n_paths = WR_ARRAY_LEN(paths),
                                                       .netlink = true,
@@ -202,9 +203,8 @@ static int watch_main(struct wr_worker *process, void *arg)
 {
     struct watch_plan *plan = arg;
     struct watch w = {.m = plan->m, .process = process, .heap = wr_os_heap()};
-    const struct crew *c = plan->m->crew ? plan->m->crew : plan->m->incoming;
     wr_log_sinks_free(&plan->m->sinks);
-    if (give_up_rights(&w, &c->settings) < 0)
+    if (give_up_rights(&w) < 0)
         return 2;
     int err = serve(&w);
     if (err)
@@ -294,9 +294,20 @@ void watch_stop(struct master *m)
     close_socket(m);
 }
 
+static void note_rights(struct watch_plan *plan, const struct settings *s)
+{
+    plan->has_user = s->has_user;
+    plan->uid = s->uid;
+    plan->gid = s->gid;
+    plan->sandbox = s->sandbox;
+    if (s->has_user)
+        state_text(plan->user, sizeof plan->user, s->user);
+}
+
 void watch_follow(struct master *m, const struct settings *s)
 {
     bool same = s->admin.n ? strcmp(m->watch.addr, s->admin.p) == 0 : m->watch.fd < 0;
+    note_rights(&m->watch, s);
     if (same)
         return;
     watch_stop(m);
