@@ -70,9 +70,12 @@ int control_first(struct master *m, struct web_config **config)
     return err;
 }
 
+/* The table of logs is the refused one's already: back to what is served, whose entries are still there. */
 static void refused(struct master *m)
 {
     m->state->reloads_failed++;
+    if (m->crew)
+        (void)!family_register_logs(m, m->crew->config);
     if (m->crew)
         master_say(m, WR_LOG_CRIT, "reload failed: generation %llu serves on",
                    (unsigned long long)m->crew->number);
