@@ -120,6 +120,32 @@ def addresses_go():
     s.stop()
 
 
+def backlog():
+    s = Site(listen="backlog=5")
+    for listen, want in (("backlog=77", 77), ("", 4096)):
+        before = s.status()["generation"]
+        s.listen = listen
+        s.write()
+        s.kill(signal.SIGHUP)
+        ok(wait_for(lambda: s.status()["generation"] > before), "listen %s" % listen)
+        row = s.status()["listeners"][0]
+        want = min(want, int(open("/proc/sys/net/core/somaxconn").read()))
+        ok(row["backlog"] == want and row["limit"] == want, "a queue of %d" % want, row)
+    s.stop()
+
+
+def refused_log():
+    s = Site()
+    text = open(s.path("weir.conf")).read()
+    s.write(raw=text.replace("logs/error.log notice", "logs/other.log notice; working_directory /nonexistent"))
+    s.kill(signal.SIGHUP)
+    ok(s.logged("reload failed: generation 1 serves on", 15), "workers of a new configuration do not start", s.log())
+    before = len(s.log())
+    s.kill(signal.SIGKILL, s.workers()[0])
+    ok(wait_for(lambda: "exited on signal 9" in s.log()[before:]), "and the log stays where it was", s.log()[before:])
+    s.stop()
+
+
 def reloads_under_load(n=20):
     s = Site(main="worker_shutdown_timeout 5s;")
     load = Load(s.port)
@@ -234,6 +260,8 @@ quit_cuts()
 frozen()
 reload()
 addresses_go()
+backlog()
+refused_log()
 reloads_under_load()
 reuseport()
 reopen()

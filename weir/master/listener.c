@@ -193,10 +193,15 @@ static void set_more(const struct listener *l, int fd, const struct listener_say
             os_text(rc));
 }
 
+static unsigned backlog_of(const struct listener_want *w)
+{
+    return w->socket.backlog ? w->socket.backlog : 4096;
+}
+
 static void warn_backlog(const struct listener *l, const struct listener_say *s)
 {
     char text[WR_ADDR_TEXT_MAX];
-    unsigned wanted = l->next.socket.backlog ? l->next.socket.backlog : 4096;
+    unsigned wanted = backlog_of(&l->next);
     if (l->backlog >= wanted)
         return;
     wr_addr_format(&l->next.socket.addr, text);
@@ -266,6 +271,8 @@ static int want_one(struct listeners *t, const struct listener_want *want, unsig
         memcpy(l->next_congestion, want->socket.congestion.p, want->socket.congestion.n);
     l->next.socket.congestion = wr_span(l->next_congestion, want->socket.congestion.n);
     int rc = found ? 0 : take_inherited(t, l);
+    if (!found)
+        l->n_old = l->n_fds;
     return rc ? rc : complete_row(t, l, workers, retries, s);
 }
 
@@ -304,15 +311,35 @@ void listeners_rollback(struct listeners *t)
     }
 }
 
+/* The length of an inherited socket's queue is its maker's, unless the configuration names one. */
+static void refresh_backlog(struct listener *l, const struct listener_say *s)
+{
+    bool differs =
+        l->fresh ? l->next.socket.backlog != 0 : backlog_of(&l->next) != backlog_of(&l->want);
+    if (!l->fresh && !differs)
+        return;
+    for (unsigned i = 0; i < l->n_old; i++) {
+        struct wr_listen_options o = {
+            .backlog = differs ? backlog_of(&l->next) : 0,
+            .addr = {.kind = WR_ADDR_FD, .fd = l->fds[i]},
+            .delay = true
+        };
+        int same;
+        (void)!wr_listen_socket(&o, &same, &l->backlog);
+    }
+    if (l->n_old && differs)
+        warn_backlog(l, s);
+}
+
 /* The queue's length and the options that a living socket takes. */
 static void refresh(struct listener *l, const struct listener_say *s)
 {
     const struct wr_listen_options *o = &l->next.socket;
+    refresh_backlog(l, s);
     for (unsigned i = 0; i < l->n_old; i++) {
         int fd = l->fds[i];
-        if (o->backlog && o->backlog != l->want.socket.backlog)
-            (void)!wr_os_listen(fd, (int)o->backlog);
-        if (o->addr.kind != WR_ADDR_UNIX && o->defer_accept_s != l->want.socket.defer_accept_s)
+        if (o->addr.kind != WR_ADDR_UNIX &&
+            (l->fresh || o->defer_accept_s != l->want.socket.defer_accept_s))
             (void)wr_sock_set(fd, WR_LIT("defer_accept_s"), (int)o->defer_accept_s);
         if (o->rcvbuf)
             (void)wr_sock_set(fd, WR_LIT("rcvbuf"), o->rcvbuf);
