@@ -144,6 +144,11 @@ pid_t wr_os_getpid(void)
     return sim_self()->pid;
 }
 
+pid_t wr_os_getppid(void)
+{
+    return -ENOSYS;
+}
+
 int wr_os_thread_count(void)
 {
     return (int)task_count(sim_self());

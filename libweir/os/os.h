@@ -121,6 +121,7 @@ int wr_os_inotify_remove(int fd, int watch);
 pid_t wr_os_spawn(int (*fn)(void *arg), void *arg, int *out_pidfd) WR_MUST;
 WR_NORETURN void wr_os_exit(int status);
 pid_t wr_os_getpid(void);
+pid_t wr_os_getppid(void);
 int wr_os_hostname(char *out, size_t n) WR_MUST; /* terminated */
 /* Seconds since 1970 as a calendar has them: in the machine's time zone, or in UTC. */
 void wr_os_calendar(int64_t s, bool utc, struct tm *out);

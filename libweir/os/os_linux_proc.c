@@ -76,6 +76,11 @@ pid_t wr_os_getpid(void)
     return getpid();
 }
 
+pid_t wr_os_getppid(void)
+{
+    return getppid();
+}
+
 int wr_os_thread_count(void)
 {
     struct stat st;

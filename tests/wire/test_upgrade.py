@@ -78,6 +78,32 @@ def back_and_forth():
     s.stop()
 
 
+def given_up():
+    """The new one ends first: what the old one serves stays reachable."""
+    s = Site(daemon=True, server="location = /x { return 200 'hi'; } listen unix:@DIR@/site.sock;")
+    old = s.pid()
+    s.kill(signal.SIGUSR2)
+    ok(wait_for(lambda: s.pid("weir.pid.oldbin") == old and s.pid() not in (0, old)), "two masters share the file of a socket")
+    new = s.pid()
+    s.kill(signal.SIGQUIT, new)
+    ok(wait_for(lambda: not alive(new) and s.pid() == old), "the new one is ended")
+    ok(os.path.exists(s.path("site.sock")), "the file is there, for the old one listens")
+    s.stop()
+    ok(not os.path.exists(s.path("site.sock")), "until that one ends")
+
+
+def new_backlog():
+    """What the configuration says by now is set on sockets that are handed over."""
+    s = Site(daemon=True, listen="backlog=5")
+    s.listen = "backlog=88"
+    s.write()
+    ok(upgrade(s), "an upgrade with another backlog")
+    ok(wait_for(s.admin_answers), "the new one's watch answers")
+    row = s.status()["listeners"][0]
+    ok(row["backlog"] == 88 and row["limit"] == 88, "it is the socket's, and the status says so", row)
+    s.stop()
+
+
 def socket_activation():
     """The service manager's protocol: descriptor 3 listens already."""
     s = Site(start=False)
@@ -110,5 +136,7 @@ under_load()
 if "--rounds" not in sys.argv:
     broken_program()
     back_and_forth()
+    given_up()
+    new_backlog()
     socket_activation()
 done()

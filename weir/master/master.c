@@ -69,7 +69,7 @@ static void tear_down(struct master *m)
         (void)wr_loop_turn(m->loop, 0);
         family_close(m);
     }
-    if (!m->next_pid)
+    if (!upgrade_shared(m))
         listeners_unlink(&m->listeners);
     listeners_deinit(&m->listeners);
     pidfile_remove(m);

@@ -113,11 +113,18 @@ void upgrade_inherit(struct master *m)
     if (!list)
         list = env_of(INHERIT_ALSO);
     m->inherited = list != NULL;
+    m->predecessor = list ? wr_os_getppid() : 0;
     if (list)
         master_say(m, WR_LOG_NOTICE, "using inherited sockets from \"%s\"", list);
     listeners_inherit(&m->listeners, list, &say);
     listeners_inherit_systemd(&m->listeners, env_of("LISTEN_PID"), env_of("LISTEN_FDS"),
                               wr_os_getpid());
+}
+
+/* The socket files are another master's too: of the next one, or of the one before, which goes on when we give up. */
+bool upgrade_shared(const struct master *m)
+{
+    return m->next_pid || (m->predecessor && wr_os_getppid() == m->predecessor);
 }
 
 struct next { /* what exec wants; in the child's copy of the stack */
