@@ -252,9 +252,10 @@ static int piece_out(struct wr_http_req *req, uint64_t n, int err)
     struct wr_http_conn *c = req->conn;
     req->body_out += n;
     c->last_ms = c->phase == HTTP_HANDLE ? wr_loop_now_ms(req->server->loop) : c->last_ms;
-    if (wr_link_queued(&c->link) >= c->limits->postpone)
+    uint64_t queued = wr_link_queued(&c->link);
+    req->above_high = queued > req->server->options.output_high;
+    if (req->above_high || queued >= c->limits->postpone)
         wr_link_hold(&c->link, false);
-    req->above_high = wr_link_queued(&c->link) > req->server->options.output_high;
     return req->above_high;
 }
 

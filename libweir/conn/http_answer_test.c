@@ -85,6 +85,10 @@ static void on_request(struct wr_http_req *req, void *arg)
             held = req;
     } else if (wr_span_eq(path, WR_LIT("/unchanged"))) {
         (void)wr_http_reply(req, 304, (struct wr_span){0}, (struct wr_span){0});
+    } else if (wr_span_eq(path, WR_LIT("/chunked"))) {
+        form_head(req, "Transfer-Encoding: chunked\r\n", text, sizeof text);
+        if (wr_http_begin_head(req, 200, wr_span_str(text), WR_HTTP_CHUNKED) == 0)
+            held = req;
     } else if (wr_span_eq(path, WR_LIT("/cut"))) {
         wr_http_stream_body(req, cut_at_once, NULL);
     } else if (wr_span_eq(path, WR_LIT("/abort"))) {
@@ -554,6 +558,33 @@ static void test_postponed(void)
     world_close(w);
 }
 
+static unsigned drains;
+
+static void write_until_full(struct wr_http_req *req, void *arg)
+{
+    (void)arg;
+    int rc;
+    while ((rc = wr_http_write(req, wr_span(large, 1000))) == 0)
+        continue;
+    drains++;
+}
+
+/* Who is told to wait must not wait for what is waiting for him. */
+static void test_postponed_more_than_room(void)
+{
+    struct http_world *w = begin();
+    limits.postpone = 1u << 20;
+    w->options.output_high = 10000;
+    open_and_dial(w);
+    world_say(w, GET("/chunked"), false);
+    drains = 0;
+    wr_http_on_drain(held, write_until_full, NULL);
+    write_until_full(held, NULL);
+    world_turns(w, 8);
+    ok(drains > 1 && world_got(w).n > 10000, "more than there is room for is not postponed");
+    world_close(w);
+}
+
 /* What comes until the end, and whether that is a FIN. */
 static bool ends_with_fin(struct http_world *w)
 {
@@ -647,6 +678,7 @@ int main(void)
     test_lost_before();
     test_unwanted_body();
     test_postponed();
+    test_postponed_more_than_room();
     test_pipelined_behind_last();
     test_not_modified();
     test_cut_in_body();
