@@ -22,7 +22,8 @@
  *                    4xx, FIN, linger
  *
  * 1. Requests of a connection are answered in order, one at a time. What is pipelined behind one waits
- *    unread in the kernel or in the connection's buffer, which is bounded by the head's limit.
+ *    unread in the kernel or in the connection's buffer, which is bounded by what one read takes
+ *    (WR_LOOP_SCRATCH) or the head's limit, whichever is more.
  * 2. Each request ends exactly once: answered, refused (malformed), or aborted (client gone, deadline,
  *    stop). begun = answered + refused + aborted + under way.
  * 3. After wr_http_reply or wr_http_end the request is gone for its handler. Before that, it lives until

@@ -10,7 +10,8 @@
  * says how many of them were the header. Nothing is kept between calls.
  *
  * 1. The outcome does not depend on how the bytes were split, and never on more than WR_PROXY_HEADER_MAX.
- * 2. BAD as soon as no continuation could be good: whoever speaks HTTP or TLS first is found at once.
+ * 2. BAD at the first byte that begins neither version: whoever speaks HTTP or TLS first is found at once.
+ *    What a header that began well says is judged when it is whole, or too long.
  * 3. LOCAL (health checks of the balancer itself) and UNKNOWN are good and carry no addresses.
  * 4. No allocation, no clock, no state.
  *
