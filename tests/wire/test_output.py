@@ -35,6 +35,8 @@ server {
     location /tail/ { alias {root}/; directio off; sub_filter zzz z; sub_filter_once off; }
     location = /around.html { alias {root}/a.txt; add_before_body /tail/held.html; add_after_body /tail/held.html; addition_types *; }
     location = /aroundgz.html { alias {root}/a.txt; add_before_body /tail/held.html; add_after_body /tail/held.html; addition_types *; gzip on; gzip_types *; sub_filter_types *; sub_filter zzz z; }
+    location = /order.html { alias {root}/held.html; add_before_body /tail.txt; add_after_body /tail.txt; sub_filter zzz z; sub_filter_once off; }
+    location = /ordergz.html { alias {root}/held.html; add_before_body /tail.txt; add_after_body /tail.txt; sub_filter zzz z; sub_filter_once off; gzip on; limit_rate 1m; }
     location /ratedlong/ { alias {root}/; sub_filter_types *; sub_filter zzz zzz; sub_filter_once off; limit_rate 100m; }
     location /ratedgz/ { alias {root}/; gzip on; gzip_types *; limit_rate 200k; }
     location /ratedsub/ { alias {root}/; sub_filter_types *; sub_filter zzz z; sub_filter_once off; limit_rate 200k; }
@@ -197,6 +199,10 @@ def rest_of_filters(site, root):
         status, _, body = site.ask("/%s.html" % where, field, seconds=20)
         body = gzip.decompress(body) if where == "aroundgz" else body
         ok(status == 200 and body == b"h" * HELD + b"head\n" + b"h" * HELD, "filtered subrequests around it (%s): the whole of both" % where, len(body))
+    for where, field in (("order", "X-A: b"), ("ordergz", "Accept-Encoding: gzip")):
+        status, _, body = site.ask("/%s.html" % where, field, seconds=20)
+        body = gzip.decompress(body) if where == "ordergz" else body
+        ok(status == 200 and body == b"tail\n" + b"h" * HELD + b"tail\n", "a filtered body between others (%s): in order" % where, (len(body), body.find(b"tail"), body.rfind(b"tail")))
 
 
 def main():

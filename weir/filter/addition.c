@@ -21,6 +21,7 @@ struct addition_location {
 struct addition {
     struct web_filter filter; /* first */
     bool begun;
+    bool after_due; /* the body has come to its end, not yet to the client */
 };
 
 static int add(struct web_req *r, struct wr_span uri)
@@ -28,6 +29,18 @@ static int add(struct web_req *r, struct wr_span uri)
     struct web_sub_options options = {.uri = uri};
     struct web_req *sub;
     return uri.n ? web_subrequest(r, &options, &sub) : 0;
+}
+
+/* A subrequest's place is behind what has left the filters: those that follow may still hold some of the body. */
+static int add_after(struct web_filter *f, struct web_req *r)
+{
+    struct addition *a = (struct addition *)f;
+    const struct addition_location *conf = web_location_conf(r, addition);
+    a->after_due = f->holds = false;
+    if (add(r, conf->after))
+        return WEB_ERROR;
+    struct web_piece end = {.kind = WEB_MEM, .last = true};
+    return web_filter_next(f, r, &end);
 }
 
 static int addition_body(struct web_filter *f, struct web_req *r, struct web_piece *in)
@@ -42,17 +55,13 @@ static int addition_body(struct web_filter *f, struct web_req *r, struct web_pie
     struct web_piece *last = in;
     while (last && !last->last)
         last = last->next;
-    if (!last || conf->after.n == 0)
-        return web_filter_next(f, r, in);
-    last->last = false;
-    last->flush = true;
+    if (last && conf->after.n) {
+        last->last = false;
+        last->flush = true;
+        a->after_due = f->holds = true;
+    }
     int rc = web_filter_next(f, r, in);
-    if (rc < 0)
-        return rc;
-    if (add(r, conf->after))
-        return WEB_ERROR;
-    struct web_piece end = {.kind = WEB_MEM, .last = true};
-    return web_filter_next(f, r, &end);
+    return rc || !a->after_due ? rc : add_after(f, r);
 }
 
 static int addition_head(struct web_req *r)
