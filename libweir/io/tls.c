@@ -63,15 +63,27 @@ const struct wr_stream_ops wr_tls_plain_ops_ = {
 
 /* ---- the beginning -------------------------------------------------------------------------------------- */
 
-/* Key updates cost us more than the peer; a few in a minute are honest. */
+/* Key updates, and asking for a renegotiation (known by our refusal), cost us more than the peer, and OpenSSL goes
+ * through any number of them in one call; a few in a minute are honest. */
+static const char *what_floods(bool writing, int type, const unsigned char *p, size_t n)
+{
+    if (writing)
+        return type == SSL3_RT_ALERT && n == 2 && p[1] == SSL_AD_NO_RENEGOTIATION
+                   ? "too many renegotiations"
+                   : NULL;
+    return type == SSL3_RT_HANDSHAKE && n >= 1 && p[0] == SSL3_MT_KEY_UPDATE
+               ? "too many key updates"
+               : NULL;
+}
+
 static void on_message(int writing, int version, int type, const void *p, size_t n, SSL *ssl,
                        void *arg)
 {
     struct tls *t = arg;
     (void)version;
     (void)ssl;
-    if (writing || type != SSL3_RT_HANDSHAKE || n < 1 ||
-        *(const unsigned char *)p != SSL3_MT_KEY_UPDATE)
+    const char *flood = what_floods(writing, type, p, n);
+    if (!flood)
         return;
     uint64_t now = wr_loop_now_ms(t->loop);
     if (now - t->minute_ms >= MINUTE_MS) {
@@ -80,7 +92,7 @@ static void on_message(int writing, int version, int type, const void *p, size_t
     }
     if (t->key_updates++ >= WR_TLS_KEY_UPDATES_MAX) {
         t->state = TLS_BROKEN;
-        t->error = "too many key updates";
+        t->error = flood;
     }
 }
 

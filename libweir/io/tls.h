@@ -21,7 +21,8 @@
  *    gives back its own (SSL_MODE_RELEASE_BUFFERS).
  * 3. What writev took and the kernel did not yet is `held`: it counts as sent, wr_stream_flush moves it, and
  *    nothing new is taken before.
- * 4. Renegotiation is refused. More than WR_TLS_KEY_UPDATES_MAX key updates of the peer in a minute end the stream.
+ * 4. Renegotiation is refused. More than WR_TLS_KEY_UPDATES_MAX key updates of the peer, or attempts at a
+ *    renegotiation, in a minute end the stream.
  * 5. A FIN without close_notify reads as 0; wr_tls_was_cut tells the difference.
  *
  * The stream owns the SSL object and its blocks; wr_stream_deinit frees them. Owner loop only.

@@ -8,7 +8,7 @@
  * and one that is found to be plain).
  *
  * 1. Only tls_wire.c touches the socket and the blocks' positions, but for records that are made in place.
- * 2. `state` changes in tls_bytes.c, and to TLS_BROKEN also when the peer updates its keys too often.
+ * 2. `state` changes in tls_bytes.c, and to TLS_BROKEN also when the peer updates its keys or renegotiates too often.
  * 3. Once `plain` is set there is no record to come; wr_tls_found_plain_ then changes the table of functions.
  */
 

@@ -9,6 +9,9 @@
 #include "tests/tls_kit.h"
 
 #include <errno.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <sys/epoll.h>
 
 /*
  * Two streams, and between them a wire that the test carries byte by byte or in gulps: each end has a
@@ -273,6 +276,74 @@ static void test_renegotiation(void)
     close_world(&w);
 }
 
+/* RFC 5246, section 6.3: the key with which the client signs its records under a cipher that encrypts nothing. */
+static void client_mac_key(SSL *ssl, unsigned char key[20])
+{
+    unsigned char seed[13 + 64], master[48];
+    memcpy(seed, "key expansion", 13);
+    (void)SSL_get_server_random(ssl, seed + 13, 32);
+    (void)SSL_get_client_random(ssl, seed + 45, 32);
+    (void)SSL_SESSION_get_master_key(SSL_get_session(ssl), master, sizeof master);
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_id(EVP_PKEY_TLS1_PRF, NULL);
+    size_t n = 20;
+    ok(EVP_PKEY_derive_init(c) == 1 && EVP_PKEY_CTX_set_tls1_prf_md(c, EVP_sha256()) == 1 &&
+           EVP_PKEY_CTX_set1_tls1_prf_secret(c, master, sizeof master) == 1 &&
+           EVP_PKEY_CTX_add1_tls1_prf_seed(c, seed, sizeof seed) == 1 &&
+           EVP_PKEY_derive(c, key, &n) == 1,
+       "the client's key");
+    EVP_PKEY_CTX_free(c);
+}
+
+/* A client that asks for a renegotiation again and again, and reads nothing. */
+static void test_renegotiations(void)
+{
+    static const unsigned char hello[] = {SSL3_RT_HANDSHAKE, 3, 3, 0, 24, 1, 0, 0, 0};
+    static unsigned char wire[1500 * 29];
+    struct world w;
+    unsigned char key[20] = {0};
+    char buf[8];
+    open_world(&w, TLS1_2_VERSION, 100000, NULL);
+    SSL *ends[] = {wr_tls_ssl(&w.server), wr_tls_ssl(&w.client)};
+    for (int i = 0; i < 2; i++) {
+        SSL_set_security_level(ends[i], 0);
+        (void)SSL_set_cipher_list(ends[i], "ECDHE-ECDSA-NULL-SHA");
+    }
+    shake_hands(&w);
+    client_mac_key(ends[1], key);
+    for (unsigned i = 0; i < 1500; i++) {
+        unsigned seq = i + 1; /* 0 was the handshake's last */
+        unsigned char *at = wire + (size_t)i * 29, sum[20];
+        unsigned char told[] = {0,
+                                0,
+                                0,
+                                0,
+                                0,
+                                0,
+                                (unsigned char)(seq >> 8),
+                                (unsigned char)seq,
+                                SSL3_RT_HANDSHAKE,
+                                3,
+                                3,
+                                0,
+                                4,
+                                1,
+                                0,
+                                0,
+                                0};
+        memcpy(at, hello, sizeof hello);
+        (void)HMAC(EVP_sha1(), key, 20, told, sizeof told, sum, NULL);
+        memcpy(at + 9, sum, sizeof sum);
+    }
+    is_int(wr_os_send(w.server_end, wire, sizeof wire, 0), (int)sizeof wire, "1500 hellos");
+    wr_stream_events(&w.server, EPOLLIN);
+    uint64_t before = wr_tls_wire_out(&w.server);
+    is_int(wr_stream_read(&w.server, buf, 8), WR_E_PROTO, "end the stream");
+    before = wr_tls_wire_out(&w.server) - before;
+    ok(before + w.server.held < 4096, "before %u bytes of refusals are made",
+       (unsigned)before + w.server.held);
+    close_world(&w);
+}
+
 static void test_key_updates(void)
 {
     struct world w;
@@ -348,6 +419,7 @@ int main(void)
     test_garbage();
     test_plain();
     test_renegotiation();
+    test_renegotiations();
     test_key_updates();
     test_key_updates_at_once();
     test_seen();
