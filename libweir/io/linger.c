@@ -50,6 +50,7 @@ static void on_readable(struct wr_io *io, uint32_t events)
 {
     struct lingering *l = wr_container_of(io, struct lingering, io);
     char *scratch = wr_loop_scratch(l->loop);
+    size_t sum = 0;
     if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
         return; /* the edge that says writable */
     for (;;) {
@@ -63,6 +64,13 @@ static void on_readable(struct wr_io *io, uint32_t events)
         if (n <= 0)
             break; /* the peer's FIN, an error, or the bound */
         l->left -= (unsigned)n;
+        sum += (size_t)n;
+        if (sum + WR_LOOP_SCRATCH > WR_IO_TURN_BYTES && l->left) {
+            wr_io_again(io, EPOLLIN);
+            if (l->idle_ms)
+                arm(l);
+            return;
+        }
     }
     finish(l);
 }

@@ -12,7 +12,8 @@
  *
  * 1. The descriptor belongs to wr_linger from the call on, also when it fails: then it is closed at once.
  * 2. At most max_bytes are read and the descriptor is closed after at most timeout_ms, whatever comes.
- * 3. It is an operation of its scope: a cancelled scope closes it at once.
+ * 3. A turn reads at most WR_IO_TURN_BYTES.
+ * 4. It is an operation of its scope: a cancelled scope closes it at once.
  *
  * Owner loop of the scope. The descriptor must not be registered with a loop.
  */

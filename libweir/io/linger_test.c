@@ -7,6 +7,8 @@
 #include "tests/nth.h"
 #include "tests/tap.h"
 
+#include <sys/ioctl.h>
+
 static int last_fd;
 
 static void on_accept(struct wr_listener *l, int fd, const struct wr_addr *peer, void *arg)
@@ -127,6 +129,38 @@ static int scenario(const struct wr_heap *heap, void *arg)
     return err;
 }
 
+/* Who sends faster than we throw away takes turns with the others. */
+static void test_turns(struct wr_loop *loop)
+{
+    struct wr_scope scope;
+    static const char junk[1 << 16];
+    int client = -1, server = pair(loop, 0, &client), queued = 0, size = 8 << 20;
+    (void)wr_os_setsockopt(server, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+    for (int i = 0; i < 200 && queued < 2 << 20; i++) {
+        while (wr_os_send(client, junk, sizeof junk, 0) > 0)
+            ;
+        net_turns(loop, 2);
+        (void)ioctl(server, FIONREAD, &queued);
+    }
+    if (queued < 1 << 20) {
+        skip("the kernel's buffers are small");
+        (void)wr_os_close(server);
+        (void)wr_os_close(client);
+        return;
+    }
+    wr_scope_init(&scope, loop, NULL, 0);
+    is_int(wr_linger(&scope, server, 64u << 20, 0), 0, "lingering over %d bytes", queued);
+    int left = queued;
+    (void)wr_loop_turn(loop, 0);
+    (void)ioctl(server, FIONREAD, &left);
+    ok(left > 0 && queued - left <= (int)WR_IO_TURN_BYTES, "a turn's share of them: %d",
+       queued - left);
+    ok(net_until(loop, 2000, ioctl(server, FIONREAD, &left) == 0 && left == 0),
+       "all of them in the end");
+    wr_scope_deinit(&scope);
+    (void)wr_os_close(client);
+}
+
 int main(void)
 {
     struct wr_loop *loop = NULL;
@@ -134,6 +168,7 @@ int main(void)
         return 1;
     test_answer_survives(loop);
     test_bounds(loop);
+    test_turns(loop);
     wr_loop_free(&loop);
     nth_every("linger", scenario, NULL);
     return tap_done();
