@@ -53,6 +53,7 @@ valgrind: test-deps all         ## the unit tests once under valgrind
 
 install: all                    ## install the program, the library, headers and man pages below PREFIX=/usr/local
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then /sbin/ldconfig; fi
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 format:                         ## write every C file as clang-format does

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* echo [ADDRESS]: sends back what it gets. Fifteen lines, and nothing is missing: see README.md. */
+/* echo [ADDRESS]: sends back what it gets. Fifteen lines, and nothing is missing: see README.md.
+ *
+ *     echo &   printf 'hi\n' | nc -N 127.0.0.1 2007
+ */
 #include "libweir/libweir.h"
 
 static int on_frame(struct wr_conn *c, struct wr_view v)

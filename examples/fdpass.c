@@ -6,7 +6,8 @@
  * (SCM_RIGHTS). The number may differ in the two processes, what it stands for is the same.
  *
  *     fdpass &   echo hello | nc -N 127.0.0.1 2014
- *     fd 9 accepted by 4711, fd 7 served by 4712: hello
+ *     fd 9 accepted by 4711, fd 7 served by 4712:
+ *     hello
  */
 #include "examples/option.h"
 #include "libweir/libweir.h"

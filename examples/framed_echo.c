@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* framed_echo [ADDRESS]: whole messages back, each behind its length in 4 bytes, big-endian. */
+/* framed_echo [ADDRESS]: whole messages back, each behind its length in 4 bytes, big-endian.
+ *
+ *     framed_echo &   printf '\0\0\0\2hi' | nc -N 127.0.0.1 2008 | xxd      0000 0002 6869
+ */
 #include "libweir/libweir.h"
 
 static int on_frame(struct wr_conn *c, struct wr_view v)

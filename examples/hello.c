@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hello [ADDRESS] [defer=1]: an HTTP server with one page. */
+/* hello [ADDRESS] [defer=1]: an HTTP server with one page.
+ *
+ *     hello &   curl http://127.0.0.1:8080/      hello, world
+ */
 #include "examples/option.h"
 #include "libweir/libweir.h"
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* hello_tls [ADDRESS] cert=FILE key=FILE [proxy=1] [early=1] [tickets=2] [size=BYTES]: one page over TLS. The certificate is the program's
- * business, and so is whatever OpenSSL can be told; the server only wants a context. */
+ * business, and so is whatever OpenSSL can be told; the server only wants a context.
+ *
+ *     openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem
+ *     hello_tls cert=cert.pem key=key.pem &   curl -k https://127.0.0.1:8443/      hello, secret world
+ */
 #include "examples/option.h"
 #include "libweir/libweir.h"
 

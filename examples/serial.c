@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * serial PORT [backlog=N]
+ * serial [PORT] [backlog=N]
  *
  * The simplest HTTP server there is, by hand: accept, read, write, close, one connection after the other,
  * and nothing with a deadline. accept_modes holds the others against it. To see what is wrong with it:

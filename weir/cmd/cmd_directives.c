@@ -24,6 +24,7 @@ static const char preface[] =
     "is written in the grammar of nginx, with its contexts and its inheritance; files written "
     "for nginx are read\n"
     "unchanged.\n"
+    "Directives of parts that do not exist yet, as proxying, are refused by name.\n"
     "A directive is a name, words, and a semicolon; or a name, words, and a block in braces:\n"
     ".Bd -literal -offset indent\n"
     "events { }\n"
