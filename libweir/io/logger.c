@@ -81,8 +81,9 @@ bool wr_logger_tell_(struct wr_logger *l, unsigned level, const char *fmt, ...)
     };
     struct wr_sink *s = main_sink(l);
     if (s->def.kind == WR_LOG_TO_SYSLOG) {
-        wr_sink_take(l, s, &r);
-        return true;
+        if (!s->err)
+            wr_sink_take(l, s, &r);
+        return !s->err;
     }
     n = l->options.line ? l->options.line(line, sizeof line, &r)
                         : wr_log_line(line, sizeof line, &r);

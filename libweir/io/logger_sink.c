@@ -97,17 +97,25 @@ static void sink_failed(struct wr_logger *l, struct wr_sink *s, int err)
     s->retry_at_ms = now_ms(l) + (err == -EAGAIN ? l->period_ms : l->retry_ms);
     if (err != -EAGAIN)
         l->stats.write_errors++;
-    if (s->err == 0 && err != -EAGAIN && s->channel != 0)
+    bool first = s->err == 0;
+    s->err = err; /* before the telling: it may be this very sink that it goes to */
+    if (first && err != -EAGAIN && s->channel != 0)
         (void)wr_logger_tell_(l, WR_LOG_ERROR, "log sink_failed sink=%u err=%s path=%s",
                               s->channel, wr_err_name(err), sink_name(s, name));
-    s->err = err;
 }
 
+/* Taken out before it is told: a datagram that gets through tells that the sink works, and so on. */
 static void sink_works(struct wr_logger *l, struct wr_sink *s)
 {
+    struct wr_log_drops drops = s->drops;
     s->err = 0;
-    if (s->drops.count && wr_logger_tell_drops_(l, &s->drops, "sink", s->channel))
-        s->drops.count = 0;
+    s->drops.count = 0;
+    if (drops.count == 0 || wr_logger_tell_drops_(l, &drops, "sink", s->channel))
+        return;
+    if (s->drops.count == 0)
+        s->drops.to_ns = drops.to_ns;
+    s->drops.count += drops.count;
+    s->drops.from_ns = drops.from_ns;
 }
 
 static void drop(struct wr_logger *l, struct wr_sink *s, uint64_t count)

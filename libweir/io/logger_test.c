@@ -582,6 +582,49 @@ static void test_syslog(void)
     tear_down(&f);
 }
 
+/* Nothing but syslog, without a server, and then with one: each failure and each gap is told once, there. */
+static void test_syslog_main(void)
+{
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    struct wr_log_sinks *sinks = NULL;
+    struct wr_log_sink_def def = {.kind = WR_LOG_TO_SYSLOG,
+                                  .severity = WR_LOG_SEVERITY_OF_LEVEL,
+                                  .nohostname = 1,
+                                  .tag = "weir"};
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    char text[160], got[1024];
+    set_up(&f);
+    is_int(wr_log_sinks_new(4, &sinks), 0, "a table");
+    f.options.sinks = sinks;
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/sock", f.dir);
+    (void)snprintf(text, sizeof text, "unix:%s", sa.sun_path);
+    is_int(wr_addr_parse(wr_span_str(text), &def.server), 0, "address");
+    wr_log_sinks_set_main(sinks, add_sink(sinks, &def, "", ""));
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    WR_LOG(f.log, WARN, "test", "nobody_there");
+    turns(&f, 30);
+    ok(wr_logger_stats(l).sink_drops > 0, "no server: counted");
+    int fd = wr_os_socket(AF_UNIX, SOCK_DGRAM, 0);
+    is_int(wr_os_bind(fd, (struct sockaddr *)&sa, sizeof sa), 0, "a server");
+    turns(&f, 40);
+    WR_LOG(f.log, WARN, "test", "hello");
+    turns(&f, 30);
+    unsigned hellos = 0, gaps = 0, n = 0;
+    for (ssize_t r; n < 1000 && (r = wr_os_recv(fd, got, sizeof got - 1, 0)) > 0; n++) {
+        got[r] = 0;
+        hellos += strstr(got, "test hello") != NULL;
+        gaps += strstr(got, "log_dropped count=") != NULL;
+    }
+    ok(hellos == 1 && gaps == 1 && n == 2,
+       "the next line comes once, and the gap is told once");
+    (void)wr_os_close(fd);
+    (void)wr_os_unlink(sa.sun_path);
+    wr_logger_free(&l);
+    wr_log_sinks_free(&sinks);
+    tear_down(&f);
+}
+
 int main(void)
 {
     test_lines();
@@ -592,6 +635,7 @@ int main(void)
     test_table();
     test_paths();
     test_syslog();
+    test_syslog_main();
     if (!testing_has_pidfd()) {
         skip("no pidfd here");
         return tap_done();
