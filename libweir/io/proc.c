@@ -174,11 +174,17 @@ static void child_is_ready(struct child *c)
 
 /* ---- replacing ------------------------------------------------------------------------------------------ */
 
+/* Its successor is not ready yet, or came to nothing and is tried again. */
+static bool awaits_successor(const struct slot *slot)
+{
+    return slot->incoming || (slot->current && wr_timer_armed(&slot->restart));
+}
+
 static void replace_on(struct wr_procs *p)
 {
     while (p->replacing) {
-        if (p->replace_next > 0 && p->slot[p->replace_next - 1].incoming)
-            return; /* its successor is not ready yet */
+        if (p->replace_next > 0 && awaits_successor(&p->slot[p->replace_next - 1]))
+            return;
         if (p->replace_next == p->o.workers) {
             p->replacing = false;
             emit(p, WR_PROCS_REPLACED, 0, 0, 0);
@@ -254,6 +260,8 @@ static void plan_restart(struct slot *slot, bool healthy)
         wait = (unsigned)(slot->window_start_ms + or_default(p->o.window_ms, 60000) - now_ms);
         WR_LOG(p->o.log, CRIT, "proc", "resting", "worker=%u for_ms=%u", slot->index, wait);
         emit(p, WR_PROCS_RESTING, slot->index, 0, 0);
+        if (p->stopping) /* told to, or freed, by the event */
+            return;
     }
     slot->in_window++;
     slot->restarts++;

@@ -28,6 +28,7 @@ struct fixture {
     struct wr_log *log;
     unsigned started, ready, ended, resting, stuck, replaced, stopped, unborn, waiting;
     unsigned give_up_at; /* unborn: then the pool is told to stop; 0: never */
+    bool give_up_resting, free_resting;
     int last_status, last_unborn;
     pid_t last_ended;
     uint64_t last_ended_ns, last_ready_ns;
@@ -83,6 +84,10 @@ static void on_event(struct wr_procs *p, enum wr_procs_event event, unsigned ind
     }
     if (event == WR_PROCS_READY)
         f->last_ready_ns = now;
+    if (event == WR_PROCS_RESTING && f->give_up_resting)
+        wr_procs_stop(p, false);
+    if (event == WR_PROCS_RESTING && f->free_resting)
+        wr_procs_free(&f->procs);
     if (event == WR_PROCS_ENDED) {
         f->last_status = status;
         f->last_ended = pid;
@@ -340,6 +345,53 @@ static void test_crash_loop(void)
     tear_down(&f);
 }
 
+/* A program that has seen enough when a slot rests. */
+static void test_given_up_resting(void)
+{
+    struct fixture f;
+    for (int i = 0; i < 2; i++) {
+        set_up(&f);
+        f.exit_at_once = true;
+        f.give_up_resting = i == 0;
+        f.free_resting = i == 1;
+        struct wr_procs_options o = options_of(&f, 1);
+        o.backoff_min_ms = o.backoff_max_ms = 1;
+        o.budget = 2;
+        o.window_ms = 300;
+        is_int(wr_procs_start(f.loop, &o, &f.procs), 0, "started");
+        run_until(&f, &f.resting, 1, 5000);
+        unsigned started = f.started;
+        ok(f.resting == 1 && started == 3, "three lives, then it rests");
+        run_for(&f, 500);
+        is_int(f.started, started,
+               i ? "freed then: nobody comes later" : "stopped then: nobody comes later");
+        tear_down(&f);
+    }
+}
+
+/* Successors that die before they are ready: the old ones serve on, and the replacement waits. */
+static void test_replace_by_the_dying(void)
+{
+    struct fixture f;
+    set_up(&f);
+    struct wr_procs_options o = options_of(&f, 2);
+    o.backoff_min_ms = o.backoff_max_ms = 20;
+    ok(start(&f, &o), "ready");
+    pid_t old = pid_of(&f, 0), other = pid_of(&f, 1);
+    f.exit_at_once = true;
+    is_int(wr_procs_replace(f.procs), 0, "replace");
+    run_for(&f, 200);
+    ok(f.replaced == 0 && pid_of(&f, 0) == old && pid_of(&f, 1) == other,
+       "nobody is replaced, and nobody says so");
+    f.exit_at_once = false;
+    run_until(&f, &f.replaced, 1, 5000);
+    ok(f.replaced == 1 && pid_of(&f, 0) != old && pid_of(&f, 1) != other,
+       "successors that live replace them");
+    run_for(&f, 100);
+    is_int(wr_procs_alive(f.procs), 2, "two, as before");
+    tear_down(&f);
+}
+
 /* Nothing can be opened while this holds; returns the limit as it was. */
 static struct rlimit no_descriptors(void)
 {
@@ -528,6 +580,8 @@ int main(void)
     test_kept_changes();
     test_many_kills();
     test_crash_loop();
+    test_given_up_resting();
+    test_replace_by_the_dying();
     test_unborn();
     test_deadlines();
     test_replace();
