@@ -79,10 +79,10 @@ int wr_fd_recv(int sock, int *fds, unsigned *n_fds, void *tag, size_t *n_tag)
     ssize_t r = wr_os_recvmsg(sock, &m, MSG_DONTWAIT);
     if (r < 0)
         return (int)r;
-    if (r == 0) /* a tag is never empty */
-        return -EPIPE;
     unsigned n = gather(&m, got);
-    if (n > *n_fds || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    if (r == 0 && n == 0) /* a tag is never empty */
+        return -EPIPE;
+    if (r == 0 || n > *n_fds || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
         close_all(got, n);
         return -EMSGSIZE;
     }

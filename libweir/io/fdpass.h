@@ -24,7 +24,7 @@
 int wr_fd_send(int sock, const int *fds, unsigned n, struct wr_span tag) WR_MUST;
 
 /* Takes one message. *n_fds: in the room in fds, out how many came; *n_tag likewise. 0; -EAGAIN: none;
- * -EPIPE: the other end is closed; -EMSGSIZE: it did not fit, or this process has
+ * -EPIPE: the other end is closed; -EMSGSIZE: it did not fit, had no tag, or this process has
  * no numbers left for so many: what came is closed, the bytes of the tag are there. */
 int wr_fd_recv(int sock, int *fds, unsigned *n_fds, void *tag, size_t *n_tag) WR_MUST;
 

@@ -111,11 +111,35 @@ static void test_full(void)
     (void)wr_os_close(efd);
 }
 
+/* Descriptors with nothing beside them are not ours to keep, nor a sign of the end. */
+static void test_no_tag(void)
+{
+    int pair[2], pipe[2], fds[2] = {-1, -1};
+    unsigned n = 2;
+    char tag[8], byte;
+    size_t n_tag = sizeof tag;
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {
+        .head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}
+    };
+    struct msghdr m = {.msg_control = &control, .msg_controllen = sizeof control};
+    ok(wr_os_socketpair(AF_UNIX, SOCK_DGRAM, pair) == 0 && wr_os_pipe(pipe, 0) == 0, "pairs");
+    memcpy(CMSG_DATA(&control.head), &pipe[1], sizeof(int));
+    is_int(wr_os_sendmsg(pair[0], &m, 0), 0, "a descriptor without a byte");
+    (void)wr_os_close(pipe[1]);
+    ok(wr_fd_recv(pair[1], fds, &n, tag, &n_tag) < 0, "refused");
+    is_int(wr_os_read(pipe[0], &byte, 1), 0, "and not kept open");
+    (void)(wr_os_close(pipe[0]) | wr_os_close(pair[0]) | wr_os_close(pair[1]));
+}
+
 int main(void)
 {
     test_one();
     test_split();
     test_truncated();
     test_full();
+    test_no_tag();
     return tap_done();
 }
