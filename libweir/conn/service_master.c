@@ -40,7 +40,9 @@ static void on_worker_stop(struct wr_worker *w, enum wr_stop_reason why, void *a
 {
     struct wr_service *s = arg;
     (void)w;
-    wr_service_stop_(s);
+    /* Of one end it may hear twice: from the master, and by a signal to the whole group. */
+    if (why == WR_STOP_NOW || !s->stopping)
+        wr_service_stop_(s);
     if (why == WR_STOP_NOW)
         wr_service_stop_(s);
 }
@@ -216,6 +218,8 @@ static int start_workers(struct master *m)
 {
     const struct wr_service_options *o = m->s.options;
     uint64_t grace = o->grace_ms ? o->grace_ms : SERVICE_GRACE_MS;
+    if (grace > UINT32_MAX - CUT_EXTRA_MS)
+        grace = UINT32_MAX - CUT_EXTRA_MS;
     return wr_procs_start(
         m->s.loop,
         &(struct wr_procs_options){.name = o->name,

@@ -232,6 +232,32 @@ static void test_worker_dies(void)
     ok(logged("worker_ended"), "the log names the death");
 }
 
+/* A service manager or a terminal signals the whole group: each process hears of one end twice. */
+static void test_group_is_told(unsigned workers, uint64_t grace_ms)
+{
+    char framed[32];
+    int port = free_port();
+    (void)snprintf(framed, sizeof framed, "127.0.0.1:%d", port);
+    struct wr_service_options o = {.name = "test",
+                                   .workers = workers,
+                                   .grace_ms = grace_ms,
+                                   .log_file = log_path,
+                                   .http = {{.addr = framed, .on_request = on_request}},
+                                   .on_stop = on_stop};
+    pid_t pid = start(&o);
+    (void)setpgid(pid, pid);
+    int fd = dial(port);
+    ok(says(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "status\n"), "served");
+    ok(send(fd, "GET / HTTP/1.1\r\n", 16, MSG_NOSIGNAL) == 16, "half a request");
+    nap(100);
+    is_int(kill(-pid, SIGTERM), 0, "the whole group is told to end");
+    nap(2500);
+    ok(says(fd, "Host: x\r\n\r\n", "status\n"),
+       "%u workers: a request under way is finished all the same", workers);
+    close(fd);
+    is_int(wait_end(pid), 0, "an orderly end");
+}
+
 static void test_failures(void)
 {
     char framed[32];
@@ -275,6 +301,9 @@ int main(void)
     test_service(2, "notify");
     test_service(2, "fdpass");
     test_worker_dies();
+    test_group_is_told(0, 0);
+    test_group_is_told(2, 0);
+    test_group_is_told(2, UINT64_MAX);
     test_failures();
     unlink(log_path);
     return tap_done();
