@@ -226,7 +226,12 @@ static int open_mode(struct wr_accept *a)
         return open_io(a, &a->channel, lane->channel[1], on_channel);
     case WR_ACCEPT_REUSEPORT: {
         int r = open_listener(a, a->index);
-        return r < 0 ? r : open_io(a, &a->bell, lane->bell, on_bell);
+        if (r == 0)
+            r = open_io(a, &a->bell, lane->bell, on_bell);
+        if (r ==
+            0) /* what the predecessor on this index has adopted: nobody rings for it again */
+            sync_adoptions(a);
+        return r;
     }
     case WR_ACCEPT_NOTIFY: {
         int r = open_listener(a, 0);
@@ -317,5 +322,7 @@ void wr_accept_close(struct wr_accept **at)
     if (wr_io_is_open(&a->channel))
         while (take_message(a, wr_io_fd(&a->channel)) > 0)
             ;
+    if (a->paused) /* the word is the index's: a successor takes */
+        wr_word_set(&my_words(a)->paused, 0);
     close_everything(a);
 }

@@ -367,6 +367,62 @@ static void test_one_crashes(enum wr_accept_mode mode)
     tear_down(&f);
 }
 
+/* What a dead worker's heir had adopted its successor goes on with. */
+static void test_heir_is_replaced(void)
+{
+    struct fixture f;
+    ok(set_up(&f, WR_ACCEPT_REUSEPORT, 0, 2), "reuseport: two are ready");
+    unsigned before = f.ready;
+    is_int(wr_procs_replace(f.procs), 0, "they are replaced");
+    for (int i = 0; i < 2000 && f.ready < before + 2; i++)
+        turn(&f);
+    start_client(&f, 48);
+    while (client_runs(&f))
+        turn(&f);
+    is_int(client_count(&f, WR_COUNTER_REQUESTS), 48, "the orphan's queue is served");
+    tear_down(&f);
+}
+
+static void count_connection(int fd, void *arg)
+{
+    unsigned *n = arg;
+    (void)wr_os_close(fd);
+    ++*n;
+}
+
+/* The old one of an index fills up while its successor takes over: its pause ends with it. */
+static void test_paused_and_replaced(enum wr_accept_mode mode)
+{
+    struct fixture f = {0};
+    struct wr_loop_options lo = {.heap = wr_heap_libc()};
+    struct wr_accept_share_options o = {
+        .mode = mode, .workers = 1, .listen = listen_on_loopback, .arg = &f};
+    struct wr_accept *old = NULL, *new = NULL;
+    unsigned by_old = 0, by_new = 0;
+    ok(wr_loop_new(&lo, &f.loop) == 0 && wr_accept_share_new(f.loop, &o, &f.share) == 0 &&
+           wr_accept_open(f.loop, f.share, 0, count_connection, &by_old, NULL, NULL, &old) ==
+               0 &&
+           wr_accept_open(f.loop, f.share, 0, count_connection, &by_new, NULL, NULL, &new) == 0,
+       "%s: two of one index", wr_accept_mode_name(mode));
+    wr_accept_share_event(f.share, WR_PROCS_READY, 0, 1);
+    wr_accept_share_event(f.share, WR_PROCS_READY, 0, 2);
+    wr_accept_pause(old);
+    wr_accept_share_event(f.share, WR_PROCS_STOPPING, 0, 1);
+    wr_accept_close(&old);
+    wr_accept_share_event(f.share, WR_PROCS_ENDED, 0, 1);
+    int fd = open_connection(f.port);
+    for (int i = 0; i < 200 && !by_new; i++)
+        turn(&f);
+    ok(by_new == 1 && by_old == 0, "%s: the new one is given connections",
+       wr_accept_mode_name(mode));
+    (void)wr_os_close(fd);
+    wr_accept_close(&new);
+    (void)wr_loop_turn(f.loop, 0);
+    wr_accept_share_free(&f.share);
+    (void)wr_loop_turn(f.loop, 0);
+    wr_loop_free(&f.loop);
+}
+
 static void test_names(void)
 {
     enum wr_accept_mode mode;
@@ -429,6 +485,9 @@ int main(void)
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, true);
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, false);
     test_one_takes_nothing(WR_ACCEPT_FDPASS, false);
+    test_heir_is_replaced();
+    test_paused_and_replaced(WR_ACCEPT_NOTIFY);
+    test_paused_and_replaced(WR_ACCEPT_FDPASS);
     test_refused_memory();
     return tap_done();
 }
