@@ -542,12 +542,12 @@ enum wr_mem_more wr_pool_tick(struct wr_pool *p, bool period, size_t *room)
 
 size_t wr_pool_trim(struct wr_pool *p)
 {
-    size_t room = SIZE_MAX, before = p->stats.resident_bytes;
+    size_t room = SIZE_MAX;
     flush(p, p->stacked);
     (void)give_back(p, SIZE_MAX, &room);
     p->low_free = p->resident_free;
     p->due = 0;
-    return before - p->stats.resident_bytes;
+    return SIZE_MAX - room;
 }
 
 /* ---- validate ------------------------------------------------------------------------------------ */

@@ -292,6 +292,42 @@ static void test_soft_mark(size_t size)
     mem_kit_deinit(&k);
 }
 
+static void *taken[64];
+
+static void on_feast(struct wr_budget_waiter *w, int err)
+{
+    wr_budget_release(w->budget, w->n);
+    for (int i = 0; err == 0 && i < 64; i++)
+        taken[i] = wr_pool_get(woken_pool);
+}
+
+/* What a trim gave back is not less because somebody who waited for it takes more than that. */
+static void test_trim_wakes(void)
+{
+    struct mem_kit k;
+    struct wr_pool p;
+    struct wr_budget_waiter w;
+    void *o[8];
+    if (mem_kit_init(&k, wr_heap_libc(), "slabs") < 0)
+        abort();
+    wr_pool_init(&p, &k.mem, &k.worker, "trimmed", 4096);
+    for (int i = 0; i < 8; i++)
+        o[i] = wr_pool_get(&p);
+    wr_pool_put(&p, o[7]);
+    size_t limit = k.process.used + 2 * WR_PAGE;
+    wr_budget_set(&k.process, limit, limit, 0);
+    woken_pool = &p;
+    is_int(wr_budget_wait(&k.worker, &w, 3 * WR_PAGE, on_feast), 0, "parked");
+    is_int(wr_mem_trim(&k.mem), WR_PAGE, "a trim gives back one page");
+    ok(taken[0] && taken[2], "and whoever is woken by it takes three");
+    for (int i = 0; i < 64; i++)
+        wr_pool_put(&p, taken[i]);
+    for (int i = 0; i < 7; i++)
+        wr_pool_put(&p, o[i]);
+    wr_pool_deinit(&p);
+    mem_kit_deinit(&k);
+}
+
 /* ---- debug modes --------------------------------------------------------------------------------- */
 static void test_faults(void)
 {
@@ -408,6 +444,7 @@ int main(void)
     test_budget();
     test_refused_keeps_nothing();
     test_pressure();
+    test_trim_wakes();
     test_soft_mark(100);
     test_soft_mark(1000);
     test_soft_mark(5000);
