@@ -303,6 +303,9 @@ int wr_block_pool_init(struct wr_block_pool *bp, struct wr_mem *mem, struct wr_b
     for (int i = 0; i < 3; i++)
         wr_pool_init(&bp->heads[i], mem, &bp->budget, names[i],
                      sizeof(struct wr_block_slab) + counts[i] * sizeof(struct wr_block));
+    bp->small.untagged = true; /* a block is counted as a block */
+    for (int i = 0; i < 3; i++)
+        bp->heads[i].untagged = true;
     bp->next = mem->block_pools;
     mem->block_pools = bp;
     for (uint32_t i = 0; i < reserve_blocks; i++) {

@@ -171,6 +171,23 @@ static void test_shared(void)
     mem_kit_deinit(&k);
 }
 
+/* wr_mem_leaks counts what somebody took, once, and not what the pools keep for themselves. */
+static void test_tags(const char *modes)
+{
+    struct mem_kit k;
+    struct wr_block *b, *small;
+    if (mem_kit_init(&k, wr_heap_libc(), modes) < 0)
+        abort();
+    is_int(wr_block_take(&k.blocks, NULL, 1, &b), 0, "%s: a block", modes);
+    is_int(wr_mem_leaks(&k.mem, NULL, NULL), 1, "is one object");
+    is_int(wr_block_take_small(&k.blocks, 1, WR_HERE, &small), 0, "a small one");
+    is_int(wr_mem_leaks(&k.mem, NULL, NULL), 2, "is another");
+    wr_block_drop(&b);
+    wr_block_drop(&small);
+    is_int(wr_mem_leaks(&k.mem, NULL, NULL), 0, "none is left");
+    mem_kit_deinit(&k);
+}
+
 static struct mem_kit *soft_kit;
 static int soft_calls;
 
@@ -254,6 +271,8 @@ int main(void)
     test_sleep();
     test_reserve();
     test_shared();
+    test_tags("slabs,tags");
+    test_tags("passthrough,tags");
     test_soft_mark(4096);
     test_soft_mark(16384);
     test_soft_mark(65536);

@@ -462,7 +462,7 @@ static void *get_slow(struct wr_pool *p, const struct wr_site *site)
         wr_mem_unpoison(p->mem, object, p->slot);
         check_dead(p, object);
     }
-    if (o->tags)
+    if (o->tags && !p->untagged)
         tag_got(p, object, site);
     return object;
 }
@@ -488,7 +488,7 @@ void *wr_pool_zget_at(struct wr_pool *p, const struct wr_site *site)
 WR_COLD static bool watch_put(struct wr_pool *p, void *object)
 {
     const struct wr_mem_options *o = &p->mem->opt;
-    if (o->tags)
+    if (o->tags && !p->untagged)
         wr_mem_tag(p->mem, *object_site(p, object), p->size, -1);
     if (o->passthrough)
         passthrough_put(p, object);

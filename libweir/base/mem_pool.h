@@ -45,6 +45,7 @@ struct wr_pool {
     uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset;
     uint16_t batch;
     bool watched;         /* some debug mode looks at each object */
+    bool untagged;        /* but tags do not: whoever has the pool counts what it hands out */
     size_t resident_free; /* free slots that begin in a resident page */
     size_t low_free;      /* least free this period: resident_free + stacked */
     size_t due;           /* slots to give back */
