@@ -13,18 +13,25 @@
  * purged has a bit for each page that is not resident; a new slab begins with all but page 0 purged, so
  * a slab costs only the pages that were used. Slots that begin in a purged page are free but not
  * resident_free: they have nothing to give back.
+ *
+ * A slab with some slots free is in partial or, once it was searched for idle pages, in searched until
+ * something is put: what survivors pin in every page is looked at once, not in every period.
  */
 struct wr_pool_slab {
     struct wr_pool_slab *next, *prev;
     struct wr_pool *pool;
     struct wr_pool_slab **list; /* the one it is in */
-    uint32_t free;
+    uint16_t free;
+    bool searched; /* for pages to give back, and nothing was put since */
     uint32_t purged;
     uint64_t bits[]; /* 1: free */
 };
 
 #define PAGES_PER_SLAB ((uint32_t)(WR_PAGES_UNIT / WR_PAGE))
 _Static_assert(WR_PAGES_UNIT / WR_PAGE <= 32, "purged has a bit for every page");
+_Static_assert(WR_PAGES_UNIT / 16 <= UINT16_MAX, "free counts the smallest slots");
+
+#define SEARCHES_PER_STEP 128
 
 /* ---- slots --------------------------------------------------------------------------------------- */
 static struct wr_pool_slab *slab_of(const void *object)
@@ -106,6 +113,7 @@ static void list_move(struct wr_pool *p, struct wr_pool_slab *s)
 {
     struct wr_pool_slab **want = s->free == 0                   ? &p->full
                                  : s->free == p->slots_per_slab ? &p->empty
+                                 : s->searched                  ? &p->searched
                                                                 : &p->partial;
     if (want == s->list)
         return;
@@ -140,7 +148,8 @@ static struct wr_pool_slab *slab_new(struct wr_pool *p)
         return NULL;
     }
     s->pool = p;
-    s->free = p->slots_per_slab;
+    s->free = (uint16_t)p->slots_per_slab;
+    s->searched = false;
     s->purged = (UINT32_C(1) << PAGES_PER_SLAB) - 2;
     for (uint32_t i = 0; i < (p->slots_per_slab + 63) / 64; i++) {
         uint32_t left = p->slots_per_slab - i * 64;
@@ -197,6 +206,7 @@ static void slot_release(struct wr_pool *p, void *object)
     WR_ASSERT(s->pool == p && off % p->slot == 0 && !slot_free(s, i));
     s->bits[i / 64] |= UINT64_C(1) << (i % 64);
     s->free++;
+    s->searched = false;
     p->resident_free++;
     p->mem->freed += p->slot;
     list_move(p, s);
@@ -234,6 +244,7 @@ static bool slot_take(struct wr_pool *p, struct wr_pool_slab *s, uint32_t i)
         return true;
     s->bits[i / 64] |= UINT64_C(1) << (i % 64);
     s->free++;
+    s->searched = false;
     p->resident_free += begins_resident(p, s, i);
     return false;
 }
@@ -241,7 +252,10 @@ static bool slot_take(struct wr_pool *p, struct wr_pool_slab *s, uint32_t i)
 /* Fills the stack with a few slots of one slab; after the first, only such as need no new page. */
 static bool refill(struct wr_pool *p)
 {
-    struct wr_pool_slab *s = p->partial ? p->partial : p->empty ? p->empty : slab_new(p);
+    struct wr_pool_slab *s = p->partial    ? p->partial
+                             : p->searched ? p->searched
+                             : p->empty    ? p->empty
+                                           : slab_new(p);
     if (!s)
         return false;
     uint32_t n = 0;
@@ -320,18 +334,22 @@ WR_MUST static size_t purge_pages(struct wr_pool *p, struct wr_pool_slab *s, uin
     return (size_t)__builtin_popcount(mask);
 }
 
-/* Gives back about this many free slots, and not much more than room bytes. Returns the slots. */
-static size_t give_back(struct wr_pool *p, size_t slots, size_t *room)
+/* Gives back about this many free slots, and not much more than room bytes, and searches so many slabs
+ * for them. Returns the slots. */
+static size_t give_back(struct wr_pool *p, size_t slots, size_t *room, size_t searches)
 {
     size_t before = p->resident_free, pages = 0;
     while (p->empty && before - p->resident_free < slots && pages * WR_PAGE < *room)
         pages += slab_free(p, p->empty);
-    for (struct wr_pool_slab *s = p->partial; s; s = s->next) {
-        if (before - p->resident_free >= slots || pages * WR_PAGE >= *room)
-            break;
+    while (p->partial && before - p->resident_free < slots && pages * WR_PAGE < *room &&
+           searches-- > 0) {
+        struct wr_pool_slab *s = p->partial;
         uint32_t mask = (size_t)s->free * p->slot >= WR_PAGE ? idle_pages(p, s) : 0;
         if (mask)
             pages += purge_pages(p, s, mask);
+        s->searched = true;
+        p->stats.searched++;
+        list_move(p, s);
     }
     size_t gave = before - p->resident_free;
     *room -= pages * WR_PAGE < *room ? pages * WR_PAGE : *room;
@@ -433,7 +451,7 @@ void wr_pool_deinit(struct wr_pool *p)
     flush(p, p->stacked);
     while (p->empty)
         release_pages(p, slab_free(p, p->empty));
-    WR_ASSERT(!p->partial && !p->full && p->resident_free == 0);
+    WR_ASSERT(!p->partial && !p->searched && !p->full && p->resident_free == 0);
     struct wr_pool **at = &p->mem->pools;
     while (*at != p)
         at = &(*at)->next;
@@ -534,9 +552,9 @@ enum wr_mem_more wr_pool_tick(struct wr_pool *p, bool period, size_t *room)
     }
     if (p->due == 0 || *room == 0)
         return p->due ? WR_MEM_DUE : active ? WR_MEM_PERIOD : WR_MEM_REST;
-    size_t gave = give_back(p, p->due, room);
+    size_t gave = give_back(p, p->due, room, SEARCHES_PER_STEP);
     p->low_free -= gave < p->low_free ? gave : p->low_free;
-    p->due = gave >= p->due || *room > 0 ? 0 : p->due - gave;
+    p->due = gave >= p->due || (!p->empty && !p->partial) ? 0 : p->due - gave;
     return p->due ? WR_MEM_DUE : gave || active ? WR_MEM_PERIOD : WR_MEM_REST;
 }
 
@@ -544,7 +562,7 @@ size_t wr_pool_trim(struct wr_pool *p)
 {
     size_t room = SIZE_MAX;
     flush(p, p->stacked);
-    (void)give_back(p, SIZE_MAX, &room);
+    (void)give_back(p, SIZE_MAX, &room, SIZE_MAX);
     p->low_free = p->resident_free;
     p->due = 0;
     return SIZE_MAX - room;
@@ -563,6 +581,7 @@ static void validate_list(const struct wr_pool *p, struct wr_pool_slab *const *l
         WR_ASSERT(s->pool == p && s->list == list && s->prev == prev);
         WR_ASSERT(s->free == count_free(s, 0, p->slots_per_slab) && !(s->purged & 1));
         WR_ASSERT((list == &p->full) == (s->free == 0));
+        WR_ASSERT(list != &p->searched || s->searched);
         WR_ASSERT((list == &p->empty) == (s->free == p->slots_per_slab));
         sums[0]++;
         sums[1] += s->free;
@@ -577,6 +596,7 @@ void wr_pool_validate(const struct wr_pool *p)
     if (p->mem->opt.passthrough)
         return;
     validate_list(p, &p->partial, sums);
+    validate_list(p, &p->searched, sums);
     validate_list(p, &p->full, sums);
     validate_list(p, &p->empty, sums);
     WR_ASSERT(sums[0] == p->stats.slabs);

@@ -30,6 +30,7 @@ struct wr_pool_slab;
 struct wr_pool_stats {
     size_t live, peak_live, slabs, resident_bytes, free_slots;
     uint64_t got, refused, returned_bytes;
+    uint64_t searched; /* slabs, for pages to give back */
 };
 
 struct wr_pool {
@@ -40,7 +41,7 @@ struct wr_pool {
     size_t keep_bytes;        /* free memory that ticks leave alone; 0 at init */
     /* private */
     struct wr_pool *next;
-    struct wr_pool_slab *partial, *full, *empty;
+    struct wr_pool_slab *partial, *searched, *full, *empty;
     void *stack[WR_POOL_STACK];
     uint32_t stacked, stack_head, slot, slots_per_slab, slab_offset;
     uint16_t batch;

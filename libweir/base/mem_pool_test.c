@@ -144,6 +144,42 @@ static void test_gives_back(void)
     mem_kit_deinit(&k);
 }
 
+/* After a pile-up whose survivors lie in every page: looking for more to give back is bounded in each
+ * step, and ends although the process goes on. */
+static void test_searches_once(void)
+{
+    enum {
+        N = 31 * 600
+    };
+    static void *o[N];
+    struct mem_kit k;
+    struct wr_pool p;
+    uint64_t now = 1000, largest = 0;
+    if (mem_kit_init(&k, wr_heap_libc(), "slabs") < 0)
+        abort();
+    wr_pool_init(&p, &k.mem, &k.worker, "two a page", 2048);
+    for (int i = 0; i < N; i++)
+        o[i] = wr_pool_get(&p);
+    for (int i = 0; i < N; i += 2)
+        wr_pool_put(&p, o[i]);
+    for (int step = 0; step < 4000; step++, now++) {
+        uint64_t before = p.stats.searched;
+        wr_pool_put(&p, wr_pool_get(&p));
+        (void)wr_mem_tick(&k.mem, now);
+        if (p.stats.searched - before > largest)
+            largest = p.stats.searched - before;
+    }
+    wr_pool_validate(&p);
+    ok(p.stats.slabs >= 600, "%zu slabs", p.stats.slabs);
+    ok(largest <= 128, "the longest step searched %d of them", (int)largest);
+    ok(p.stats.searched <= 1200, "four busy seconds searched %d", (int)p.stats.searched);
+    for (int i = 1; i < N; i += 2)
+        wr_pool_put(&p, o[i]);
+    ok(wr_mem_trim(&k.mem) > 0 && p.stats.resident_bytes == 0, "what is put is found again");
+    wr_pool_deinit(&p);
+    mem_kit_deinit(&k);
+}
+
 static void test_budget(void)
 {
     struct mem_kit k;
@@ -441,6 +477,7 @@ int main(void)
     churn(100, "slabs,cold,poison");
     churn(100, "passthrough,tags,poison");
     test_gives_back();
+    test_searches_once();
     test_budget();
     test_refused_keeps_nothing();
     test_pressure();
