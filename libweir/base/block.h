@@ -15,7 +15,8 @@
  * 2. A block with one holder is charged to that holder's budget; when it gets a second one, to the
  *    block pool's, from then on. So a budget may go when its own chains are gone.
  * 3. gen changes whenever what was lent is over or the block is reused; a view with another gen is stale.
- *    The header stays readable until the tick after the last drop.
+ *    The header stays readable after the last drop only while its slab is kept: until a tick or a trim,
+ *    and not when somebody waits for memory or blocks are passed through.
  * 4. References are plain until wr_block_share; afterwards they are atomic and the last drop, on whatever
  *    thread, hands the block back to its pool's thread.
  *
