@@ -76,9 +76,17 @@ struct others { /* what a look needs to know while its lists are not sorted yet 
     struct facts_look *look;
     FACTS_LIST(uint32_t) own;    /* inodes of the target's sockets */
     FACTS_LIST(uint64_t) wanted; /* inodes whose holders are searched */
-    FACTS_LIST(uint32_t) pids;   /* who was found */
+    FACTS_LIST(uint64_t) ends;   /* of these, what somebody else should have: no listeners */
+    FACTS_LIST(uint64_t) found;  /* and what was found */
+    FACTS_LIST(uint32_t) pids;   /* with whom */
     FACTS_LIST(uint32_t) before; /* the processes of the look before */
 };
+
+static int add_end(struct others *o, uint64_t inode)
+{
+    int err = FACTS_ADD(&o->wanted, o->look->heap, &inode);
+    return err ? err : FACTS_ADD(&o->ends, o->look->heap, &inode);
+}
 
 static int collect_own(struct others *o)
 {
@@ -89,7 +97,7 @@ static int collect_own(struct others *o)
         if (l->fds.v[i].kind == FACTS_FD_SOCKET)
             err = FACTS_ADD(&o->own, l->heap, &inode);
         else if (l->fds.v[i].kind == FACTS_FD_PIPE)
-            err = FACTS_ADD(&o->wanted, l->heap, &l->fds.v[i].inode);
+            err = add_end(o, l->fds.v[i].inode);
     }
     o->own.n = look_set32(o->own.v, o->own.n);
     return err;
@@ -131,8 +139,10 @@ static int collect_wanted(struct others *o)
     for (uint32_t i = 0; !err && i < l->unixes.n; i++) {
         uint64_t peer = l->unixes.v[i].peer;
         if (peer != 0 && owns(o, l->unixes.v[i].inode))
-            err = FACTS_ADD(&o->wanted, l->heap, &peer);
+            err = owns(o, (uint32_t)peer) ? FACTS_ADD(&o->wanted, l->heap, &peer)
+                                          : add_end(o, peer);
     }
+    o->ends.n = look_set64(o->ends.v, o->ends.n);
     o->wanted.n = look_set64(o->wanted.v, o->wanted.n);
     return err;
 }
@@ -141,7 +151,24 @@ static int on_other(void *arg, const struct facts_fd *held)
 {
     struct others *o = arg;
     int err = FACTS_ADD(&o->look->fds, o->look->heap, held);
+    if (!err)
+        err = FACTS_ADD(&o->found, o->look->heap, &held->inode);
     return err ? err : FACTS_ADD(&o->pids, o->look->heap, &held->pid);
+}
+
+/* The far ends that nobody has among the first descriptors are searched among the others. */
+static int look_deeper(struct others *o, struct look_search *s, uint32_t n_own)
+{
+    uint32_t n = 0;
+    o->found.n = look_set64(o->found.v, o->found.n);
+    for (uint32_t i = 0; i < o->ends.n; i++)
+        if (!look_has64(o->found.v, o->found.n, o->ends.v[i]))
+            o->ends.v[n++] = o->ends.v[i];
+    int err = n ? look_one_sided(o->look, n_own, o->ends.v, &n) : 0;
+    s->inodes = o->ends.v;
+    s->n_inodes = n;
+    s->deep = true;
+    return err ? err : look_holders(s);
 }
 
 static int take_holders_before(const struct facts_look *before, struct others *o)
@@ -168,9 +195,12 @@ static int look_others(struct others *o)
                             .is_again = before != NULL,
                             .fn = on_other,
                             .arg = o};
+    uint32_t n_own = o->look->fds.n;
     err = look_holders(&s);
     if (s.hidden)
         facts_gap(o->look, "who else has these sockets and pipes", 0, -EACCES);
+    if (!err)
+        err = look_deeper(o, &s, n_own);
     o->pids.n = look_set32(o->pids.v, o->pids.n);
     for (uint32_t i = 0; !err && i < o->pids.n; i++)
         err = look_process(o->look, o->pids.v[i], 0, NULL);
@@ -217,6 +247,8 @@ static int take_look(struct examination *e, struct facts_look *l)
     int err = look_all(&o);
     FACTS_DROP(&o.own, l->heap);
     FACTS_DROP(&o.wanted, l->heap);
+    FACTS_DROP(&o.ends, l->heap);
+    FACTS_DROP(&o.found, l->heap);
     FACTS_DROP(&o.pids, l->heap);
     FACTS_DROP(&o.before, l->heap);
     if (!err && examine_sees(e, SEE_COUNTERS | SEE_HOST))

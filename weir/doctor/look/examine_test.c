@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "weir/doctor/look/examine.h"
+#include "weir/doctor/look/look.h"
 
 #include "libweir/os/os.h"
 #include "tests/tap.h"
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,6 +230,72 @@ static void test_deep(void)
     (void)close(l);
 }
 
+static bool is_held(const struct facts_look *l, uint64_t inode, uint32_t pid)
+{
+    const struct facts_fd *fd;
+    for (uint32_t i = 0; (fd = facts_owner(l, inode, i)) != NULL; i++)
+        if (fd->pid == pid)
+            return true;
+    return false;
+}
+
+/* A pipe's other end behind more descriptors than are searched at first, in a process of its own. */
+static void test_far_end(void)
+{
+    enum {
+        MANY = 700
+    };
+    static int many[MANY];
+    int ends[2];
+    struct facts seen;
+    uint32_t pid = (uint32_t)getpid();
+    struct examine what = {.pids = &pid, .n_pids = 1, .wait_ms = 20};
+    for (unsigned i = 0; i < MANY; i++)
+        many[i] = dup(0);
+    if (many[MANY - 1] < MANY || pipe(ends)) {
+        skip("too few descriptors");
+        return;
+    }
+    pid_t reader = sleeper(ends[1]);
+    for (unsigned i = 0; i < MANY; i++)
+        (void)close(many[i]);
+    (void)close(ends[0]);
+    facts_init(&seen, wr_heap_libc());
+    is_int(examine(&what, &seen), EXAMINE_NO_LISTENER, "a process with one end of a pipe");
+    for (int w = 0; w < 2; w++) {
+        const struct facts_look *l = w ? &seen.b : &seen.a;
+        const struct facts_fd *mine = facts_fd(l, pid, ends[1]);
+        ok(mine && is_held(l, mine->inode, (uint32_t)reader), "look %d: who has the other", w);
+    }
+    facts_deinit(&seen);
+    (void)kill(reader, SIGKILL);
+    (void)waitpid(reader, NULL, 0);
+    (void)close(ends[1]);
+}
+
+static uint64_t inode_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
+static void test_one_sided(void)
+{
+    int half[2], whole[2];
+    struct facts_look l;
+    facts_look_init(&l, wr_heap_libc());
+    if (pipe(half) || pipe(whole) || close(half[0]) ||
+        look_process(&l, (uint32_t)getpid(), LOOK_FDS, NULL))
+        abort();
+    uint64_t inodes[] = {inode_of(half[1]), inode_of(whole[0]), inode_of(whole[1]), 1};
+    uint32_t n = look_set64(inodes, 4);
+    is_int(n, 3, "two pipes, and something else");
+    is_int(look_one_sided(&l, l.fds.n, inodes, &n), 0, "which have another end elsewhere");
+    ok(n == 2 && inodes[0] == 1 && inodes[1] == inode_of(half[1]), "all but the whole one");
+    facts_look_deinit(&l);
+    (void)close(half[1]), (void)close(whole[0]), (void)close(whole[1]);
+}
+
 static void test_upstream(void)
 {
     uint16_t front, back;
@@ -369,6 +437,8 @@ int main(void)
     test_steps();
     test_reuse();
     test_deep();
+    test_far_end();
+    test_one_sided();
     test_upstream();
     test_namespace();
     test_outside();

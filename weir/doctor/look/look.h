@@ -95,7 +95,8 @@ WR_MUST int look_fds(struct facts_look *l, struct facts_process *io, unsigned wh
 /* All that /proc shows. */
 WR_MUST int look_processes(struct facts_look *l, unsigned what);
 /* Who else has a socket or pipe. */
-#define LOOK_HOLDER_FDS 512 /* the first ones of a process; beyond them nobody is searched */
+#define LOOK_HOLDER_FDS \
+    512 /* the first ones of a process; the others only for what nobody has among these */
 #define LOOK_SMALL_FDS \
     256 /* who has more is searched only once in an examination, unless it held something */
 struct look_search {
@@ -114,6 +115,10 @@ struct look_search {
 };
 /* -ENOMEM, -E2BIG, or what keeps /proc from being read. */
 WR_MUST int look_holders(struct look_search *s);
+/* Takes out of these inodes (sorted) the pipes of which the first n_own descriptors of the look have both ends: nobody
+ * else need have one. -ENOMEM. */
+WR_MUST int look_one_sided(const struct facts_look *l, uint32_t n_own, uint64_t *inodes,
+                           uint32_t *io_n);
 /* Adds the descriptors, of whatever process, that are the listeners among the look's sockets; a gap says that there are
  * processes whose descriptors are closed to us. As look_holders. */
 WR_MUST int look_listeners(struct facts_look *l);

@@ -4,6 +4,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 struct holder { /* a process that is being searched */
@@ -34,14 +35,15 @@ static int on_fd(void *arg, int dir, uint32_t fd)
 }
 
 /* Not again those who were searched without finding anything and are so large that it would cost as much again; in
- * the depth only those who are deep. */
+ * the depth only those who are deep, and a second time only who held something. */
 static bool is_left_out(const struct look_search *s, uint32_t pid, const char *path)
 {
     struct stat st;
+    bool held = look_has32(s->again, s->n_again, pid);
     if (look_has32(s->skip, s->n_skip, pid))
         return true;
-    if (!s->deep && (!s->is_again || look_has32(s->again, s->n_again, pid)))
-        return false;
+    if (s->deep ? s->is_again && !held : !s->is_again || held)
+        return s->deep;
     if (wr_os_stat(path, &st) || st.st_size == 0) /* an old kernel does not count them */
         return false;
     return s->deep ? st.st_size <= LOOK_HOLDER_FDS : st.st_size > LOOK_SMALL_FDS;
@@ -65,6 +67,40 @@ int look_holders(struct look_search *s)
 {
     s->hidden = false;
     return s->n_inodes ? look_numbers("/proc", on_pid, s) : 0;
+}
+
+/* ---- pipes ------------------------------------------------------------------------------------------ */
+/* Which end a descriptor is, the link's mode tells: 1 reads, 2 writes. */
+static uint8_t end_of(const struct facts_fd *f)
+{
+    struct stat st;
+    char path[48];
+    (void)snprintf(path, sizeof path, "/proc/%u/fd/%d", f->pid, f->fd);
+    if (wr_os_statat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
+        return 0;
+    return (uint8_t)((st.st_mode & S_IRUSR ? 1 : 0) | (st.st_mode & S_IWUSR ? 2 : 0));
+}
+
+int look_one_sided(const struct facts_look *l, uint32_t n_own, uint64_t *inodes, uint32_t *io_n)
+{
+    uint8_t *ends = wr_heap_zalloc(l->heap, *io_n);
+    uint32_t n = *io_n, kept = 0;
+    if (!ends)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_own; i++) {
+        const struct facts_fd *f = &l->fds.v[i];
+        uint32_t at = FACTS_FIRST_NOT(n, k, inodes[k] < f->inode);
+        if (f->kind != FACTS_FD_PIPE || at == n || inodes[at] != f->inode)
+            continue;
+        look_pause(l->pace);
+        ends[at] |= end_of(f);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (ends[i] != 3)
+            inodes[kept++] = inodes[i];
+    wr_heap_free(l->heap, ends, n);
+    *io_n = kept;
+    return 0;
 }
 
 /* ---- listeners -------------------------------------------------------------------------------------- */
