@@ -419,7 +419,7 @@ void wr_loop_free_later(struct wr_loop *l, struct wr_free_later *f,
 
 void wr_loop_timer_arm(struct wr_loop *l, struct wr_timer *timer, uint64_t after_ms)
 {
-    uint64_t now_ms = wr_clock_ms(&l->clock);
+    uint64_t now_ms = l->mark_ns / MS;
     wr_wheel_arm(&l->wheel, timer,
                  after_ms < UINT64_MAX - now_ms ? now_ms + after_ms : UINT64_MAX);
 }

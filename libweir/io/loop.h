@@ -205,7 +205,7 @@ struct wr_free_later {
 void wr_loop_free_later(struct wr_loop *loop, struct wr_free_later *f,
                         void (*fn)(struct wr_free_later *f));
 
-/* timer->fn must be set. Counted from this turn's time, so that a long turn does not shorten it. */
+/* timer->fn must be set. Counted from when the callback that arms it began, so that a long turn does not shorten it. */
 void wr_loop_timer_arm(struct wr_loop *loop, struct wr_timer *timer, uint64_t after_ms);
 void wr_loop_timer_cancel(struct wr_timer *timer);
 

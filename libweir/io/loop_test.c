@@ -317,6 +317,39 @@ static void test_timers(void)
     wr_loop_free(&l);
 }
 
+/* What runs earlier in the turn takes nothing from the time of a timer that is armed behind it. */
+struct behind {
+    struct wr_loop *loop;
+    struct wr_timer timer;
+    uint64_t armed_ns;
+};
+
+static void dawdle(void *arg)
+{
+    (void)arg;
+    (void)wr_os_sleep_ns(80000000);
+}
+
+static void arm_behind(void *arg)
+{
+    struct behind *b = arg;
+    b->armed_ns = wr_os_now_ns(CLOCK_MONOTONIC);
+    wr_loop_timer_arm(b->loop, &b->timer, 50);
+}
+
+static void test_timer_in_a_long_turn(void)
+{
+    struct behind b = {.loop = make(NULL), .timer.fn = on_timer};
+    fired = 0;
+    is_int(wr_loop_post(b.loop, dawdle, NULL, NULL), 0, "80 ms for the first");
+    is_int(wr_loop_post(b.loop, arm_behind, NULL, &b), 0, "50 ms to go for the second");
+    for (int i = 0; i < 50 && !fired; i++)
+        (void)wr_loop_turn(b.loop, -1);
+    uint64_t took = wr_os_now_ns(CLOCK_MONOTONIC) - b.armed_ns;
+    ok(fired == 1 && took >= 49000000, "are 50 ms (%u)", (unsigned)(took / 1000000));
+    wr_loop_free(&b.loop);
+}
+
 /* The loop stands still past a deadline while bytes lie in more sockets than one batch holds. */
 struct late {
     struct wr_io io;
@@ -704,6 +737,7 @@ static int all_tests(void *arg)
     test_again_merges();
     test_order();
     test_timers();
+    test_timer_in_a_long_turn();
     test_pause();
     test_post_bounds();
     test_storm();
