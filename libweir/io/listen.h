@@ -54,11 +54,12 @@ struct wr_listen_notice {
 };
 
 struct wr_listen_options {
-    struct wr_addr addr; /* WR_ADDR_FD with fd >= 0: adopted, options that can be set are set */
-    unsigned backlog;    /* 0: 4096; adopted: as it is */
-    unsigned burst;      /* accepts per turn; 0: 64 */
-    bool reuseport;      /* one socket per worker; the kernel spreads */
-    bool exclusive;      /* EPOLLEXCLUSIVE: one shared socket, not every worker wakes */
+    /* WR_ADDR_FD with fd >= 0: adopted as it is, but for delay, defer_accept_s and a backlog that is given */
+    struct wr_addr addr;
+    unsigned backlog;     /* 0: 4096; adopted: as it is */
+    unsigned burst;       /* accepts per turn; 0: 64 */
+    bool reuseport;       /* one socket per worker; the kernel spreads */
+    bool exclusive;       /* EPOLLEXCLUSIVE: one shared socket, not every worker wakes */
     unsigned readd_every; /* exclusive: register again after so many accepts, or the worker that
                              registered last gets most of them; 0: 256 */
     unsigned defer_accept_s; /* TCP_DEFER_ACCEPT; 0: off */
