@@ -16,7 +16,7 @@ static uint32_t kind_events(unsigned kind)
 {
     switch (kind & 15) {
     case WR_IO_EDGE:
-        return EPOLLIN | EPOLLOUT | EPOLLRDHUP | (uint32_t)EPOLLET;
+        return EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | (uint32_t)EPOLLET;
     case WR_IO_LISTEN:
         return EPOLLIN | (kind & WR_IO_EXCLUSIVE ? (uint32_t)EPOLLEXCLUSIVE : 0);
     case WR_IO_READ:

@@ -24,7 +24,7 @@ static size_t iov_bytes(const struct iovec *v, int n)
 static ssize_t plain_read(struct wr_stream *s, void *p, size_t n)
 {
     ssize_t got = wr_os_recv(s->fd, p, n, 0);
-    if (got == -EAGAIN || (got > 0 && !s->hang_up && (size_t)got < n))
+    if (got == -EAGAIN || (got > 0 && !s->until_dry && (size_t)got < n))
         s->readable = false;
     return got;
 }
@@ -42,7 +42,7 @@ static ssize_t plain_readv(struct wr_stream *s, const struct iovec *v, int n)
     if (n == 1)
         return plain_read(s, v->iov_base, v->iov_len);
     ssize_t got = wr_os_readv(s->fd, v, n);
-    if (got == -EAGAIN || (got > 0 && !s->hang_up && (size_t)got < iov_bytes(v, n)))
+    if (got == -EAGAIN || (got > 0 && !s->until_dry && (size_t)got < iov_bytes(v, n)))
         s->readable = false;
     return got;
 }
@@ -96,8 +96,10 @@ void wr_stream_init(struct wr_stream *s, int fd)
 
 void wr_stream_events(struct wr_stream *s, uint32_t events)
 {
-    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        s->hang_up = true;
+    if (WR_UNLIKELY(events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
+        s->until_dry = true;
+        s->hang_up |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    }
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         s->readable = s->in_ready = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))

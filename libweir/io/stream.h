@@ -9,7 +9,7 @@
  * A stream remembers what the last edge said and what the last call told: `readable` and `writable`
  * are set by wr_stream_events and cleared by the call that found the socket dry or full. For a plain
  * socket a short read or write is such a finding (one system call less than reading until EAGAIN),
- * except when the peer's FIN or an error was announced together with the bytes.
+ * except when the peer's FIN, an error or urgent data was announced together with the bytes.
  *
  * 1. Results: > 0 bytes, 0 the peer's FIN (reads only), -EAGAIN dry or full, else the error.
  * 2. While readable (writable) is true the owner must come back without waiting for an edge.
@@ -53,6 +53,8 @@ struct wr_stream {
     bool in_ready,
         out_ready; /* of what lies below: the socket as the last edge or call left it */
     bool hang_up;  /* RDHUP, HUP or ERR was announced: only 0 or an error ends reading */
+    bool
+        until_dry; /* so it was, or urgent data, at whose mark a read ends: a short one says nothing */
     bool eof, wrote_fin;
     uint64_t bytes_in, bytes_out;
 };

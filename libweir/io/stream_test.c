@@ -6,6 +6,7 @@
 #include "libweir/io/sock.h"
 #include "libweir/os/os.h"
 #include "tests/mem_kit.h"
+#include "tests/net_kit.h"
 #include "tests/tap.h"
 
 #include <errno.h>
@@ -55,6 +56,55 @@ static void test_edges(void)
     is_int(s.fd, -1, "closed");
     wr_stream_close(&s);
     (void)wr_os_close(other);
+}
+
+struct urgent {
+    struct wr_io io;
+    struct wr_stream s;
+    char got[16];
+    size_t n;
+};
+
+static void on_urgent(struct wr_io *io, uint32_t events)
+{
+    struct urgent *u = wr_container_of(io, struct urgent, io);
+    wr_stream_events(&u->s, events);
+    while (u->s.readable) {
+        ssize_t n = wr_stream_read(&u->s, u->got + u->n, sizeof u->got - u->n);
+        if (n <= 0)
+            return;
+        u->n += (size_t)n;
+    }
+}
+
+/* The kernel ends a read at the urgent mark: that it was short does not mean that there is no more. */
+static void test_urgent(void)
+{
+    struct wr_loop *loop = NULL;
+    struct urgent u = {0};
+    struct sockaddr_storage sa;
+    socklen_t n = sizeof sa;
+    struct wr_addr at = net_addr("127.0.0.1:0");
+    int server = wr_os_socket(AF_INET, SOCK_STREAM, 0), client = -1, fd = -1;
+    bool up = wr_loop_new(NULL, &loop) == 0 && wr_addr_to_sockaddr(&at, &sa, &n) == 0 &&
+              wr_os_bind(server, (struct sockaddr *)&sa, n) == 0 &&
+              wr_os_listen(server, 1) == 0 && wr_addr_of_socket(server, &at) == 0 &&
+              (client = net_connect(&at)) >= 0 &&
+              net_until(loop, 1000, fd >= 0 || (fd = wr_os_accept(server, NULL, NULL)) >= 0);
+    ok(up, "a connection");
+    wr_stream_init(&u.s, fd);
+    is_int(wr_io_open(loop, &u.io, fd, WR_IO_EDGE, on_urgent), 0, "in a loop");
+    net_turns(loop, 5);
+    (void)!wr_os_send(client, "abc", 3, 0);
+    (void)!wr_os_send(client, "!", 1, MSG_OOB);
+    (void)!wr_os_send(client, "def", 3, 0);
+    (void)net_until(loop, 1000, u.n == 6);
+    ok(u.n == 6 && memcmp(u.got, "abcdef", 6) == 0, "what is before and behind it is read");
+    wr_stream_deinit(&u.s);
+    wr_io_close(&u.io);
+    (void)wr_os_close(client);
+    (void)wr_os_close(server);
+    wr_loop_free(&loop);
 }
 
 static void test_full(void)
@@ -112,6 +162,7 @@ int main(void)
     if (mem_kit_init(&kit, wr_heap_libc(), NULL))
         return 1;
     test_edges();
+    test_urgent();
     test_full();
     test_chain(&kit);
     mem_kit_deinit(&kit);

@@ -34,7 +34,7 @@ static ssize_t fill(struct tls *t)
     }
     t->in_at = t->in_n = 0;
     ssize_t got = wr_os_recv(s->fd, t->in->data, t->in->size, 0);
-    if (got == -EAGAIN || (got > 0 && !s->hang_up && (size_t)got < t->in->size))
+    if (got == -EAGAIN || (got > 0 && !s->until_dry && (size_t)got < t->in->size))
         s->in_ready = false;
     if (got == 0)
         t->eof = true;
