@@ -26,9 +26,12 @@ struct wr_accept {
     struct wr_seat *seat;
     struct wr_log *log;
     unsigned index;
-    bool paused, closed;
-    struct wr_io bell;    /* told to drain (notify), or to adopt (reuseport) */
-    struct wr_io channel; /* fdpass */
+    bool paused, closed, delivering;
+    struct wr_io bell; /* told to drain (notify), or to adopt (reuseport) */
+    struct wr_io
+        channel; /* fdpass; closed while paused, or it would be announced all the time */
+    int held[WR_FD_MAX]; /* of the latest message: [held_at, n_held) wait for room */
+    unsigned held_at, n_held;
     struct wr_timer retry;
     struct wr_free_later later;
     struct wr_listener
@@ -139,11 +142,6 @@ static void drain(struct wr_accept *a)
     (void)wr_os_eventfd_add(a->share->drained_fd, 1);
 }
 
-static void on_retry(struct wr_timer *t)
-{
-    drain(wr_container_of(t, struct wr_accept, retry));
-}
-
 static void on_bell(struct wr_io *io, uint32_t events)
 {
     struct wr_accept *a = wr_container_of(io, struct wr_accept, bell);
@@ -169,14 +167,24 @@ static void lost_in_message(struct wr_accept *a, unsigned n)
     WR_LOG(a->log, ERROR, "accept", "fd_limit", "lost=%u fix=%s", n, wr_err_fix(WR_E_FD_LIMIT));
 }
 
+/* fn may pause, resume and close; the call that is under way goes on for all of them. */
+static void deliver(struct wr_accept *a)
+{
+    if (a->delivering)
+        return;
+    a->delivering = true;
+    while (a->held_at < a->n_held && (!a->paused || a->closed))
+        a->fn(a->held[a->held_at++], a->arg);
+    a->delivering = false;
+}
+
 /* 1: took a message; 0: there was none. */
 static int take_message(struct wr_accept *a, int fd)
 {
-    int fds[WR_FD_MAX];
     unsigned n = WR_FD_MAX;
     uint8_t tag[8] = {0};
     size_t n_tag = sizeof tag;
-    int r = wr_fd_recv(fd, fds, &n, tag, &n_tag);
+    int r = wr_fd_recv(fd, a->held, &n, tag, &n_tag);
     if (r == -EAGAIN)
         return 0;
     if (r == -EMSGSIZE) {
@@ -190,8 +198,9 @@ static int take_message(struct wr_accept *a, int fd)
     }
     (void)__atomic_fetch_add(&my_words(a)->taken, n, __ATOMIC_RELEASE);
     wr_seat_count(a->seat, WR_COUNTER_ACCEPTED, n);
-    for (unsigned i = 0; i < n; i++)
-        a->fn(fds[i], a->arg);
+    a->held_at = 0;
+    a->n_held = n;
+    deliver(a);
     return 1;
 }
 
@@ -199,7 +208,7 @@ static void on_channel(struct wr_io *io, uint32_t events)
 {
     struct wr_accept *a = wr_container_of(io, struct wr_accept, channel);
     (void)events;
-    for (int i = 0; i < MESSAGES_A_TURN && wr_io_is_open(io); i++)
+    for (int i = 0; i < MESSAGES_A_TURN && wr_io_is_open(io); i++) /* a pause closes it */
         if (take_message(a, wr_io_fd(io)) == 0)
             return;
 }
@@ -216,6 +225,23 @@ static int open_io(struct wr_accept *a, struct wr_io *io, int inherited,
     if (r < 0)
         (void)wr_os_close(fd);
     return r;
+}
+
+static void open_channel(struct wr_accept *a)
+{
+    if (a->paused || a->closed || wr_io_is_open(&a->channel))
+        return;
+    if (open_io(a, &a->channel, a->share->lane[a->index].channel[1], on_channel) < 0)
+        wr_loop_timer_arm(a->loop, &a->retry, RETRY_MS);
+}
+
+static void on_retry(struct wr_timer *t)
+{
+    struct wr_accept *a = wr_container_of(t, struct wr_accept, retry);
+    if (a->share->o.mode == WR_ACCEPT_FDPASS)
+        open_channel(a);
+    else
+        drain(a);
 }
 
 static int open_mode(struct wr_accept *a)
@@ -291,13 +317,14 @@ int wr_accept_open(struct wr_loop *loop, const struct wr_accept_share *share, un
 
 void wr_accept_pause(struct wr_accept *a)
 {
-    if (a->paused)
+    if (a->paused || a->closed)
         return;
     a->paused = true;
     wr_word_set(&my_words(a)->paused, 1);
     for (unsigned i = 0; i < a->share->o.workers; i++)
         if (a->listener[i])
             wr_listener_pause(a->listener[i], WR_PAUSE_USER);
+    wr_io_close(&a->channel);
 }
 
 void wr_accept_resume(struct wr_accept *a)
@@ -311,6 +338,10 @@ void wr_accept_resume(struct wr_accept *a)
             wr_listener_resume(a->listener[i], WR_PAUSE_USER);
     if (a->share->o.mode == WR_ACCEPT_NOTIFY)
         drain(a);
+    if (a->share->o.mode != WR_ACCEPT_FDPASS)
+        return;
+    deliver(a);
+    open_channel(a);
 }
 
 void wr_accept_close(struct wr_accept **at)
@@ -319,10 +350,13 @@ void wr_accept_close(struct wr_accept **at)
     if (!a)
         return;
     *at = NULL;
-    if (wr_io_is_open(&a->channel))
-        while (take_message(a, wr_io_fd(&a->channel)) > 0)
-            ;
     if (a->paused) /* the word is the index's: a successor takes */
         wr_word_set(&my_words(a)->paused, 0);
+    a->closed = true; /* all of it, whatever fn says */
+    a->delivering = false;
+    if (a->share->o.mode == WR_ACCEPT_FDPASS)
+        do
+            deliver(a);
+        while (take_message(a, a->share->lane[a->index].channel[1]) > 0);
     close_everything(a);
 }

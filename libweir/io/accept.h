@@ -78,7 +78,8 @@ typedef void wr_accepted_fn(int fd, void *arg);
 int wr_accept_open(struct wr_loop *loop, const struct wr_accept_share *share, unsigned index,
                    wr_accepted_fn *fn, void *arg, struct wr_seat *seat, struct wr_log *log,
                    struct wr_accept **out) WR_MUST;
-/* Full house: takes nothing until resumed; the kernel's queue (or the other workers) hold them. */
+/* Full house: takes nothing until resumed; the kernel's queue (or the other workers) hold them, and what the master has
+ * handed over already waits. */
 void wr_accept_pause(struct wr_accept *accept);
 void wr_accept_resume(struct wr_accept *accept);
 /* Stops taking. What was handed to this worker but not yet taken is drained to fn first. */

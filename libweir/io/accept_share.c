@@ -281,7 +281,6 @@ static void worker_ready(struct wr_accept_share *s, unsigned index, pid_t pid)
     lane->ready = true;
     lane->late = lane->orphan = false;
     lane->holder = pid;
-    wr_word_set(&words_of(s, index)->paused, 0);
     if (s->o.mode == WR_ACCEPT_REUSEPORT)
         give_back(s, index);
     if (s->o.mode == WR_ACCEPT_NOTIFY && s->told < 0)
@@ -305,6 +304,8 @@ static void worker_ended(struct wr_accept_share *s, unsigned index, bool was_hol
     if (was_holder && s->o.mode == WR_ACCEPT_FDPASS)
         take_back(s, index);
     lane->orphan = !lane->ready;
+    /* It may have died full. Cleared here and not when somebody gets ready, who may be full by then. */
+    wr_word_set(&words_of(s, index)->paused, 0);
     /* It may have died between taking and counting. Too few unread by our count does no harm. */
     lane->sent = wr_word_get(&words_of(s, index)->taken);
 }

@@ -423,6 +423,55 @@ static void test_paused_and_replaced(enum wr_accept_mode mode)
     wr_loop_free(&f.loop);
 }
 
+struct house {
+    struct wr_accept *accept;
+    unsigned n, full_at; /* 0: never */
+};
+
+static void enter_house(int fd, void *arg)
+{
+    struct house *h = arg;
+    (void)wr_os_close(fd);
+    if (++h->n == h->full_at)
+        wr_accept_pause(h->accept);
+}
+
+/* Full in the middle of what the master has handed over: the rest waits, until there is room or the end. */
+static void test_full_house(enum wr_accept_mode mode, bool resumed)
+{
+    struct fixture f = {0};
+    struct house h = {.full_at = 3};
+    struct wr_loop_options lo = {.heap = wr_heap_libc()};
+    struct wr_accept_share_options o = {
+        .mode = mode, .workers = 1, .listen = listen_on_loopback, .arg = &f};
+    const char *name = wr_accept_mode_name(mode);
+    int fds[20];
+    ok(wr_loop_new(&lo, &f.loop) == 0 && wr_accept_share_new(f.loop, &o, &f.share) == 0 &&
+           wr_accept_open(f.loop, f.share, 0, enter_house, &h, NULL, NULL, &h.accept) == 0,
+       "%s: a worker", name);
+    wr_accept_share_event(f.share, WR_PROCS_READY, 0, 1);
+    for (unsigned i = 0; i < 20; i++)
+        fds[i] = open_connection(f.port);
+    for (int i = 0; i < 30; i++)
+        turn(&f);
+    is_int(h.n, 3, "%s: it takes what it has room for", name);
+    if (resumed)
+        wr_accept_resume(h.accept);
+    else
+        wr_accept_close(&h.accept);
+    for (int i = 0; i < 30; i++)
+        turn(&f);
+    if (resumed || mode == WR_ACCEPT_FDPASS)
+        is_int(h.n, 20, "%s: and the others %s", name, resumed ? "later" : "at its end");
+    for (unsigned i = 0; i < 20; i++)
+        (void)wr_os_close(fds[i]);
+    wr_accept_close(&h.accept);
+    (void)wr_loop_turn(f.loop, 0);
+    wr_accept_share_free(&f.share);
+    (void)wr_loop_turn(f.loop, 0);
+    wr_loop_free(&f.loop);
+}
+
 static void test_names(void)
 {
     enum wr_accept_mode mode;
@@ -485,6 +534,9 @@ int main(void)
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, true);
     test_one_takes_nothing(WR_ACCEPT_NOTIFY, false);
     test_one_takes_nothing(WR_ACCEPT_FDPASS, false);
+    for (unsigned i = 0; i < WR_ACCEPT_MODES; i++)
+        test_full_house((enum wr_accept_mode)i, true);
+    test_full_house(WR_ACCEPT_FDPASS, false);
     test_heir_is_replaced();
     test_paused_and_replaced(WR_ACCEPT_NOTIFY);
     test_paused_and_replaced(WR_ACCEPT_FDPASS);
