@@ -211,6 +211,9 @@ def test_commands():
         code, out, err = weir(name, "--help")
         ok(code == 0 and out.startswith("usage: weir " + name) and err == "", "weir %s --help" % name, (code, out, err))
         equal(weir("help", name), (0, out, ""), "weir help %s is the same" % name)
+    write(GOOD)
+    told = 'weir: [emerg] open() "%s" failed (21: Is a directory)\nweir: -e names the error log\n' % DIR
+    equal(weir("-c", CONF, "-e", DIR), (1, "", told), "-e and a directory")
     with open(CONF, "wb") as f:
         f.write(b"a\x1b]0;x\x07\xff\xc3\xa9;\n")
     err = weir("-t", "-c", CONF)[2]

@@ -150,6 +150,22 @@ static int send_signal(const struct cmd_site *site, const struct opt *o)
     return CMD_OK;
 }
 
+/* -e FILE: what is written to a file that cannot be opened would be lost without a word. A pipe may find its
+ * reader later. */
+static int try_error_log(const char *path)
+{
+    if (!path || strcmp(path, "stderr") == 0)
+        return 0;
+    int fd = wr_os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        return wr_os_close(fd);
+    if (fd == -ENXIO)
+        return 0;
+    out_print(2, "weir: [emerg] open() \"%s\" failed (%d: %s)\nweir: -e names the error log\n",
+              path, -fd, wr_err_text(fd));
+    return fd;
+}
+
 /* ---- all ----------------------------------------------------------------------------------------------------------- */
 
 int cmd_server(int argc, char **argv)
@@ -180,5 +196,7 @@ int cmd_server(int argc, char **argv)
         return send_signal(&site, &o);
     if (o.test)
         return test(&site, &o);
+    if (try_error_log(o.error_log))
+        return CMD_FAILED;
     return cmd_site_run(&site, &o);
 }
