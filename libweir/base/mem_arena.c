@@ -39,7 +39,6 @@ _Static_assert(sizeof(struct wr_arena_chunk) % 16 == 0, "data behind it is align
 _Static_assert(sizeof(struct wr_arena_large) % 16 == 0, "data behind it is aligned");
 _Static_assert(WR_ARENA_SMALL % 16 == 0 && WR_ARENA_CHUNK % 16 == 0, "chunks end on 16");
 
-#define APART        (WR_ARENA_CHUNK / 4)
 /* What lives long is often a little more than one small chunk: 4 KiB for it would be three quarters
  * waste, so an arena that begins small stays small for a few. */
 #define SMALL_CHUNKS 3

@@ -233,7 +233,7 @@ static void test_take(void)
 
 static void test_bounds(void)
 {
-    struct wr_conn_pool_options o = {.max_open = 1, .max_waiters = 2, .wait_ms = 30};
+    struct wr_conn_pool_options o = {.max_open = 1, .max_waiters = 2, .wait_ms = 300};
     struct rig *r = rig_up(&plain, o, wr_heap_libc());
     struct got g[4] = {0};
     r->f.at_once = true;
@@ -244,7 +244,7 @@ static void test_bounds(void)
     is_int(wr_conn_pool_take(r->pool, &r->scope, fn, &g[2]), 0, "three waits");
     is_int(wr_conn_pool_take(r->pool, &r->scope, fn, &g[3]), WR_E_POOL_FULL,
            "the queue is full");
-    KIT_UNTIL(&r->k, 1000, g[2].calls);
+    KIT_UNTIL(&r->k, 10000, g[2].calls);
     is_int(g[1].err, WR_E_POOL_WAIT, "waited too long");
     is_int(g[2].err, WR_E_POOL_WAIT, "both");
     is_int(g[3].calls, 0, "a refused take has no callback");
@@ -255,14 +255,14 @@ static void test_bounds(void)
 static void test_open_fails(void)
 {
     struct rig *r =
-        rig_up(&plain, (struct wr_conn_pool_options){.open_ms = 30}, wr_heap_libc());
+        rig_up(&plain, (struct wr_conn_pool_options){.open_ms = 300}, wr_heap_libc());
     struct got a = {0}, b = {0};
     ok(!wr_conn_pool_take(r->pool, &r->scope, on_lease, &a), "taken");
     r->f.refuse = -ECONNREFUSED;
     kit_turns(&r->k, 2);
     is_int(a.err, -ECONNREFUSED, "the driver's error");
     ok(!wr_conn_pool_take(r->pool, &r->scope, on_lease, &b), "taken");
-    KIT_UNTIL(&r->k, 1000, b.calls);
+    KIT_UNTIL(&r->k, 10000, b.calls);
     is_int(b.err, WR_E_DEADLINE, "an open that hangs ends");
     is_int(wr_conn_pool_stats(r->pool).open, 0, "and holds no place");
     rig_down(r, "open fails");
@@ -293,7 +293,7 @@ static void test_hang_up(void)
 
 static void test_limits(void)
 {
-    struct wr_conn_pool_options o = {.idle_ms = 40, .check_after_ms = 1, .max_idle = 2};
+    struct wr_conn_pool_options o = {.idle_ms = 400, .check_after_ms = 1, .max_idle = 2};
     struct rig *r = rig_up(&full, o, wr_heap_libc());
     struct got g[4] = {0};
     r->f.at_once = true;
@@ -306,23 +306,23 @@ static void test_limits(void)
     is_int(r->f.resets, 4, "reset on release");
     is_int(wr_conn_pool_stats(r->pool).idle, 2, "no more idle ones than allowed");
     uint64_t until = kit_now_ms() + 5;
-    KIT_UNTIL(&r->k, 100, kit_now_ms() > until);
+    KIT_UNTIL(&r->k, 10000, kit_now_ms() > until);
     ok(!wr_conn_pool_take(r->pool, &r->scope, on_lease, &g[0]), "taken");
     kit_turns(&r->k, 3);
     is_int(r->f.checks, 1, "checked before it is lent");
     r->f.refuse = -EPIPE;
     wr_lease_release(&g[0].lease);
     is_int(wr_conn_pool_stats(r->pool).reset_failed, 1, "a failed reset closes");
-    KIT_UNTIL(&r->k, 1000, wr_conn_pool_stats(r->pool).open == 0);
+    KIT_UNTIL(&r->k, 10000, wr_conn_pool_stats(r->pool).open == 0);
     is_int(wr_conn_pool_stats(r->pool).open, 0, "the idle limit ends the rest");
     rig_down(r, "limits");
 
-    o = (struct wr_conn_pool_options){.min_idle = 2, .life_ms = 40};
+    o = (struct wr_conn_pool_options){.min_idle = 2, .life_ms = 300};
     r = rig_up(&plain, o, wr_heap_libc());
     r->f.at_once = true;
     kit_turns(&r->k, 2);
     is_int(wr_conn_pool_stats(r->pool).idle, 2, "min_idle without being asked");
-    KIT_UNTIL(&r->k, 1000, r->f.opened >= 4);
+    KIT_UNTIL(&r->k, 10000, r->f.opened >= 4);
     ok(r->f.opened >= 4, "renewed when their life is over");
     ok(wr_conn_pool_stats(r->pool).life_ended >= 2, "counted");
     rig_down(r, "life");
@@ -330,20 +330,20 @@ static void test_limits(void)
 
 static void test_leak(void)
 {
-    struct wr_conn_pool_options o = {.leak_ms = 20, .leak_kill_ms = 60};
+    struct wr_conn_pool_options o = {.leak_ms = 200, .leak_kill_ms = 1200};
     struct rig *r = rig_up(&plain, o, wr_heap_libc());
     struct got a = {0};
-    struct wr_conn_pool_borrower b;
+    struct wr_conn_pool_borrower b = {0};
     r->f.at_once = true;
     int line = __LINE__ + 1;
     ok(!wr_conn_pool_take(r->pool, &r->scope, on_lease, &a), "taken");
-    KIT_UNTIL(&r->k, 1000, r->leaks == 1);
+    KIT_UNTIL(&r->k, 10000, r->leaks == 1);
     is_int(r->leak.site->line, line, "the report names the line");
     ok(strstr(r->leak.site->file, "pool_test.c") != NULL, "and the file");
-    ok(r->leak.held_ms >= 20 && r->leak.err == 0, "and the time; it is still lent");
+    ok(r->leak.held_ms >= 200 && r->leak.err == 0, "and the time; it is still lent");
     is_int(wr_conn_pool_borrowers(r->pool, &b, 1), 1, "listed");
-    ok(b.overdue && b.site->line == line, "as overdue, with its line");
-    KIT_UNTIL(&r->k, 1000, r->leaks == 2);
+    ok(b.overdue && b.site && b.site->line == line, "as overdue, with its line");
+    KIT_UNTIL(&r->k, 10000, r->leaks == 2);
     is_int(r->leak.err, WR_E_LEAKED, "then it is taken back");
     is_int(r->f.closed, 1, "and closed: its borrower may still be using it");
     ok(wr_lease_object(&a.lease) == NULL, "the lease finds nothing");
