@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The master: pid file, signals, reload with good and bad files under load, one process, daemon."""
-import os, signal, socket, time
+import os, resource, signal, socket, time
 
 from weir_site import Load, Site, alive, pids_of_family, wait_for
 from wire import connect, done, equal, free_port, ok, read_all
@@ -220,6 +220,27 @@ def one_process():
     equal(s.stop(signal.SIGQUIT), 0, "and ends")
 
 
+def one_process_in_need():
+    if os.getuid() != 0:
+        return
+    more = " ".join("listen 127.0.0.1:%d;" % free_port() for _ in range(8))
+    s = Site(main="master_process off;", server="location = /x { return 200 'hi'; } " + more)
+    pid = s.pid()
+    before, limit, had = s.descriptors(pid), resource.prlimit(pid, resource.RLIMIT_NOFILE), s.status()["generation"]
+    for i in range(3):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(s.descriptors(pid)) + 5, limit[1]))
+        s.kill(signal.SIGHUP)
+        ok(wait_for(lambda: s.log().count("reload failed") == i + 1), "one process without descriptors for a second generation: it is refused", s.log())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+    equal(s.descriptors(pid), before, "and what it had opened is closed")
+    equal(s.get()[1], b"hi", "the first serves on")
+    equal(len(s.workers()), 1, "no refused one keeps a seat")
+    s.kill(signal.SIGHUP)
+    ok(wait_for(lambda: s.status()["generation"] > had), "with descriptors the next one is taken", s.log())
+    equal(s.get()[1], b"hi", "and serves")
+    s.stop()
+
+
 def daemon():
     s = Site(daemon=True)
     pid = s.pid()
@@ -266,6 +287,7 @@ reloads_under_load()
 reuseport()
 reopen()
 one_process()
+one_process_in_need()
 daemon()
 identity()
 done()

@@ -173,6 +173,9 @@ class Site:
     def workers(self):
         return [w["pid"] for w in self.status()["workers"] if w["state"] == "ready"]
 
+    def descriptors(self, pid):
+        return sorted(int(fd) for fd in os.listdir("/proc/%d/fd" % pid))
+
     def stop(self, sig=signal.SIGTERM, seconds=10):
         """Ends it; the exit status, or None when it had to be killed. Whatever crashed in it is a failed check."""
         status = self.ended(sig, seconds)

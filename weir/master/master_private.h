@@ -137,9 +137,8 @@ unsigned master_crews(const struct master *m, struct crew **out, unsigned max);
 
 /* ---- worker.c ------------------------------------------------------------------------------------------------ */
 int worker_main(struct wr_worker *worker, void *crew);
-/* In the only process: serves the crew's generation on the master's loop. */
+/* In the only process: serves the crew's generation on the master's loop. *out may be there after a failure, too. */
 WR_MUST int worker_serve_here(struct master *m, struct crew *c, struct server **out);
-WR_MUST int worker_settle(const struct settings *s, unsigned index, struct master *m);
 
 /* ---- control.c ----------------------------------------------------------------------------------------------- */
 WR_MUST int control_open(struct master *m);

@@ -225,18 +225,28 @@ static void on_stopped_here(struct server *s)
     control_crew_gone(s->arg);
 }
 
+/* The table's stay with the table. */
+static int copy_sockets(struct web_worker_fd *fds, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        int fd = wr_os_dup(fds[i].fd);
+        if (fd < 0) {
+            while (i-- > 0)
+                (void)wr_os_close(fds[i].fd);
+            return fd;
+        }
+        fds[i].fd = fd;
+    }
+    return 0;
+}
+
 int worker_serve_here(struct master *m, struct crew *c, struct server **out)
 {
     struct web_worker_fd fds[WR_PROCS_KEEP_MAX];
     struct server *s = wr_heap_zalloc(m->heap, sizeof *s);
     if (!s)
         return -ENOMEM;
-    unsigned n = crew_sockets(c, 0, fds, WR_ARRAY_LEN(fds)), kept = 0;
-    for (; kept < n; kept++) { /* the table's stay with the table */
-        fds[kept].fd = wr_os_dup(fds[kept].fd);
-        if (fds[kept].fd < 0)
-            break;
-    }
+    unsigned n = crew_sockets(c, 0, fds, WR_ARRAY_LEN(fds));
     int seat = wr_board_occupy(m->board, SEAT_WORKERS, m->seats - SEAT_WORKERS, 0,
                                wr_loop_wall_ns(m->loop));
     struct wr_seat *words = seat < 0 ? NULL : wr_board_seat(m->board, (unsigned)seat);
@@ -247,12 +257,13 @@ int worker_serve_here(struct master *m, struct crew *c, struct server **out)
     fill_server(s, m, m->loop, m->log, words, c);
     s->stopped = on_stopped_here;
     s->arg = c;
-    int err = kept < n ? -EMFILE : server_open(s, c->config->generation, fds, n);
-    if (err) {
-        wr_heap_free(m->heap, s, sizeof *s);
-        return err;
-    }
-    *out = s;
-    control_crew_ready(c);
-    return 0;
+    int err = copy_sockets(fds, n);
+    if (!err)
+        err = server_open(s, c->config->generation, fds, n);
+    *out = s; /* also what could not open: it goes with the crew, at the end of the turn */
+    if (!err)
+        control_crew_ready(c);
+    else if (words)
+        (void)wr_board_vacate(m->board, (unsigned)seat, 0, wr_loop_wall_ns(m->loop));
+    return err;
 }

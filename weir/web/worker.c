@@ -182,6 +182,22 @@ static int start_modules(struct web_worker *w)
     return 0;
 }
 
+static bool has_door(const struct web_worker *w, int fd)
+{
+    for (uint32_t i = 0; i < w->ndoors; i++)
+        if (wr_listener_fd(wr_http_server_listener(w->doors[i].http)) == fd)
+            return true;
+    return false;
+}
+
+static void abandon(struct web_worker *w, const struct web_worker_fd *fds, uint32_t nfds)
+{
+    for (uint32_t i = 0; i < nfds; i++)
+        if (fds[i].fd >= 0 && !has_door(w, fds[i].fd))
+            (void)wr_os_close(fds[i].fd);
+    web_worker_close(w);
+}
+
 int web_worker_start(struct web_worker *w, struct web_generation *g,
                      const struct web_worker_fd *fds, uint32_t nfds)
 {
@@ -201,6 +217,8 @@ int web_worker_start(struct web_worker *w, struct web_generation *g,
     int err = start_modules(w);
     if (!err)
         err = open_doors(w, fds, nfds);
+    if (err)
+        abandon(w, fds, nfds);
     return err;
 }
 

@@ -98,6 +98,7 @@ struct web_door {
 struct web_req *web_handshake_begin(struct web_door *door, struct wr_http_conn *conn);
 void web_handshake_end(struct web_req *r);
 
+/* Takes the descriptors, in any case. Failed: nothing is open; at the end of the loop's turn web_worker_free. */
 WR_MUST int web_worker_start(struct web_worker *w, struct web_generation *g,
                              const struct web_worker_fd *fds, uint32_t nfds);
 /* No new connections; those that are open end within grace_ms. */
