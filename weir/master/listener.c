@@ -8,6 +8,7 @@
 #include "libweir/os/os.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -236,6 +237,30 @@ static int open_one(struct listeners *t, struct listener *l, unsigned *retries,
     return rc;
 }
 
+/* With reuseport the kernel queues connections on a socket as soon as it listens. Until the new ones have readers, and
+ * may still go again, it chooses among those that were there: the first ones of the group. Where it cannot be told so,
+ * it chooses among all. */
+static void hold_back(const struct listener *l)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, l->n_old),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog choice = {WR_ARRAY_LEN(code), code};
+    if (l->n_old)
+        (void)!wr_os_setsockopt(l->fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &choice,
+                                sizeof choice);
+}
+
+static void let_go(const struct listener *l)
+{
+    int none = 0;
+    if (l->n_old)
+        (void)!wr_os_setsockopt(l->fds[0], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none,
+                                sizeof none);
+}
+
 static int complete_row(struct listeners *t, struct listener *l, unsigned workers,
                         unsigned *retries, const struct listener_say *s)
 {
@@ -245,8 +270,12 @@ static int complete_row(struct listeners *t, struct listener *l, unsigned worker
         for (unsigned i = 0; i < l->n_fds; i++)
             (void)wr_sock_set(l->fds[i], WR_LIT("reuseport"), 1);
     bool opened = l->n_fds < wanted;
-    while (rc == 0 && l->n_fds < wanted)
+    while (rc == 0 && l->n_fds < wanted) {
+        hold_back(l);
         rc = open_one(t, l, retries, s);
+    }
+    if (opened) /* what was without reuseport has become a group by the second one */
+        hold_back(l);
     if (rc == 0 && opened)
         warn_backlog(l, s);
     return rc;
@@ -299,13 +328,15 @@ void listeners_rollback(struct listeners *t)
 {
     for (unsigned i = 0; i < t->n;) {
         struct listener *l = t->row[i];
+        bool more = l->wanted && l->n_fds > l->n_old;
+        while (more && l->n_fds > l->n_old)
+            (void)wr_os_close(l->fds[--l->n_fds]);
+        if (more)
+            let_go(l);
         if (l->fresh) {
             remove_row(t, i);
             continue;
         }
-        if (l->wanted)
-            while (l->n_fds > l->n_old)
-                (void)wr_os_close(l->fds[--l->n_fds]);
         l->next = l->want;
         i++;
     }
@@ -360,6 +391,8 @@ void listeners_commit(struct listeners *t, const struct listener_say *s)
             continue;
         }
         refresh(l, s);
+        if (l->n_fds > l->n_old)
+            let_go(l);
         l->fresh = false;
         l->n_old = l->n_fds;
         l->want = l->next;

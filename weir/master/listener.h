@@ -13,7 +13,8 @@
  * 2. A row with reuseport has at least one socket per worker. When there are fewer workers than sockets each
  *    serves several, and without reuseport all serve all (listener_fds): a socket whose queue the kernel
  *    fills is never left without a reader.
- * 3. Between prepare and commit or rollback the old workers' sockets are untouched.
+ * 3. Between prepare and commit or rollback the old workers' sockets are untouched, and an address that has some
+ *    gets its connections there: what a rollback closes has none in its queue.
  *
  * Owner: the master, or the only process; workers inherit the descriptors.
  */

@@ -78,6 +78,52 @@ static void test_reload(void)
     listeners_deinit(&t);
 }
 
+/* How many of n connections wait in the first socket of the address. */
+static unsigned queued_in_first(struct listeners *t, const struct wr_addr *at, int *fds,
+                                unsigned n)
+{
+    struct sockaddr_storage sa;
+    socklen_t size;
+    unsigned got = 0;
+    is_int(wr_addr_to_sockaddr(at, &sa, &size), 0, "%u connect", n);
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        (void)!connect(fds[i], (struct sockaddr *)&sa, size); /* counted at the other end */
+    }
+    listeners_rollback(t);
+    for (int one; (one = accept(listeners_find(t, at)->fds[0], NULL, NULL)) >= 0; got++)
+        (void)wr_os_close(one);
+    return got;
+}
+
+/* A reload that comes to nothing: nobody is to have been queued on a socket that goes again. */
+static void test_rolled_back_queue(bool reuseport)
+{
+    enum {
+        PEERS = 16
+    };
+    struct listeners t;
+    struct listener_want before = want(free_addr(), reuseport),
+                         after = want(before.socket.addr, true);
+    int fds[PEERS];
+    listeners_init(&t, wr_os_heap());
+    ok(listeners_prepare(&t, &before, 1, 1, 0, &say) == 0, "one worker, one socket");
+    listeners_commit(&t, &say);
+    ok(listeners_prepare(&t, &after, 1, 4, 0, &say) == 0, "four of them");
+    is_int(queued_in_first(&t, &before.socket.addr, fds, PEERS), PEERS,
+           "who came before the rollback waits in the socket that stays");
+    for (unsigned i = 0; i < PEERS; i++)
+        (void)wr_os_close(fds[i]);
+    ok(listeners_prepare(&t, &after, 1, 4, 0, &say) == 0, "again");
+    listeners_commit(&t, &say);
+    is_int(listeners_find(&t, &before.socket.addr)->n_fds, 4, "and for good");
+    ok(queued_in_first(&t, &before.socket.addr, fds, PEERS) < PEERS,
+       "now the others have connections, too");
+    for (unsigned i = 0; i < PEERS; i++)
+        (void)wr_os_close(fds[i]);
+    listeners_deinit(&t);
+}
+
 /* Workers are born before the commit. */
 static void test_first_birth(void)
 {
@@ -139,6 +185,8 @@ static void test_hand_over(void)
 int main(void)
 {
     test_reload();
+    test_rolled_back_queue(true);
+    test_rolled_back_queue(false);
     test_first_birth();
     test_taken();
     test_hand_over();
