@@ -107,7 +107,7 @@ int net_table_add(struct net_table *t, const struct net_range *range,
     *out_old = e ? e->value : NULL;
     if (e) {
         e->value = value;
-        e->order = f->nentries;
+        e->order = t->order++;
         return 0;
     }
     int err = f->nentries == f->cap ? grow(t, f) : 0;
@@ -115,7 +115,7 @@ int net_table_add(struct net_table *t, const struct net_range *range,
     if (!key)
         return -ENOMEM;
     f->entries[f->nentries] = (struct net_entry){range->low, range->high, value,
-                                                 .order = f->nentries, .rank = range->rank};
+                                                 .order = t->order++, .rank = range->rank};
     f->nentries++;
     return wr_table_put(&t->ranges, range_key(range, key), (void *)(uintptr_t)f->nentries);
 }

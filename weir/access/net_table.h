@@ -39,6 +39,7 @@ struct net_table {
     struct wr_heap heap;
     struct wr_table ranges;
     struct net_family v4, v6;
+    uint32_t order; /* of the next entry */
 };
 
 /* "10.0.0.0/8", "::1"; or with ranges: "10.0.0.0-10.0.0.255". */

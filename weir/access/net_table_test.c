@@ -151,6 +151,28 @@ static void test_edges(void)
         ok(net_range_parse(wr_span_str(bad[i]), i > 2, &range) < 0, "refused: %s", bad[i]);
 }
 
+/* A range that is given again and the one behind it: the one behind counts. */
+static void test_again(void)
+{
+    static const char *const texts[] = {"10.0.0.0-10.0.0.9", "10.0.0.0-10.0.0.9",
+                                        "10.0.0.5-10.0.0.6"};
+    static const struct wr_span values[] = {WR_LIT("a"), WR_LIT("b"), WR_LIT("c")};
+    struct net_table t;
+    struct net_range range;
+    const struct wr_span *old;
+    int bad = 0;
+    wr_arena_reset(&arena, 0);
+    net_table_init(&t, &arena);
+    for (size_t i = 0; i < WR_ARRAY_LEN(texts); i++)
+        bad += net_range_parse(wr_span_str(texts[i]), true, &range) ||
+               net_table_add(&t, &range, &values[i], &old);
+    is_int(bad + net_table_build(&t), 0, "a range is given twice, then one inside");
+    struct wr_addr in = wr_addr_v4((const uint8_t[4]){10, 0, 0, 5}, 0),
+                   out = wr_addr_v4((const uint8_t[4]){10, 0, 0, 4}, 0);
+    ok(net_table_find(&t, &in) == &values[2], "the one inside counts: it is the later one");
+    ok(net_table_find(&t, &out) == &values[1], "around it, what was given again");
+}
+
 static void test_hosts(void)
 {
     struct host_table t;
@@ -244,6 +266,7 @@ int main(void)
     wr_arena_init(&arena, &mem.arenas, NULL, WR_ARENA_BLOCK);
     test_against_slow();
     test_edges();
+    test_again();
     test_hosts();
     test_trusted();
     test_murmur();
