@@ -37,7 +37,7 @@ static void forwarded(struct web_req *r, const struct geo *geo, struct wr_addr *
         const struct wr_field *f = &r->head->fields[i - 1];
         if (f->id != WR_H_X_FORWARDED_FOR)
             continue;
-        if (!trusted_walk(&geo->proxies, f->value, geo->recursive, io) || !geo->recursive)
+        if (trusted_walk(&geo->proxies, f->value, geo->recursive, io) != TRUSTED_MOVED)
             return;
     }
 }

@@ -45,10 +45,9 @@ static bool walk_fields(struct web_req *r, const struct realip_conf *conf, struc
         const struct wr_field *f = &r->head->fields[i - 1];
         if (!wr_span_ieq(f->name, conf->header.name))
             continue;
-        if (!trusted_walk(&conf->from, f->value, conf->recursive, io))
-            break;
-        moved = true;
-        if (!conf->recursive)
+        enum trusted_walk walk = trusted_walk(&conf->from, f->value, conf->recursive, io);
+        moved |= walk != TRUSTED_STAYED;
+        if (walk != TRUSTED_MOVED)
             break;
     }
     return moved;
@@ -68,7 +67,7 @@ static bool find_client(struct web_req *r, const struct realip_conf *conf, struc
         break;
     }
     struct wr_span value = web_field(r, conf->header.name);
-    return value.n && trusted_walk(&conf->from, value, conf->recursive, io);
+    return value.n && trusted_walk(&conf->from, value, conf->recursive, io) != TRUSTED_STAYED;
 }
 
 static int set_client(struct web_req *r, const struct realip_conf *conf)

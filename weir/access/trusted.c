@@ -87,17 +87,19 @@ static struct wr_span last_word(struct wr_span *io)
     return word;
 }
 
-bool trusted_walk(const struct trusted *t, struct wr_span value, bool recursive,
-                  struct wr_addr *io)
+enum trusted_walk trusted_walk(const struct trusted *t, struct wr_span value, bool recursive,
+                               struct wr_addr *io)
 {
-    bool moved = false;
+    enum trusted_walk moved = TRUSTED_STAYED;
     while (trusted_has(t, io)) {
-        struct wr_span word = last_word(&value);
         struct wr_addr addr;
+        if (moved != TRUSTED_STAYED && !value.n)
+            return TRUSTED_MOVED;
+        struct wr_span word = last_word(&value);
         if (!word.n || trusted_parse(word, &addr))
             break;
         *io = addr;
-        moved = true;
+        moved = TRUSTED_ENDED;
         if (!recursive)
             break;
     }

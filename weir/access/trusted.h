@@ -30,10 +30,15 @@ WR_MUST int trusted_add_addr(struct trusted *t, struct wr_arena *arena,
                              const struct wr_addr *addr);
 bool trusted_has(const struct trusted *t, const struct wr_addr *addr);
 
-/* Goes on with one field's value; fields are given from the last to the first. *io begins as the peer.
- * True: *io is now another address. */
-bool trusted_walk(const struct trusted *t, struct wr_span value, bool recursive,
-                  struct wr_addr *io);
+/* Goes on with one field's value; fields are given from the last to the first, as long as the walk is not over.
+ * *io begins as the peer. */
+enum trusted_walk {
+    TRUSTED_STAYED, /* *io is what it was; the walk is over */
+    TRUSTED_ENDED,  /* *io is another address; the walk is over */
+    TRUSTED_MOVED,  /* *io is another address; the field before may go on */
+};
+enum trusted_walk trusted_walk(const struct trusted *t, struct wr_span value, bool recursive,
+                               struct wr_addr *io);
 
 /* "1.2.3.4", "1.2.3.4:80", "::1", "[::1]:80", "unix:..."; port 0 without one. */
 WR_MUST int trusted_parse(struct wr_span text, struct wr_addr *out);
