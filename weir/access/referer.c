@@ -6,8 +6,8 @@
  *     if ($invalid_referer) { return 403; }
  *
  * $invalid_referer is "1" when the Referer field names none of these, else empty. Names are those of hosts, with a path's
- * beginning behind them where wanted; patterns see the text behind "http://". A field without a scheme is one
- * that a firewall has blacked out: `blocked`.
+ * beginning behind them where wanted; patterns see the text behind "http://", those of server_name the host alone. A
+ * field without a scheme is one that a firewall has blacked out: `blocked`.
  */
 #include "libweir/base/err.h"
 #include "weir/access/host_table.h"
@@ -23,8 +23,9 @@ struct pattern {
 };
 
 struct referers {
-    struct host_table hosts; /* the value is the path's beginning: struct wr_span */
-    struct pattern *patterns;
+    struct host_table hosts;  /* the value is the path's beginning: struct wr_span */
+    struct pattern *names;    /* of server_names: they see the host alone */
+    struct pattern *patterns; /* they see all behind the scheme */
     bool none, blocked;
 };
 
@@ -49,40 +50,50 @@ static struct wr_span without_scheme(struct wr_span s)
     return (struct wr_span){0};
 }
 
-static bool host_valid(const struct referers *valid, struct wr_span rest, bool *out_known)
+/* The host up to its port or path, in lower case; false: there is no such host. */
+static bool read_host(struct wr_span rest, char host[static HOST_MAX], size_t *out_n)
 {
-    char host[HOST_MAX];
     size_t n = 0;
-    *out_known = false;
-    while (n < rest.n && rest.p[n] != '/' && rest.p[n] != ':') {
-        if (n == sizeof(host)) {
-            *out_known = true;
+    for (; n < rest.n && rest.p[n] != '/' && rest.p[n] != ':'; n++) {
+        if (n == HOST_MAX)
             return false;
-        }
         host[n] = wr_ascii_lower(rest.p[n]);
-        n++;
     }
-    const struct wr_span *path = host_table_find(&valid->hosts, wr_span(host, n));
-    if (!path)
-        return false;
-    *out_known = true;
+    *out_n = n;
+    return true;
+}
+
+/* Without a slash the path is empty: it begins with no other one. */
+static bool path_begins(struct wr_span rest, struct wr_span with)
+{
     ptrdiff_t slash = wr_span_find_char(rest, '/');
-    return slash < 0 || wr_span_has_prefix(wr_span_sub(rest, (size_t)slash, rest.n), *path);
+    return wr_span_has_prefix(wr_span_sub(rest, slash < 0 ? rest.n : (size_t)slash, rest.n),
+                              with);
+}
+
+static bool any_matches(const struct pattern *p, struct wr_span text)
+{
+    while (p && web_regex_test(p->regex, text) != 1)
+        p = p->next;
+    return p != NULL;
 }
 
 static bool is_valid(struct web_req *r, const struct referers *valid)
 {
     struct wr_span s = r->head ? wr_head_get(r->head, WR_H_REFERER) : (struct wr_span){0};
-    bool known;
+    char host[HOST_MAX];
+    size_t n;
     if (!s.p)
         return valid->none;
     struct wr_span rest = without_scheme(s);
     if (!rest.p)
         return valid->blocked;
-    bool yes = host_valid(valid, rest, &known);
-    for (const struct pattern *p = valid->patterns; !known && !yes && p; p = p->next)
-        yes = web_regex_test(p->regex, rest) == 1;
-    return yes;
+    if (!read_host(rest, host, &n))
+        return false;
+    const struct wr_span *path = host_table_find(&valid->hosts, wr_span(host, n));
+    if (path)
+        return path_begins(rest, *path);
+    return any_matches(valid->names, wr_span(host, n)) || any_matches(valid->patterns, rest);
 }
 
 static int get_invalid(struct web_req *r, const struct web_var *v, struct wr_span rest,
@@ -98,10 +109,9 @@ static int get_invalid(struct web_req *r, const struct web_var *v, struct wr_spa
 /* ---- setters ------------------------------------------------------------------------------------------ */
 
 static int add_pattern(struct conf_load *load, const struct conf_node *node, uint32_t word,
-                       struct referers *valid)
+                       struct pattern **tail)
 {
     struct wr_span text = conf_arg(node, word);
-    struct pattern **tail = &valid->patterns;
     struct pattern *p = wr_arena_zalloc(load->arena, sizeof(*p));
     if (!p)
         return -ENOMEM;
@@ -143,8 +153,8 @@ static int add_server_names(struct conf_load *load, struct referers *valid)
             struct wr_span name = conf_arg(n, i);
             if (!name.n)
                 continue;
-            int err =
-                name.p[0] == '~' ? add_pattern(load, n, i, valid) : add_host(load, n, i, valid);
+            int err = name.p[0] == '~' ? add_pattern(load, n, i, &valid->names)
+                                       : add_host(load, n, i, valid);
             if (err)
                 return err;
         }
@@ -165,7 +175,7 @@ static int add_word(struct conf_load *load, const struct conf_node *node, uint32
     else if (wr_span_eq(text, WR_LIT("server_names")))
         return add_server_names(load, valid);
     else if (text.p[0] == '~')
-        return add_pattern(load, node, word, valid);
+        return add_pattern(load, node, word, &valid->patterns);
     else if (wr_span_find(text, WR_LIT("://")) >= 0)
         return conf_fail(load, node, word, "invalid referer \"%.*s\": leave out the scheme",
                          WR_SPANF(text));
