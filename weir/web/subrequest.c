@@ -239,8 +239,6 @@ static void inherit(struct request *q, struct web_req *parent)
     r->redirects = REDIRECTS_MAX + 1;
     r->subrequests_depth = (uint8_t)(parent->subrequests_depth + 1);
     r->internal = true;
-    r->captures = parent->captures;
-    r->ncaptures = parent->ncaptures;
     r->vars = parent->vars;
     if (!q->options.clone_body)
         return;
