@@ -5,6 +5,7 @@
  */
 
 #include "weir/web/encoding.h"
+#include "weir/web/vars.h"
 
 #include "libweir/base/err.h"
 #include "libweir/http/date.h"
@@ -206,13 +207,9 @@ static bool agent_is_disabled(struct web_req *r, const struct encoding_disable *
         return false;
     if (disable->msie6 && is_old_msie(agent))
         return true;
-    struct wr_span *captures = r->captures;
-    uint32_t ncaptures = r->ncaptures;
     bool found = false;
     for (uint32_t i = 0; i < disable->n && !found; i++)
-        found = web_regex_match(r, disable->list[i], agent) == 1;
-    r->captures = captures;
-    r->ncaptures = ncaptures;
+        found = web_regex_test(disable->list[i], agent) == 1;
     return found;
 }
 
