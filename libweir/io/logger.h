@@ -19,6 +19,7 @@
  *    sink: a logger that is killed loses none but what it held (its successor says how many:
  *    `log_lost_at_most`), and its last batch may be written twice.
  * 4. A sink of the table that cannot be opened is told, and retried like one that fails.
+ * 5. A file that is opened anew begins with a whole line, or gzip member, also when half of it is in the old one.
  *
  * The loop owns the moment; wr_logger_free writes what can be written now and closes the files.
  */

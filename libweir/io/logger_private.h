@@ -36,6 +36,7 @@ struct wr_sink {
     bool own, socket;
     char *buf, *packed;
     size_t at, n; /* buf[at..n) waits */
+    size_t whole; /* where the line begins that `at` is in: half of it may be written */
     size_t packed_at, packed_n, packed_room;
     uint64_t held;     /* records in buf and packed */
     uint64_t since_ms; /* age of the oldest of them */

@@ -137,7 +137,7 @@ static bool resting(const struct wr_logger *l, const struct wr_sink *s)
 
 size_t wr_sink_room(const struct wr_logger *l, const struct wr_sink *s)
 {
-    return l->capacity - (s->n - s->at);
+    return l->capacity - (s->n - s->whole);
 }
 
 bool wr_sink_append(struct wr_logger *l, struct wr_sink *s, const char *p, size_t n)
@@ -147,9 +147,10 @@ bool wr_sink_append(struct wr_logger *l, struct wr_sink *s, const char *p, size_
     if (!s->buf)
         return false;
     if (s->n + n > l->capacity) {
-        memmove(s->buf, s->buf + s->at, s->n - s->at);
-        s->n -= s->at;
-        s->at = 0;
+        memmove(s->buf, s->buf + s->whole, s->n - s->whole);
+        s->n -= s->whole;
+        s->at -= s->whole;
+        s->whole = 0;
     }
     if (s->n == s->at)
         s->since_ms = now_ms(l);
@@ -198,6 +199,16 @@ static int write_out(struct wr_logger *l, const struct wr_sink *s, const char *p
     return 0;
 }
 
+static int write_lines(struct wr_logger *l, struct wr_sink *s)
+{
+    int r = write_out(l, s, s->buf, &s->at, s->n);
+    if (r < 0 && s->at > s->whole) {
+        const char *end = memrchr(s->buf, '\n', s->at);
+        s->whole = end ? (size_t)(end + 1 - s->buf) : 0;
+    }
+    return r;
+}
+
 static int flush_buffers(struct wr_logger *l, struct wr_sink *s)
 {
     int r = 0;
@@ -207,7 +218,7 @@ static int flush_buffers(struct wr_logger *l, struct wr_sink *s)
             r = pack(l, s);
         return r < 0 ? r : write_out(l, s, s->packed, &s->packed_at, s->packed_n);
     }
-    return write_out(l, s, s->buf, &s->at, s->n);
+    return write_lines(l, s);
 }
 
 static void flush_file(struct wr_logger *l, struct wr_sink *s)
@@ -225,7 +236,7 @@ static void flush_file(struct wr_logger *l, struct wr_sink *s)
         sink_failed(l, s, r);
         return;
     }
-    s->at = s->n = 0;
+    s->at = s->n = s->whole = 0;
     s->held = 0;
     sink_works(l, s);
 }
@@ -529,6 +540,21 @@ void wr_sink_flush(struct wr_logger *l, struct wr_sink *s, bool all)
         flush_file(l, s);
 }
 
+static bool same_file(int a, int b)
+{
+    struct stat of_a, of_b;
+    return wr_os_fstat(a, &of_a) == 0 && wr_os_fstat(b, &of_b) == 0 &&
+           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+/* What went half into one file goes whole into the next. */
+static void start_over(struct wr_sink *s)
+{
+    s->at = s->whole;
+    if (s->packed_at < s->packed_n)
+        s->packed_at = 0;
+}
+
 void wr_sink_reopen(struct wr_logger *l, struct wr_sink *s)
 {
     s->retry_at_ms = 0; /* a new file may be on a disk that has room */
@@ -546,6 +572,8 @@ void wr_sink_reopen(struct wr_logger *l, struct wr_sink *s)
                               s->channel, wr_err_name(fd), s->path);
         return;
     }
+    if (!same_file(s->fd, fd))
+        start_over(s);
     close_fd(s);
     s->fd = fd;
     s->own = true;

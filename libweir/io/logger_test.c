@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RINGS 4
@@ -487,6 +488,88 @@ static void test_table(void)
     tear_down(&f);
 }
 
+/* A name that takes a page and then no more, as a disk that gets full. */
+static int narrow_pipe(const struct fixture *f, const char *name)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    int fd = mkfifo(path, 0600) ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ok(fd >= 0 && fcntl(fd, F_SETPIPE_SZ, 4096) == 4096, "a pipe at %s", name);
+    return fd;
+}
+
+static unsigned count_in_pipe(int fd, const char *what)
+{
+    char text[4097];
+    ssize_t n = read(fd, text, sizeof text - 1);
+    text[n < 0 ? 0 : n] = 0;
+    unsigned found = 0;
+    for (const char *p = text; (p = strstr(p, what)); p += strlen(what))
+        found++;
+    (void)close(fd);
+    return found;
+}
+
+static void move_away(const struct fixture *f, const char *name)
+{
+    char path[160], away[168];
+    (void)snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    (void)snprintf(away, sizeof away, "%s.old", path);
+    is_int(wr_os_rename(path, away), 0, "%s is rotated", name);
+}
+
+/* A new file begins with a whole line, or a whole member, also when the old one got half of it. */
+static void test_reopen_halfway(void)
+{
+    enum {
+        LINES = 200
+    };
+    struct fixture f;
+    struct wr_logger *l = NULL;
+    struct wr_log_sinks *sinks = NULL;
+    struct wr_log_sink_def def = {.kind = WR_LOG_TO_FILE};
+    set_up(&f);
+    int plain_fd = narrow_pipe(&f, "plain"), packed_fd = narrow_pipe(&f, "packed");
+    is_int(wr_log_sinks_new(4, &sinks), 0, "a table");
+    f.options.sinks = sinks;
+    f.options.packer = &packer;
+    f.options.buffer_bytes = 1; /* as small as may be: what waits is moved within it */
+    is_int(wr_logger_open(f.loop, &f.options, &l), 0, "open");
+    unsigned plain = add_sink(sinks, &def, f.dir, "plain");
+    def.buffer_bytes = 8000;
+    def.gzip = 3;
+    unsigned packed = add_sink(sinks, &def, f.dir, "packed");
+    for (int i = 0; i < LINES; i++) {
+        (void)wr_log_raw(f.log, plain, WR_LIT("[a line of about forty bytes, is it not]"));
+        (void)wr_log_raw(f.log, packed, WR_LIT("a packed line of about forty bytes, no?"));
+        if (i % 20 == 0)
+            turns(&f, 10);
+    }
+    turns(&f, 30);
+    move_away(&f, "plain");
+    move_away(&f, "packed");
+    wr_logger_reopen(l);
+    turns(&f, 50);
+    char first[2] = "", path[160];
+    unsigned there = count_in_dir(&f, "plain", "[a line of about forty bytes, is it not]\n");
+    is_int(there + count_in_pipe(plain_fd, "[a line of about forty bytes, is it not]\n"), LINES,
+           "every line is whole in one of the files");
+    is_int(count_in_dir(&f, "plain", "["), there, "and none half in the new one");
+    wr_logger_free(&l);
+    (void)snprintf(path, sizeof path, "%s/packed", f.dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ok(fd >= 0 && read(fd, first, 1) == 1 && first[0] == '<', "a member from its beginning");
+    (void)close(fd);
+    is_int(count_in_dir(&f, "packed", "a packed line"), LINES, "with all that it packs");
+    (void)close(packed_fd);
+    remove_in(&f, "plain");
+    remove_in(&f, "plain.old");
+    remove_in(&f, "packed");
+    remove_in(&f, "packed.old");
+    wr_log_sinks_free(&sinks);
+    tear_down(&f);
+}
+
 /* A record of a PATHS sink: the name, a 0, the line. */
 static void put_named(struct fixture *f, unsigned channel, const char *name, const char *line)
 {
@@ -629,6 +712,7 @@ int main(void)
 {
     test_lines();
     test_reopen();
+    test_reopen_halfway();
     test_full_disk();
     test_ring_drops_are_told();
     test_refused_memory();
