@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How files are read and answers written: sendfile, output_buffers, read_ahead, postpone_output, aio, aio_write, send_lowat."""
-import ctypes, gzip, mmap, os, re, time
+import ctypes, gzip, mmap, os, re, select, time, zlib
 
-from sites import Site, folder
+from sites import Site, folder, unchunk
 from wire import BUILD, done, ok, read_all
 
 CONF = """
@@ -20,6 +20,7 @@ server {
     location /send/ { alias {root}/; sendfile on; output_buffers 1 4k; }
     location /gz4/ { alias {root}/; gzip on; gzip_types *; output_buffers 1 4k; }
     location /gz64/ { alias {root}/; gzip on; gzip_types *; output_buffers 1 64k; }
+    location /gzsub/ { alias {root}/; gzip on; gzip_types *; sub_filter zzz z; sub_filter_once off; sub_filter_types *; add_after_body /tail/held.html; addition_types *; }
     location /ahead/ { alias {root}/; read_ahead 1k; sendfile off; output_buffers 1 32k; }
     location /noahead/ { alias {root}/; read_ahead 0; sendfile off; output_buffers 1 32k; }
     location /held/ { alias {root}/; add_after_body /late; addition_types *; }
@@ -44,6 +45,7 @@ server {
 """
 SIZE = 2 << 20
 HELD = 3000000
+SPARSE = 128 << 20
 
 
 def io(path):
@@ -205,6 +207,30 @@ def rest_of_filters(site, root):
         ok(status == 200 and body == b"tail\n" + b"h" * HELD + b"tail\n", "a filtered body between others (%s): in order" % where, (len(body), body.find(b"tail"), body.rfind(b"tail")))
 
 
+def sparse(site, root):
+    """What becomes almost nothing never fills the client's window: its filter gives up the turn all the same."""
+    with open(os.path.join(root, "sparse.bin"), "wb") as f:
+        f.truncate(SPARSE)
+    for where, tail in (("gz64", 0), ("gzsub", HELD)):
+        with site.connect(100) as s, site.connect(100) as probe:
+            s.sendall(("GET /%s/sparse.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n" % where).encode())
+            got = s.recv(1)
+            answers, end = 0, False
+            while not end:
+                probe.sendall(b"HEAD /a.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+                if b"200 OK" not in probe.recv(10000):
+                    break
+                answers += 1
+                while select.select([s], [], [], 0)[0] and not end:
+                    piece = s.recv(1 << 20)
+                    got, end = got + piece, not piece
+        n, z = 0, zlib.decompressobj(31)
+        for i in range(0, len(body := unchunk(got.partition(b"\r\n\r\n")[2])), 65536):
+            n += len(z.decompress(body[i:i + 65536]))
+        ok(z.eof and n == SPARSE + tail, "a sparse file, compressed (%s): the whole of it" % where, n)
+        ok(answers >= 20, "and others are answered meanwhile", answers)
+
+
 def main():
     root = folder()
     for name, data in (("a.txt", b"head\n"), ("tail.txt", b"tail\n"), ("long.txt", b"x" * 5000), ("big.bin", os.urandom(SIZE)), ("cold.bin", os.urandom(8 << 20)),
@@ -218,6 +244,7 @@ def main():
     postponed(site)
     threads(site)
     rest_of_filters(site, root)
+    sparse(site, root)
     ok(site.stop() == 0, "ends well", site.text())
     done()
 

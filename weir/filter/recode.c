@@ -23,6 +23,7 @@ struct recode_held {
 static void close_all(void *arg)
 {
     struct recode *c = arg;
+    wr_task_cancel(&c->task);
     for (struct recode_held *h = c->first; h; h = h->next)
         web_piece_drop(&h->piece);
     c->first = NULL;
@@ -33,16 +34,27 @@ static void close_all(void *arg)
 
 static int recode_body(struct web_filter *f, struct web_req *r, struct web_piece *in);
 
+static void on_task(struct wr_task *task)
+{
+    struct recode *c = wr_container_of(task, struct recode, task);
+    web_filter_go_on(&c->filter, c->r); /* may be the request's end */
+}
+
 int recode_new(struct web_req *r, const struct recode_coder *coder, void *state, size_t out_cap,
                struct recode **out)
 {
     struct recode *c = wr_arena_zalloc(r->arena, sizeof *c);
+    if (c)
+        wr_task_init(&c->task, on_task);
     if (!c || wr_arena_defer(r->arena, close_all, c)) {
         coder->close(state);
         return -ENOMEM;
     }
-    *c = (struct recode){
-        .filter.body = recode_body, .coder = coder, .state = state, .r = r, .out_cap = out_cap};
+    c->filter.body = recode_body;
+    c->coder = coder;
+    c->state = state;
+    c->r = r;
+    c->out_cap = out_cap;
     c->tail = &c->first;
     c->out = wr_arena_alloc(r->arena, out_cap);
     if (!c->out)
@@ -213,8 +225,27 @@ static int step(struct recode *c)
     return give_on(c, last, !last);
 }
 
+/* True: it has eaten its share, others have their turn before the rest. */
+static bool rests(struct recode *c)
+{
+    if (!c->first || c->bytes_in - c->turn_from < WR_IO_TURN_BYTES)
+        return false;
+    wr_loop_at_turn_end(web_loop(c->r), &c->task);
+    return true;
+}
+
+static void note_turn(struct recode *c)
+{
+    uint64_t turn = wr_loop_stats(web_loop(c->r))->turns;
+    if (turn == c->turn)
+        return;
+    c->turn = turn;
+    c->turn_from = c->bytes_in;
+}
+
 static int recode_body(struct web_filter *f, struct web_req *r, struct web_piece *in)
 {
+    bool resting = false;
     struct recode *c = (struct recode *)f;
     int rc = hold(c, in);
     if (rc == 0 && c->clogged) {
@@ -223,7 +254,8 @@ static int recode_body(struct web_filter *f, struct web_req *r, struct web_piece
     }
     if (rc < 0)
         return rc;
-    while (!c->clogged && !c->finished) {
+    note_turn(c);
+    while (!c->clogged && !c->finished && !(resting = rests(c))) {
         rc = next_input(c);
         if (rc == 0)
             break;
@@ -232,5 +264,5 @@ static int recode_body(struct web_filter *f, struct web_req *r, struct web_piece
     }
     rc = keep(c);
     f->holds = c->clogged || c->first;
-    return rc < 0 ? rc : c->clogged;
+    return rc < 0 ? rc : c->clogged || resting;
 }

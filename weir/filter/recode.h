@@ -8,15 +8,19 @@
  *   pieces --> held queue --> coder --> one output buffer --> next filter
  *
  * Input is taken as it comes; file ranges are read a buffer at a time. When the next filter is clogged
- * the coder rests and what has not been eaten is held, so neither side grows.
+ * the coder rests and what has not been eaten is held, so neither side grows; so it is when its share of the turn
+ * is eaten.
  *
  * 1. At most one buffer of output exists; it is given on when it is full, at a flush, and at the end.
  * 2. `last` is passed on exactly once, with the coder's last byte.
- * 3. The coder is closed with the request, whatever became of it.
+ * 3. It eats WR_IO_TURN_BYTES, and what was read with them, in a turn of the loop; the rest has its turn behind
+ *    others, however little becomes of it and however fast the client is.
+ * 4. The coder is closed with the request, whatever became of it.
  *
  * Memory: the request's arena; the coder's is its library's own.
  */
 
+#include "libweir/io/loop.h"
 #include "weir/web/web.h"
 
 #define RECODE_ROOM 64
@@ -45,6 +49,8 @@ struct recode {
     const struct recode_coder *coder;
     void *state;
     struct web_req *r;
+    struct wr_task task;      /* goes on in the next turn */
+    uint64_t turn, turn_from; /* bytes_in when this turn began */
     struct recode_held *first, **tail, *spare;
     struct wr_span data; /* of the first held piece: what was read and not yet eaten */
     char *out, *in_buf;

@@ -35,8 +35,11 @@ static void drain(struct request *q)
 {
     struct top *t = q->top;
     bool filtered = q->r.filters || t->q.r.main_filters;
-    if (filtered && !t->cut && web_send(&q->r, NULL) < 0)
+    int rc = filtered && !t->cut ? web_send(&q->r, NULL) : 0;
+    if (rc < 0)
         request_cut(t);
+    if (rc > 0)
+        return; /* the room was theirs */
     if (!t->gone && !t->cut && !q->last_given && q->r.on_drain)
         q->r.on_drain(&q->r);
 }
@@ -99,6 +102,17 @@ void web_resume(struct web_req *r, int rc)
     web_enter(t);
     q->resume_rc = rc;
     request_post(q, POST_RESUME);
+    web_leave(t);
+}
+
+void web_filter_go_on(struct web_filter *f, struct web_req *r)
+{
+    struct top *t = top_of(r);
+    web_enter(t);
+    if (!t->gone && !t->cut) {
+        wr_http_touch(t->q.r.http);
+        request_post(f->in_main ? t->active : request_of(r), POST_DRAIN);
+    }
     web_leave(t);
 }
 

@@ -208,6 +208,9 @@ void web_filter_push_front(struct web_req *r, struct web_filter *f);
 void web_filter_push_main(struct web_req *r, struct web_filter *f);
 /* For body functions: to the next one. */
 int web_filter_next(struct web_filter *f, struct web_req *r, struct web_piece *in);
+/* For one that gave up the rest of its turn, returned 1 and has another now: it is called with what it holds. May be
+ * the request's end. */
+void web_filter_go_on(struct web_filter *f, struct web_req *r);
 
 /* ---- the request ---------------------------------------------------------------------------------------- */
 
