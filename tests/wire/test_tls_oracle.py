@@ -68,7 +68,7 @@ SERVERS = {  # the first one is the default
 SOLO = ("plain", "nocache", "none", "builtin", "shared", "offtickets", "tickets", "optioncmd")
 
 
-def config(where, http_port, early_port, solo_ports, more=""):
+def config(where, http_port, early_port, solo_ports, key_port, more=""):
     text = "%s ssl_protocols TLSv1.2 TLSv1.3; add_header X-Reused $ssl_session_reused; add_header X-Early '[$ssl_early_data]'; log_format v '%s';\n" % (more, "\\n".join("%s=$ssl_%s" % (v, v) for v in VARS))
     for name, inside in SERVERS.items():
         text += """server { listen 127.0.0.1:%d ssl%s; server_name %s.test; %s root @DIR@/html;
@@ -77,6 +77,8 @@ def config(where, http_port, early_port, solo_ports, more=""):
     text += "server { listen 127.0.0.1:%d ssl; ssl_reject_handshake on; } server { listen 127.0.0.1:%d ssl; server_name known.test; %s location / { return 200 known; } }\n" % (http_port, http_port, EC)
     for name, at in zip(SOLO, solo_ports):  # sessions and tickets are the matter of an address's default server
         text += "server { listen 127.0.0.1:%d ssl; server_name %s.test; %s location / { return 200 $server_name; } }\n" % (at, name, SERVERS[name].replace("shared:two", "shared:solo"))
+    for name, inside in (("key", "ssl_session_ticket_key @DIR@/t1;"), ("nokey", "")):
+        text += "server { listen 127.0.0.1:%d ssl; server_name %s.test; %s %s location / { return 200 $server_name; } }\n" % (key_port, name, EC, inside)
     text += "server { listen 127.0.0.1:%d ssl; server_name early.test; %s ssl_early_data on; location / { return 200 early; } location = /late { if ($ssl_early_data) { return 425; } return 200 late; } }\n" % (early_port, EC)
     return text
 
@@ -87,7 +89,8 @@ class Peer:
     def __init__(self, name):
         self.name, self.port, self.other, self.early = name, free_port(), free_port(), free_port()
         self.solo = {n: free_port() for n in SOLO}
-        self.config = config(self.port, self.other, self.early, list(self.solo.values()))
+        self.key = free_port()
+        self.config = config(self.port, self.other, self.early, list(self.solo.values()), self.key)
 
 
 def connect(peer, name, cert=None, version=None, ciphers=None, session=None, alpn=None, to=None, host=None, path="/", sni=True, context=None):
@@ -256,6 +259,9 @@ equal(early(weir), (["accepted"], ["200"], ["[1]"]), "early data")
 equal(early(weir, "/late")[1], ["425"], "may be answered 425")
 equal([a and a[1] for a in ours["sessions of shared as the default, TLSv1_2"][3:]], ["r", "r"], "a shared cache")
 equal([a and a[1] for a in ours["sessions of tickets as the default, TLSv1_3"][3:]], ["r", "r"], "tickets by keys")
+
+for version in (V12, V13):
+    equal([a and a[:2] for a in resumed(weir, "nokey", version, to=weir.key)[3:]], [(200, "r"), (200, "r")], "tickets of a server without keys, whose default has some, " + version.name)
 
 # Tickets over a reload: the second key becomes the first, a third comes; then the old one goes.
 c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

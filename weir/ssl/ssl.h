@@ -121,6 +121,9 @@ WR_MUST int ssl_named_add(struct conf_load *load, struct ssl_server *s,
 /* Lower case without a final dot; an empty one when it is no name. */
 struct wr_span ssl_clean_name(const char *name, char out[static SSL_NAME_MAX]);
 int ssl_on_name(SSL *ssl, int *alert, void *arg);
+/* Whose context the connection began with, the address's default server: OpenSSL keeps its sessions and seals its
+ * tickets there, whatever the name has chosen. */
+struct ssl_server *ssl_first(const SSL *ssl);
 int ssl_listen_options(struct web_listen *l, struct wr_http_tls *out);
 
 /* ssl_cache.c */

@@ -22,6 +22,13 @@ static const struct web_listen *listen_of(const struct wr_http_conn *conn)
     return door->listen;
 }
 
+struct ssl_server *ssl_first(const SSL *ssl)
+{
+    const struct wr_http_conn *conn = wr_http_conn_of_ssl(ssl);
+    const struct web_listen *l = conn ? listen_of(conn) : NULL;
+    return l ? ssl_of(l->default_server) : SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
 struct wr_span ssl_clean_name(const char *name, char out[static SSL_NAME_MAX])
 {
     size_t n = name ? strlen(name) : 0;

@@ -36,7 +36,7 @@ static bool seal(struct ssl_ticket_key *k, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int sealing)
 {
-    const struct ssl_server *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct ssl_server *s = ssl_first(ssl); /* the name's may have no keys */
     if (sealing) {
         if (RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1 ||
             !seal(&s->ticket[0], cipher, mac, iv, true))
