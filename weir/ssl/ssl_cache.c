@@ -6,6 +6,9 @@
  * A session is its DER text, cut into nodes of a zone table (zone_table.h) under the keys id+0, id+1, ... ; the first
  * says how long it is and until when it may be used. When there is no room the oldest nodes go: a session that
  * lost one is no session any more.
+ *
+ * A session is resumed by servers that show the same certificates and verify clients in the same way, and by no other:
+ * with it goes what was found of the client's certificate.
  */
 
 #include "libweir/base/err.h"
@@ -14,6 +17,8 @@
 #include "weir/web/worker.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 #define PART      400
@@ -148,15 +153,58 @@ void ssl_cache_forget(SSL *ssl)
         (void)SSL_CTX_remove_session(SSL_get_SSL_CTX(ssl), session);
 }
 
-/* What a session may be resumed for: the names of the server, and the way clients are verified. */
-static void set_context_id(struct ssl_server *s)
+static bool add(EVP_MD_CTX *md, const void *p, size_t n)
 {
-    unsigned char id[32];
-    size_t n = s->server->name.n < sizeof id - 1 ? s->server->name.n : sizeof id - 1;
-    id[0] = (unsigned char)s->verify;
-    if (n)
-        memcpy(id + 1, s->server->name.p, n);
-    (void)SSL_CTX_set_session_id_context(s->ctx, id, (unsigned)n + 1);
+    return EVP_DigestUpdate(md, &n, sizeof n) == 1 && EVP_DigestUpdate(md, p, n) == 1;
+}
+
+static bool add_text(EVP_MD_CTX *md, struct wr_span text)
+{
+    return add(md, text.n ? text.p : "", text.n);
+}
+
+/* The certificates that are shown: what is in the context, and what variables will name. */
+static bool add_certificates(EVP_MD_CTX *md, const struct ssl_server *s)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    bool good = true;
+    for (long more = SSL_CTX_set_current_cert(s->ctx, SSL_CERT_SET_FIRST); more == 1 && good;
+         more = SSL_CTX_set_current_cert(s->ctx, SSL_CERT_SET_NEXT))
+        good = X509_digest(SSL_CTX_get0_certificate(s->ctx), EVP_sha256(), sum, &n) == 1 &&
+               add(md, sum, n);
+    for (uint32_t i = 0; s->named && i < s->certificates.n && good; i++)
+        good = add_text(md, s->certificates.list[i].value.text);
+    return good;
+}
+
+/* How clients are verified: a session keeps the verdict of the one that it began with. */
+static bool add_verification(EVP_MD_CTX *md, const struct ssl_server *s)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    const STACK_OF(X509_NAME) *names = SSL_CTX_get_client_CA_list(s->ctx);
+    bool good = add(md, &s->verify, sizeof s->verify) &&
+                add(md, &s->verify_depth, sizeof s->verify_depth) &&
+                add_text(md, s->client_ca) && add_text(md, s->trusted) && add_text(md, s->crl);
+    for (int i = 0; i < sk_X509_NAME_num(names) && good; i++)
+        good = X509_NAME_digest(sk_X509_NAME_value(names, i), EVP_sha256(), sum, &n) == 1 &&
+               add(md, sum, n);
+    return good;
+}
+
+/* What a session may be resumed for. */
+static int set_context_id(struct ssl_server *s)
+{
+    unsigned char id[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    bool good = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+                add_certificates(md, s) && add_verification(md, s) &&
+                EVP_DigestFinal_ex(md, id, &n) == 1 &&
+                SSL_CTX_set_session_id_context(s->ctx, id, n) == 1;
+    EVP_MD_CTX_free(md);
+    return good ? 0 : -ENOMEM;
 }
 
 static void use_cache(SSL_CTX *ctx, const struct ssl_server *s)
@@ -181,13 +229,15 @@ int ssl_cache_ready(struct conf_load *load, struct ssl_server *s)
 {
     struct web_zone *z = s->cache.zone;
     struct wr_span tag = WR_LIT("ssl sessions");
-    set_context_id(s);
+    int rc = set_context_id(s);
+    if (rc)
+        return rc;
     use_cache(s->ctx, s);
     if (!z || !z->memory)
         return 0;
     if (!z->fresh && zone_table_agrees(z->memory, tag))
         return 0;
-    int rc = zone_table_init(z->memory, z->size, sizeof(struct session_part), 0, tag);
+    rc = zone_table_init(z->memory, z->size, sizeof(struct session_part), 0, tag);
     z->fresh = false;
     return rc ? conf_fail(load, s->server->node, 0, "session cache \"%.*s\" is too small",
                           WR_SPANF(z->name))
