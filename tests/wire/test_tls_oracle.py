@@ -68,7 +68,13 @@ SERVERS = {  # the first one is the default
 SOLO = ("plain", "nocache", "none", "builtin", "shared", "offtickets", "tickets", "optioncmd")
 
 
-def config(where, http_port, early_port, solo_ports, key_port, more=""):
+SAME = {  # servers of one name, each on an address of its own, that share a cache and the keys of tickets
+    "same_ca": CA + "ssl_verify_client on;", "same_other": "ssl_client_certificate @DIR@/otherca.crt; ssl_verify_client on;", "same_crl": CA + "ssl_verify_client on; ssl_crl @DIR@/crl.pem;",
+    "same_none": "ssl_verify_client off;",
+}
+
+
+def config(where, http_port, early_port, solo_ports, same_ports, first_port, key_port, more=""):
     text = "%s ssl_protocols TLSv1.2 TLSv1.3; add_header X-Reused $ssl_session_reused; add_header X-Early '[$ssl_early_data]'; log_format v '%s';\n" % (more, "\\n".join("%s=$ssl_%s" % (v, v) for v in VARS))
     for name, inside in SERVERS.items():
         text += """server { listen 127.0.0.1:%d ssl%s; server_name %s.test; %s root @DIR@/html;
@@ -77,6 +83,10 @@ def config(where, http_port, early_port, solo_ports, key_port, more=""):
     text += "server { listen 127.0.0.1:%d ssl; ssl_reject_handshake on; } server { listen 127.0.0.1:%d ssl; server_name known.test; %s location / { return 200 known; } }\n" % (http_port, http_port, EC)
     for name, at in zip(SOLO, solo_ports):  # sessions and tickets are the matter of an address's default server
         text += "server { listen 127.0.0.1:%d ssl; server_name %s.test; %s location / { return 200 $server_name; } }\n" % (at, name, SERVERS[name].replace("shared:two", "shared:solo"))
+    for (name, inside), at in zip(SAME.items(), same_ports):
+        text += "server { listen 127.0.0.1:%d ssl; server_name same.test; %s %s ssl_session_cache shared:same:1m; ssl_session_ticket_key @DIR@/t1; location / { return 200 '%s $ssl_client_verify'; } }\n" % (at, EC, inside, name)
+    for name in ("first", "second"):  # whose cache a session lies in is a matter of the address's default server
+        text += "server { listen 127.0.0.1:%d ssl; server_name %s.test; %s ssl_session_tickets off; ssl_session_cache shared:%s:1m; location / { return 200 $server_name; } }\n" % (first_port, name, EC, name)
     for name, inside in (("key", "ssl_session_ticket_key @DIR@/t1;"), ("nokey", "")):
         text += "server { listen 127.0.0.1:%d ssl; server_name %s.test; %s %s location / { return 200 $server_name; } }\n" % (key_port, name, EC, inside)
     text += "server { listen 127.0.0.1:%d ssl; server_name early.test; %s ssl_early_data on; location / { return 200 early; } location = /late { if ($ssl_early_data) { return 425; } return 200 late; } }\n" % (early_port, EC)
@@ -89,8 +99,8 @@ class Peer:
     def __init__(self, name):
         self.name, self.port, self.other, self.early = name, free_port(), free_port(), free_port()
         self.solo = {n: free_port() for n in SOLO}
-        self.key = free_port()
-        self.config = config(self.port, self.other, self.early, list(self.solo.values()), self.key)
+        self.same, self.first, self.key = {n: free_port() for n in SAME}, free_port(), free_port()
+        self.config = config(self.port, self.other, self.early, list(self.solo.values()), list(self.same.values()), self.first, self.key)
 
 
 def connect(peer, name, cert=None, version=None, ciphers=None, session=None, alpn=None, to=None, host=None, path="/", sni=True, context=None):
@@ -151,6 +161,14 @@ def resumed(peer, name, version, host=None, times=2, to=None):
         answer, _ = connect(peer, host or name, version=version, session=session, context=c, to=to) if session else (None, None)
         out.append(answer)
     return out
+
+
+def carried(peer, version, cert, by, to):
+    """How a session of one address is answered at another one whose server has the same name."""
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.load_cert_chain(pki.path(cert + ".crt"), pki.path(cert + ".key"))
+    first, session = connect(peer, "same", version=version, context=c, to=peer.same[by])
+    return first, connect(peer, "same", version=version, session=session, context=c, to=peer.same[to])[0] if session else None
 
 
 def record_sizes(peer, name):
@@ -224,6 +242,11 @@ for name in SOLO:
 probe("a session for another name", lambda p: resumed(p, "shared", V12, host="builtin"))
 probe("a session for a name that verifies", lambda p: resumed(p, "plain", V12, host="may"))
 probe("a session of the default taken to another", lambda p: resumed(p, "plain", V13, host="need"))
+for version in (V12, V13):
+    for cert, by, to in (("client", "same_ca", "same_ca"), ("client", "same_ca", "same_other"), ("foreign", "same_other", "same_ca"), ("client", "same_none", "same_ca"), ("client", "same_none", "same_none")):
+        probe("a session of %s taken to %s, %s" % (by, to, version.name), lambda p, v=version, c=cert, b=by, t=to: carried(p, v, c, b, t))
+    for name in ("first", "second"):
+        probe("sessions of %s, whose default has a cache of its own, %s" % (name, version.name), lambda p, n=name, v=version: resumed(p, n, v, to=p.first))
 probe("the size of records", lambda p: record_sizes(p, "small"))
 probe("the size of records by default", lambda p: record_sizes(p, "plain"))
 probe("early data", lambda p: early(p)[:2])  # nginx's $ssl_early_data depends on when the client's last message came
@@ -262,6 +285,10 @@ equal([a and a[1] for a in ours["sessions of tickets as the default, TLSv1_3"][3
 
 for version in (V12, V13):
     equal([a and a[:2] for a in resumed(weir, "nokey", version, to=weir.key)[3:]], [(200, "r"), (200, "r")], "tickets of a server without keys, whose default has some, " + version.name)
+for version in (V12, V13):
+    equal(ours["a session of same_other taken to same_ca, " + version.name][1][0], 400, "a certificate of another CA is not let in by a session, " + version.name)
+    revoked = carried(weir, version, "gone", "same_ca", "same_crl")
+    equal((revoked[0][0], revoked[1][0]), (200, 400), "nor a revoked one, " + version.name)
 
 # Tickets over a reload: the second key becomes the first, a third comes; then the old one goes.
 c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

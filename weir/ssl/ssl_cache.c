@@ -33,7 +33,7 @@ struct session_part {
 
 static struct zone_table *table_of(SSL *ssl)
 {
-    const struct ssl_server *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct ssl_server *s = ssl_first(ssl);
     return s->cache.zone ? s->cache.zone->memory : NULL;
 }
 
@@ -150,7 +150,7 @@ void ssl_cache_forget(SSL *ssl)
 {
     SSL_SESSION *session = SSL_get_session(ssl);
     if (session)
-        (void)SSL_CTX_remove_session(SSL_get_SSL_CTX(ssl), session);
+        (void)SSL_CTX_remove_session(ssl_first(ssl)->ctx, session);
 }
 
 static bool add(EVP_MD_CTX *md, const void *p, size_t n)
