@@ -119,8 +119,7 @@ static void path(const char *raw, unsigned flags, const char *want)
     char mem[128];
     struct wr_span out = {0};
     int err = wr_path_normalise(wr_span_str(raw), flags, mem, &out);
-    ok(err == 0 && wr_span_eq(out, wr_span_str(want)), "%s is %.*s (%d)", raw, WR_SPANF(out),
-       err);
+    ok(err == 0 && wr_span_eq(out, wr_span_str(want)), "%s is as wanted (%d)", raw, err);
 }
 
 static void no_path(const char *raw, unsigned flags, int want)

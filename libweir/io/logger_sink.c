@@ -78,6 +78,29 @@ static void close_fd(struct wr_sink *s)
     s->fd = -1;
 }
 
+static int standard_fd(const char *path)
+{
+    return strcmp(path, "/dev/stdout") == 0 ? 1 : strcmp(path, "/dev/stderr") == 0 ? 2 : -1;
+}
+
+/* The sink's file, in place of what was open; on failure that stays. Where /dev/stdout or /dev/stderr is a
+ * socket, as systemd gives to services, it cannot be opened, but it is there. */
+static int open_file(struct wr_sink *s)
+{
+    int fd = open_path(s->path);
+    int standard = fd == -ENXIO ? standard_fd(s->path) : -1;
+    if (fd < 0 && standard < 0)
+        return fd;
+    close_fd(s);
+    if (standard >= 0) {
+        borrow(s, standard);
+        return 0;
+    }
+    s->fd = fd;
+    s->own = true;
+    return 0;
+}
+
 /* ---- failing, and being well again ---------------------------------------------------------------------- */
 
 static const char *sink_name(const struct wr_sink *s, char buf[static WR_ADDR_TEXT_MAX])
@@ -223,15 +246,12 @@ static int flush_buffers(struct wr_logger *l, struct wr_sink *s)
 
 static void flush_file(struct wr_logger *l, struct wr_sink *s)
 {
-    if (s->fd < 0 && s->path) {
-        s->fd = open_path(s->path);
-        s->own = true;
-        if (s->fd < 0) {
-            sink_failed(l, s, s->fd);
-            return;
-        }
+    int r = s->fd < 0 && s->path ? open_file(s) : 0;
+    if (r < 0) {
+        sink_failed(l, s, r);
+        return;
     }
-    int r = flush_buffers(l, s);
+    r = flush_buffers(l, s);
     if (r < 0) {
         sink_failed(l, s, r);
         return;
@@ -540,11 +560,10 @@ void wr_sink_flush(struct wr_logger *l, struct wr_sink *s, bool all)
         flush_file(l, s);
 }
 
-static bool same_file(int a, int b)
+static bool is_file(int fd, const struct stat *file)
 {
-    struct stat of_a, of_b;
-    return wr_os_fstat(a, &of_a) == 0 && wr_os_fstat(b, &of_b) == 0 &&
-           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+    struct stat st;
+    return wr_os_fstat(fd, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
 }
 
 /* What went half into one file goes whole into the next. */
@@ -566,17 +585,14 @@ void wr_sink_reopen(struct wr_logger *l, struct wr_sink *s)
         close_fd(s);
     if (!s->path)
         return;
-    int fd = open_path(s->path);
-    if (fd < 0) {
+    struct stat was;
+    bool had = wr_os_fstat(s->fd, &was) == 0;
+    int r = open_file(s);
+    if (r < 0)
         (void)wr_logger_tell_(l, WR_LOG_ERROR, "log reopen_failed sink=%u err=%s path=%s",
-                              s->channel, wr_err_name(fd), s->path);
-        return;
-    }
-    if (!same_file(s->fd, fd))
+                              s->channel, wr_err_name(r), s->path);
+    else if (!had || !is_file(s->fd, &was))
         start_over(s);
-    close_fd(s);
-    s->fd = fd;
-    s->own = true;
 }
 
 bool wr_sink_backlog(const struct wr_sink *s)
@@ -619,8 +635,7 @@ int wr_sink_new(struct wr_logger *l, const struct wr_log_sink_def *def,
         s->path = s->def.path;
     }
     if (s->path) {
-        s->fd = r = open_path(s->path);
-        s->own = true;
+        r = open_file(s);
     } else if (s->def.kind == WR_LOG_TO_STDERR) {
         borrow(s, given ? given->fd : 2);
         r = s->fd < 0 ? -EBADF : 0;

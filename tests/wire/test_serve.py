@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """weir serve: a folder on a port; what it prints is a configuration that weir accepts and serves the same."""
-import os, shutil, signal, subprocess, tempfile, time, urllib.error, urllib.request
+import os, shutil, signal, socket, subprocess, tempfile, time, urllib.error, urllib.request
 
 from wire import BUILD, done, equal, free_port, ok
 
@@ -41,6 +41,21 @@ def served(args, port, checks):
     return log.read()
 
 
+def served_to_a_socket(args, port):
+    """stdout as systemd gives it to a service: /dev/stdout cannot be opened there."""
+    ours, theirs = socket.socketpair()
+    p = subprocess.Popen([WEIR] + args, stdout=theirs, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    theirs.close()
+    try:
+        get(port, "/sub/x.txt")
+        ours.settimeout(15)
+        line = ours.recv(4096)
+        ok(b'"GET /sub/x.txt HTTP/1.1" 200' in line, "a request's line comes through a socket", line)
+    finally:
+        p.send_signal(signal.SIGTERM)
+        equal(p.wait(15), 0, "and it ends when told")
+
+
 def main():
     os.chmod(DIR, 0o755)  # started by root, workers are nobody
     os.mkdir(ROOT)
@@ -54,6 +69,7 @@ def main():
     text = served(["serve", ROOT, "--listen", address], port, [("/", 200, b"front"), ("/sub/x.txt", 200, b"text"), ("/sub/", 403, b"403"), ("/no", 404, b"404")])
     ok("at http://%s/" % address in text and '"GET /sub/x.txt HTTP/1.1" 200' in text, "it says where, and shows requests", text)
     ok("[warn]" not in text and "[emerg]" not in text, "and complains of nothing", text)
+    served_to_a_socket(["serve", ROOT, "--listen", address], port)
     served(["serve", "--autoindex", "--listen=" + address, ROOT], port, [("/sub/", 200, b"x.txt")])
     code, conf, _ = run("serve", ROOT, "--listen", address, "--print-config")
     with open(os.path.join(DIR, "t.conf"), "w") as f:
