@@ -53,7 +53,7 @@ struct run {
     struct wr_loop *loop;
     struct wr_server *server;
     struct wr_conn *conn;
-    unsigned options;
+    unsigned options, floods;
     int client, fd, opens, closes, stopped;
     bool eof, ended, cut; /* cut: the program ended the connection, or an error did */
     uint64_t frames, hash, echoed, echo_hash;
@@ -65,6 +65,7 @@ struct run {
 
 static char out[OUT_MAX];
 static char flood[64 << 10];
+#define FLOODS_MAX (OUT_MAX / 2 / sizeof flood) /* the echo has the other half */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -139,7 +140,8 @@ static int on_frame(struct wr_conn *c, struct wr_view v)
         return WR_FRAME_QUIET;
     case 'F':
         r->cut = true;
-        (void)wr_conn_send(c, wr_span(flood, sizeof flood));
+        if (r->floods++ < FLOODS_MAX)
+            (void)wr_conn_send(c, wr_span(flood, sizeof flood));
         return 0;
     default:
         return send_back(r, c, v);
@@ -242,6 +244,9 @@ static void end(struct run *r, unsigned ending)
     rest(r);
     hang_up(r);
     rest(r);
+    /* Somebody who reads /proc/PID/fd may hold our end of the pair for a moment longer than we do. */
+    for (int tries = 0; tries < 1000 && r->closes == 0; tries++)
+        WR_ASSERT(wr_loop_turn(r->loop, 10) == 0);
     WR_ASSERT(r->opens == 1 && r->closes == 1);
     if (r->server) {
         struct wr_server_stats s = wr_server_stats(r->server);
