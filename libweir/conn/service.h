@@ -46,7 +46,7 @@ struct wr_service_options {
     struct wr_server_options servers[WR_SERVICE_SERVERS];
     struct wr_http_options http[WR_SERVICE_SERVERS];
     unsigned workers; /* processes; 0: serve in this one */
-    /* "reuseport" (default; on a unix path "exclusive"), "exclusive", "notify", "fdpass" */
+    /* "reuseport" (default; on a unix path and on fd:N "exclusive"), "exclusive", "notify", "fdpass" */
     const char *accept;
     uint64_t grace_ms;                 /* 0: 10 s */
     uint64_t memory_soft, memory_hard; /* per process; 0: no limit */

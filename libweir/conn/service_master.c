@@ -117,26 +117,31 @@ static unsigned list_to_close(unsigned index, int out_fds[static WR_PROCS_CLOSE_
 
 static int listen_on(bool reuse_port, void *arg)
 {
+    struct service_port *p = arg;
     struct wr_listen_options o;
-    const char *addr = wr_service_port_addr_(arg, &o);
+    const char *addr = wr_service_port_addr_(p, &o);
     unsigned backlog;
     int fd, rc = 0;
-    if (addr)
+    if (p->bound.kind != WR_ADDR_NONE)
+        o.addr = p->bound;
+    else if (addr)
         rc = wr_addr_parse(wr_span_str(addr), &o.addr);
     o.reuseport |= reuse_port;
     if (rc == 0)
         rc = wr_listen_socket(&o, &fd, &backlog);
+    if (rc == 0 && reuse_port && (rc = wr_addr_of_socket(fd, &p->bound)) < 0)
+        (void)wr_os_close(fd);
     return rc ? rc : fd;
 }
 
-/* A path is bound by one socket only: in place of one each, the workers share it. */
+/* A path, or what somebody else has opened, is one socket only: in place of one each, the workers share it. */
 static enum wr_accept_mode mode_of(const struct master *m, struct service_port *p)
 {
     struct wr_listen_options o;
     const char *addr = wr_service_port_addr_(p, &o);
     bool parsed = !addr || wr_addr_parse(wr_span_str(addr), &o.addr) == 0;
-    bool path = parsed && o.addr.kind == WR_ADDR_UNIX;
-    return path && m->mode == WR_ACCEPT_REUSEPORT ? WR_ACCEPT_EXCLUSIVE : m->mode;
+    bool one = parsed && (o.addr.kind == WR_ADDR_UNIX || o.addr.kind == WR_ADDR_FD);
+    return one && m->mode == WR_ACCEPT_REUSEPORT ? WR_ACCEPT_EXCLUSIVE : m->mode;
 }
 
 static int open_share(struct master *m, struct service_port *p)

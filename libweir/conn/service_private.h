@@ -39,6 +39,8 @@ struct service_port {
     const struct wr_http_options *http;
     struct wr_server *framed_server;
     struct wr_http_server *http_server;
+    struct wr_addr
+        bound; /* in a master: where its first socket listens; port 0 has become one */
     struct wr_accept *accept; /* in a worker, as is: */
     struct wr_seat *seat;
     bool stopped;

@@ -200,6 +200,78 @@ static void test_service(unsigned workers, const char *accept)
     ok(logged("service stopped name=test"), "%s: and that it stopped", name);
 }
 
+/* The port that the log names; 0: none within some seconds. */
+static int logged_port(void)
+{
+    char all[8192];
+    int port = 0;
+    for (int i = 0; i < 500 && !port; i++) {
+        int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? 0 : read(fd, all, sizeof all - 1);
+        all[n > 0 ? n : 0] = 0;
+        close(fd);
+        const char *at = strstr(all, "listening addr=127.0.0.1:");
+        if (!at || sscanf(at + strlen("listening addr=127.0.0.1:"), "%d", &port) != 1)
+            nap(10);
+    }
+    return port;
+}
+
+static int listening_on(int port)
+{
+    char line[256], want[40];
+    int n = 0;
+    FILE *f = fopen("/proc/net/tcp", "re");
+    (void)snprintf(want, sizeof want, ": 0100007F:%04X 00000000:0000 0A", (unsigned)port);
+    while (f && fgets(line, sizeof line, f))
+        n += strstr(line, want) != NULL;
+    if (f)
+        (void)fclose(f);
+    return n;
+}
+
+static void test_any_port(void)
+{
+    struct wr_service_options o = {
+        .name = "test",
+        .workers = 3,
+        .log_file = log_path,
+        .servers = {{.addr = "127.0.0.1:0", .conn = {.proto = &echo}}}};
+    pid_t pid = start(&o);
+    int port = logged_port(), fd = dial(port);
+    ok(says(fd, "hello", "hello"), "any port: the log says which");
+    close(fd);
+    is_int(listening_on(port), 3, "and it is that of every worker");
+    kill(pid, SIGTERM);
+    is_int(wait_end(pid), 0, "an orderly end");
+}
+
+/* What somebody else has opened is one socket: the workers share it. */
+static void test_given(void)
+{
+    char given[32];
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ok(bind(fd, (struct sockaddr *)&a, n) == 0 && listen(fd, 8) == 0 &&
+           getsockname(fd, (struct sockaddr *)&a, &n) == 0,
+       "a listening socket");
+    (void)snprintf(given, sizeof given, "fd:%d", fd);
+    struct wr_service_options o = {.name = "test",
+                                   .workers = 2,
+                                   .log_file = log_path,
+                                   .servers = {{.addr = given, .conn = {.proto = &echo}}}};
+    pid_t pid = start(&o);
+    close(fd);
+    fd = dial(ntohs(a.sin_port));
+    ok(says(fd, "hello", "hello"), "given to a service, it is served");
+    close(fd);
+    ok(logged_port() == ntohs(a.sin_port) && logged("accept=exclusive workers=2"),
+       "by all workers, one of which wakes");
+    kill(pid, SIGTERM);
+    is_int(wait_end(pid), 0, "an orderly end");
+}
+
 static void test_worker_dies(void)
 {
     char framed[32];
@@ -298,6 +370,8 @@ int main(void)
     test_service(0, NULL);
     test_service(2, "reuseport");
     test_service(2, "exclusive");
+    test_any_port();
+    test_given();
     test_service(2, "notify");
     test_service(2, "fdpass");
     test_worker_dies();
