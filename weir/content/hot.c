@@ -303,6 +303,8 @@ bool hot_put(struct hot_cache *c, struct wr_span path)
     struct hot_dir *held = hot_dir_hold(c, path), *dir = held;
     struct hot_file *f = NULL;
     struct stat st;
+    if (held)
+        held->held = true;
     int fd = open_watched(path, &dir, &st);
     if (fd >= 0) {
         if ((uint64_t)st.st_size <= c->options.file_max && (dir || settled(c, &st)))
@@ -311,8 +313,10 @@ bool hot_put(struct hot_cache *c, struct wr_span path)
     }
     if (f)
         keep(c, f, dir);
-    if (held && (!f || !dir))
+    if (held) {
+        held->held = false;
         hot_dir_release(c, held);
+    }
     return f != NULL;
 }
 

@@ -279,6 +279,28 @@ static void test_bounds(void)
     remove_tree();
 }
 
+/* The only file of a directory goes to make room for another one of it, or of a directory above. */
+static void test_last_of_directory(void)
+{
+    char text[3001];
+    memset(text, 'x', 3000);
+    text[3000] = '\0';
+    make_tree();
+    write_file("/a/b/one", text);
+    write_file("/a/b/two", text);
+    write_file("/a/three", text);
+    open_cache(&(struct hot_options){.max = 4096, .file_max = 4096});
+    ok(put("/a/b/one") && put("/a/b/two"), "one file makes room for its neighbour");
+    ok(get("/a/b/one") == NULL && shows("/a/b/two", text), "which is kept");
+    ok(hot_stats(cache).watches > 2, "and watched");
+    ok(put("/a/three") && shows("/a/three", text), "one below for one above");
+    write_file("/a/three", "new");
+    ok(get("/a/three") == NULL, "and its directory is watched");
+    is_int(hot_stats(cache).evicted, 2, "each has gone by itself");
+    hot_free(&cache);
+    remove_tree();
+}
+
 static bool has_openat2(void)
 {
     int fd = wr_os_openat2(AT_FDCWD, top, O_RDONLY | O_CLOEXEC, 0);
@@ -303,6 +325,7 @@ int main(void)
     test_younger();
     test_neighbours();
     test_bounds();
+    test_last_of_directory();
     test_asked();
     wr_loop_free(&loop);
     (void)rmdir(top);

@@ -86,7 +86,7 @@ static struct hot_dir *dir_new(struct hot_cache *c, struct hot_dir *parent, stru
 
 void hot_dir_release(struct hot_cache *c, struct hot_dir *d)
 {
-    while (d && wr_list_empty(&d->files) && wr_list_empty(&d->children)) {
+    while (d && !d->held && wr_list_empty(&d->files) && wr_list_empty(&d->children)) {
         struct hot_dir *parent = d->parent;
         (void)wr_table_remove(&c->dirs, wr_span(d->path, d->n));
         (void)wr_table_remove_u64(&c->watches, (uint64_t)d->watch);
