@@ -112,7 +112,7 @@ static int by_link(struct web_req *r, const struct secure_conf *conf, struct web
         struct secure_ctx *ctx = wr_arena_zalloc(r->arena, sizeof(*ctx));
         if (!ctx)
             return -ENOMEM;
-        if (wr_num_parse_u64(when, &expires) || expires == 0)
+        if (wr_num_parse_between(when, 1, INT64_MAX, &expires))
             return 0;
         ctx->expires = when;
         r->ctx[WEB_secure_link] = ctx;
