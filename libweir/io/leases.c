@@ -41,15 +41,12 @@ int wr_leases_format(struct wr_shm *shm, unsigned books)
 
 struct wr_lease_book *wr_leases_open(struct wr_leases *l, pid_t pid)
 {
-    static const struct wr_lease_book nothing;
     for (uint64_t i = 0; l && i < l->books; i++) {
         struct wr_lease_book *b = &l->book[i];
         uint64_t nobody = 0;
-        if (!__atomic_compare_exchange_n(&b->pid, &nobody, (uint64_t)pid, false,
-                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            continue;
-        wr_leases_write(b, &nothing);
-        return b;
+        if (__atomic_compare_exchange_n(&b->pid, &nobody, (uint64_t)pid, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return b;
     }
     return NULL;
 }
@@ -63,19 +60,27 @@ void wr_leases_write(struct wr_lease_book *b, const struct wr_lease_book *now)
     __atomic_store_n(&b->stamp, stamp + 1, __ATOMIC_RELEASE);
 }
 
+/* Emptied before it is free: its next owner's pid never stands over an earlier one's words. */
+static void give_back(struct wr_lease_book *b)
+{
+    static const struct wr_lease_book nothing;
+    wr_leases_write(b, &nothing);
+    __atomic_store_n(&b->pid, 0, __ATOMIC_RELEASE);
+}
+
 void wr_leases_close(struct wr_lease_book **book)
 {
     struct wr_lease_book *b = *book;
     *book = NULL;
     if (b)
-        __atomic_store_n(&b->pid, 0, __ATOMIC_RELEASE);
+        give_back(b);
 }
 
 void wr_leases_forget(struct wr_leases *l, pid_t pid)
 {
     for (uint64_t i = 0; l && i < l->books; i++)
         if (__atomic_load_n(&l->book[i].pid, __ATOMIC_RELAXED) == (uint64_t)pid)
-            __atomic_store_n(&l->book[i].pid, 0, __ATOMIC_RELEASE);
+            give_back(&l->book[i]);
 }
 
 /* ---- readers: over any bytes ------------------------------------------------------------------------ */

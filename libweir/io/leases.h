@@ -9,9 +9,11 @@
  * it ends; the master closes those of a process that died. A reader copies a book and takes it only if no write
  * came between.
  *
- * 1. A book has one writer: the process whose pid stands in it. It never waits, for readers or for other writers.
+ * 1. A book has one writer: the process whose pid stands in it, and when that has died the master. It never
+ *    waits, for readers or for other writers.
  * 2. Where no book is free, a pool goes without: nothing fails for want of one.
- * 3. wr_leases_read trusts nothing: it reads only [part, part + size), and every text it gives ends.
+ * 3. A free book is empty: nobody is shown with what its predecessor borrowed.
+ * 4. wr_leases_read trusts nothing: it reads only [part, part + size), and every text it gives ends.
  *
  * The books belong to the memory, which outlives the pools. Readers use any bytes, hostile ones included.
  */

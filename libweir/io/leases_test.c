@@ -51,6 +51,27 @@ static void test_books(void)
     wr_shm_free(&t.shm);
 }
 
+/* The moment when a book has its next owner's pid and nothing else of it yet. */
+static void test_next_owner(bool died)
+{
+    struct table t;
+    struct wr_lease_book now = {.pool = "old", .lines = 3}, got;
+    set_up(&t, 1);
+    struct wr_lease_book *b = wr_leases_open(t.leases, 7), *kept = b;
+    wr_leases_write(b, &now);
+    if (died) {
+        b->stamp |= 1; /* while it wrote */
+        wr_leases_forget(t.leases, 7);
+    } else {
+        wr_leases_close(&b);
+    }
+    kept->pid = 8;
+    is_int(wr_leases_read(t.part, t.size, 0, &got), 1, "a next owner");
+    ok(got.lines == 0 && got.pool[0] == 0, "has nothing of the one that %s",
+       died ? "died" : "closed");
+    wr_shm_free(&t.shm);
+}
+
 static void test_hostile(void)
 {
     struct table t;
@@ -77,6 +98,8 @@ static void test_hostile(void)
 int main(void)
 {
     test_books();
+    test_next_owner(false);
+    test_next_owner(true);
     test_hostile();
     return tap_done();
 }
