@@ -125,6 +125,21 @@ def socket_activation():
     os.waitpid(pid, 0)
 
 
+def words_of(pid):
+    with open("/proc/%d/cmdline" % pid, "rb") as f:
+        return f.read()
+
+
+def long_words():
+    s = Site(daemon=True, start=False)
+    s.args = ["-g", " ".join("env LONG%d=%s;" % (i, "x" * 100) for i in range(200))]
+    s.start()
+    before = words_of(s.pid())
+    new = upgrade(s)
+    ok(new and words_of(new) == before, "a command line of %d bytes is the next program's, too" % len(before), s.log()[-2000:])
+    s.stop()
+
+
 def name_of_user(pid):
     try:
         return "nobody" if os.stat("/proc/%d" % pid).st_uid == 65534 and open("/proc/%d/comm" % pid).read().strip() == "weir worker" else ""
@@ -135,6 +150,7 @@ def name_of_user(pid):
 under_load()
 if "--rounds" not in sys.argv:
     broken_program()
+    long_words()
     back_and_forth()
     given_up()
     new_backlog()

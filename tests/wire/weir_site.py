@@ -64,7 +64,7 @@ class Site:
         self.port = free_port()
         self.daemon, self.listen, self.events = daemon, listen, events
         self.write(server, main, http)
-        self.process = None
+        self.process, self.args = None, []
         _sites.append(self)
         if start:
             self.start()
@@ -86,7 +86,7 @@ class Site:
 
     def start(self):
         self.out = open(self.path("stderr"), "w")
-        self.process = subprocess.Popen([WEIR, "-p", self.dir, "-c", self.path("weir.conf")], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
+        self.process = subprocess.Popen([WEIR, "-p", self.dir, "-c", self.path("weir.conf")] + self.args, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
         if self.daemon:
             if self.process.wait(20) != 0:
                 raise SystemExit("Bail out! weir did not start:\n" + self.said())

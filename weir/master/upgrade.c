@@ -21,7 +21,7 @@
 
 #define INHERIT_VAR  "WEIR"
 #define INHERIT_ALSO "NGINX"
-#define ARGS_MAX     256
+#define ARGS_MAX     1024
 #define ENV_MAX      1024
 
 /* ---- the pid file ---------------------------------------------------------------------------------------- */
@@ -130,24 +130,37 @@ bool upgrade_shared(const struct master *m)
 struct next { /* what exec wants; in the child's copy of the stack */
     const char *path;
     char *argv[ARGS_MAX + 1], *env[ENV_MAX + 2];
-    char args[8192], sockets[8192];
+    char args[256 << 10], sockets[8192];
     struct master *m;
 };
+
+/* All of it, or an error: half a command line is another one. */
+static ssize_t read_whole(const char *path, char *out, size_t room)
+{
+    size_t n = 0;
+    ssize_t r;
+    int fd = wr_os_open(path, O_RDONLY, 0);
+    if (fd < 0)
+        return fd;
+    while ((r = wr_os_read(fd, out + n, room - n)) > 0)
+        n += (size_t)r;
+    (void)wr_os_close(fd);
+    return r < 0 ? r : n == room ? -E2BIG : (ssize_t)n;
+}
 
 /* The same words as ours. */
 static int read_args(struct next *n)
 {
-    int fd = wr_os_open("/proc/self/cmdline", O_RDONLY, 0);
-    if (fd < 0)
-        return fd;
-    ssize_t len = wr_os_read(fd, n->args, sizeof n->args - 1);
-    (void)wr_os_close(fd);
+    ssize_t len = read_whole("/proc/self/cmdline", n->args, sizeof n->args - 1);
     if (len <= 0)
         return len < 0 ? (int)len : -EIO;
     n->args[len] = 0;
     unsigned argc = 0;
-    for (char *p = n->args; p < n->args + len && argc < ARGS_MAX; p += strlen(p) + 1)
+    for (char *p = n->args; p < n->args + len; p += strlen(p) + 1) {
+        if (argc == ARGS_MAX)
+            return -E2BIG;
         n->argv[argc++] = p;
+    }
     n->argv[argc] = NULL;
     return 0;
 }
@@ -157,10 +170,12 @@ static int make_env(struct next *n)
     static const char *const drop[] = {INHERIT_VAR "=", INHERIT_ALSO "=",
                                        "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES="};
     unsigned out = 0;
-    for (char **e = wr_os_environ(); e && *e && out < ENV_MAX; e++) {
+    for (char **e = wr_os_environ(); e && *e; e++) {
         bool keep = true;
         for (unsigned i = 0; i < WR_ARRAY_LEN(drop); i++)
             keep &= strncmp(*e, drop[i], strlen(drop[i])) != 0;
+        if (keep && out == ENV_MAX)
+            return -E2BIG;
         if (keep)
             n->env[out++] = *e;
     }
