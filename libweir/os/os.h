@@ -155,7 +155,7 @@ int wr_os_exec(const char *path, char *const argv[], char *const envp[]) WR_MUST
 char **wr_os_environ(void);
 void wr_os_set_environ(char **env);                                    /* kept, not copied */
 ssize_t wr_os_readlink(const char *path, char *out, size_t n) WR_MUST; /* not terminated */
-int wr_os_chmod(const char *path, mode_t mode) WR_MUST;
+mode_t wr_os_umask(mode_t mask); /* the one before; of all threads */
 int wr_os_chown(const char *path, uid_t uid, gid_t gid) WR_MUST;
 uid_t wr_os_uid(void); /* effective */
 /* By name, from the system's tables; either may be NULL. WR_E_NOT_FOUND. */

@@ -65,9 +65,9 @@ ssize_t wr_os_readlink(const char *path, char *out, size_t n)
     return WR_OS_ONCE(readlink(path, out, n));
 }
 
-int wr_os_chmod(const char *path, mode_t mode)
+mode_t wr_os_umask(mode_t mask)
 {
-    return WR_OS_ONCE(chmod(path, mode));
+    return umask(mask);
 }
 
 int wr_os_chown(const char *path, uid_t uid, gid_t gid)

@@ -239,14 +239,11 @@ static int open_socket(struct master *m, const struct settings *s)
         return err;
     if (o.addr.kind == WR_ADDR_UNIX && m->inherited)
         (void)wr_os_unlink(s->admin.p + 5); /* the predecessor's, who still listens */
+    mode_t before = wr_os_umask(0177);      /* a mode that came later would come too late */
     err = wr_listen_socket(&o, &m->watch.fd, &backlog);
-    if (err)
-        return err;
-    state_text(m->watch.addr, sizeof m->watch.addr, s->admin.p);
-    if (o.addr.kind == WR_ADDR_UNIX)
-        err = wr_os_chmod(s->admin.p + 5, 0600);
-    if (err)
-        close_socket(m);
+    (void)wr_os_umask(before);
+    if (!err)
+        state_text(m->watch.addr, sizeof m->watch.addr, s->admin.p);
     return err;
 }
 
