@@ -100,6 +100,12 @@ static void test_map(void)
     is_str(run_map("map $m $n { default $m; } map $n $m { default $n; }", "[$m]"), "[]",
            "a circle ends");
     ok(strstr(kit.errors, "cycle while evaluating variable") != NULL, "and is said");
+    is_str(run_map("map $arg_x $m { volatile; default $m$m; }", "[$m]"), "[]",
+           "one that is entered twice at each turn, too");
+    is_str(
+        run_map("map $arg_x $n { default $arg_x; } map $arg_x $m { volatile; default $m$m; }",
+                "[$m$n]"),
+        "[1]", "what is asked for behind it has its value");
     is_str(run_map("map $arg_x $m { \\\\1 esc; default d; }", "$m"), "esc",
            "a backslash first");
     ok(strstr(run_map("map $arg_x $m { a 1; A 2; }", "$m"), "conflicting parameter \"A\"") !=

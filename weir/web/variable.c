@@ -10,6 +10,7 @@
 
 #define NO_INDEX  UINT32_MAX
 #define DEPTH_MAX 100 /* variables that need variables: a map of itself ends here */
+#define CIRCLE    (UINT32_MAX / 2) /* depth, until the outermost look-up is over */
 
 /* A name that is defined, used, or both. */
 struct entry {
@@ -359,13 +360,17 @@ static int look_up(struct web_req *r, const struct web_var *v, struct wr_span re
     struct web_vars *vars = vars_of(r);
     struct web_val val = {0};
     if (vars->depth >= DEPTH_MAX) {
-        web_error(r, WR_LOG_ERROR, 0, "cycle while evaluating variable \"%s\"", v->name);
+        /* Once: what names itself twice would come here 2^100 times. */
+        if (vars->depth != CIRCLE)
+            web_error(r, WR_LOG_ERROR, 0, "cycle while evaluating variable \"%s\"", v->name);
+        vars->depth = CIRCLE;
         *out = (struct web_val){.valid = true, .no_cache = true};
         return 0;
     }
-    vars->depth++;
+    uint32_t depth = vars->depth++;
     int err = v->get(r, v, rest, &val);
-    vars->depth--;
+    if (vars->depth != CIRCLE || depth == 0)
+        vars->depth = depth;
     if (err)
         return err;
     val.valid = true;
