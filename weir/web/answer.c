@@ -118,7 +118,7 @@ static struct wr_span phrase(int status)
 
 /* ---- forming -------------------------------------------------------------------------------------------------------- */
 
-#define FIXED_MAX 512 /* all that is not a text of the answer's own */
+#define FIXED_MAX 512 /* all that is not a text of the answer's own or of the configuration's */
 
 struct writer {
     char *at;
@@ -154,10 +154,12 @@ static void put_number(struct writer *w, struct wr_span name, uint64_t v)
     field(w, name, wr_span(digits, n));
 }
 
-static size_t size_of(const struct web_out *o)
+static size_t size_of(const struct web_req *r)
 {
-    size_t n = FIXED_MAX + o->status_line.n + o->type.n + o->charset.n + o->location.n +
-               o->etag.n + o->encoding.n + o->last_modified_text.n;
+    const struct web_out *o = &r->out;
+    size_t n = FIXED_MAX + core_of(r->location)->server_line.n + o->status_line.n + o->type.n +
+               o->charset.n + o->location.n + o->etag.n + o->encoding.n +
+               o->last_modified_text.n;
     for (const struct web_header *h = o->headers; h; h = h->next)
         n += h->name.n + h->value.n + 4;
     return n;
@@ -342,7 +344,7 @@ int answer_head(struct top *t)
     uint64_t length = framing(r);
     if (length == WR_HTTP_UNTIL_CLOSE || r->no_keepalive || disabled_browser(r))
         wr_http_set_close(r->http);
-    size_t need = size_of(o);
+    size_t need = size_of(r);
     if (need > STACK_MAX && !(mem = wr_arena_alloc(r->arena, need)))
         return -ENOMEM;
     struct writer w = {mem};
@@ -368,7 +370,7 @@ static int form_one(struct web_req *r, size_t need, bool keep, struct wr_span *o
 int web_form_heads(struct web_req *r, struct web_formed *out)
 {
     const struct web_out *o = &r->out;
-    size_t need = size_of(o);
+    size_t need = size_of(r);
     if (o->location.n || o->status != 200 || o->length == WEB_LENGTH_UNKNOWN)
         return -EINVAL;
     make_safe(r);

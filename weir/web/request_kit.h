@@ -27,6 +27,12 @@ enum {
     KIT_LEAVE = 2, /* and does not wait for answers */
 };
 
+#define KIT_T100                                         \
+    "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT" \
+    "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT"
+#define KIT_T1000 \
+    KIT_T100 KIT_T100 KIT_T100 KIT_T100 KIT_T100 KIT_T100 KIT_T100 KIT_T100 KIT_T100 KIT_T100
+
 static const char kit_text[] =
     "events {} pid x; http { access_log off; error_log /dev/null crit;\n"
     "map $arg_m $mapped { default none; a A; ~^b(?<rest>.*) $rest; }\n"
@@ -55,6 +61,7 @@ static const char kit_text[] =
     " location /sat { satisfy any; deny all; auth_basic x; auth_basic_user_file /nonexistent; "
     "}\n"
     " location /exp { expires 1h; charset utf-8; return 200 x; }\n"
+    " location /tokens { server_tokens '" KIT_T1000 KIT_T1000 KIT_T1000 "'; return 200 x; }\n"
     " location /nest/ { location /nest/in/ { return 200 in; } location ~ \\.x$ { return 200 "
     "$1; } }\n"
     "}\n"

@@ -6,9 +6,9 @@
 /* Requests when memory is refused: an error or a closed connection, and everything comes back. */
 
 static const char *const paths[] = {
-    "/",      "/a.txt",  "/b.txt",  "/eq?m=bxyz", "/gz/b.txt", "/sub",      "/sf",
-    "/auto/", "/re/a/b", "/if?a=1", "/if?b=2",    "/loop",     "/loop2",    "/named",
-    "/lim",   "/sat",    "/exp",    "/none",      "/d",        "/nest/a.x", "/slow",
+    "/",       "/a.txt",  "/b.txt",  "/eq?m=bxyz", "/gz/b.txt", "/sub",    "/sf",  "/auto/",
+    "/re/a/b", "/if?a=1", "/if?b=2", "/loop",      "/loop2",    "/named",  "/lim", "/sat",
+    "/exp",    "/none",   "/d",      "/nest/a.x",  "/slow",     "/tokens",
 };
 
 static void all_paths(struct kit *k)
