@@ -27,6 +27,8 @@ static int read_answer(struct conf_load *load, const struct conf_node *node, uin
     }
     if (conf_read_num(wr_span_sub(v, 1, v.n), &n) || n < 0 || n > 999)
         return conf_fail(load, node, i, "invalid value \"%s\"", v.p);
+    if (n > 0 && n < 200)
+        return conf_fail(load, node, i, "\"%s\" is no status that ends an answer", v.p);
     *out = (int)n;
     return 0;
 }

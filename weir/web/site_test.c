@@ -213,6 +213,7 @@ static void test_mistakes(void)
         {"root /a; root /b;",                              "\"root\" directive is duplicate"                  },
         {"location / { root /a; alias /b; }",              "\"root\" directive was specified earlier"         },
         {"error_page 200 /x;",                             "value \"200\" must be between 300 and 599"        },
+        {"error_page 404 =100 /x;",                        "\"=100\" is no status that ends an answer"        },
         {"error_page 404;",                                "invalid number of arguments"                      },
         {"client_max_body_size x;",                        "client_max_body_size"                             },
         {"location /a { limit_except FOO { } }",           "invalid method \"FOO\""                           },
