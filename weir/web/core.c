@@ -230,7 +230,7 @@ int core_set_thread_pool(struct conf_load *load, const struct conf_node *node,
     int64_t threads = 0, queue = 65536;
     if (!p)
         return -ENOMEM;
-    if (p->node != node && p->threads)
+    if (p->defined)
         return conf_fail(load, node, 1, "duplicate thread pool \"%s\"", conf_str(node, 1));
     for (uint32_t i = 2; i < node->nwords; i++) {
         struct wr_span word = conf_arg(node, i);
@@ -246,6 +246,7 @@ int core_set_thread_pool(struct conf_load *load, const struct conf_node *node,
         return conf_fail(load, node, 0, "\"thread_pool\" must have \"threads\" parameter");
     if (threads > THREADS_MAX)
         conf_warn(load, node, 2, "a pool has at most %d threads", THREADS_MAX);
+    p->defined = true;
     p->threads = threads < THREADS_MAX ? threads : THREADS_MAX;
     p->max_queue = queue < 1 ? 1 : queue < QUEUE_MAX ? queue : QUEUE_MAX;
     return 0;

@@ -26,7 +26,7 @@ struct core_thread_pool {
     struct wr_span name;
     const struct conf_node *node; /* that named it first */
     int64_t threads, max_queue;   /* threads 0: it is not known */
-    bool used;
+    bool used, defined;
     struct wr_work_pool *pool; /* a worker's, while it runs */
 };
 

@@ -66,6 +66,16 @@ static void test_files(void)
     is_int(web_load(wr_os_heap(), &source, NULL, &config), 0, "a text instead of the file: %s",
            said);
     web_config_free(&config);
+    source.text = "events { }\nhttp { aio threads; directio 4m; }\n"
+                  "thread_pool default threads=2 max_queue=9;\n";
+    is_int(web_load(wr_os_heap(), &source, NULL, &config), 0, "a pool behind its use: %s",
+           said);
+    web_config_free(&config);
+    source.text =
+        "thread_pool default threads=2;\nthread_pool default threads=2;\nevents { }\n";
+    ok(web_load(wr_os_heap(), &source, NULL, &config) < 0 &&
+           strstr(said, "duplicate thread pool \"default\""),
+       "twice is too often: %s", said);
     source.text = NULL;
 }
 
