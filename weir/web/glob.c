@@ -100,16 +100,23 @@ static bool is_wild(struct wr_span s)
            wr_span_find_char(s, '[') >= 0;
 }
 
+/* A link that leads nowhere is there, too: whoever opens it says so. */
+static bool exists(const char *path)
+{
+    struct stat st;
+    char to;
+    return !wr_os_stat(path, &st) || wr_os_readlink(path, &to, 1) >= 0;
+}
+
 /* done + name; then what is left of the pattern. */
 static int descend(struct glob *g, const char *done, const char *name, const char *rest)
 {
-    struct stat st;
     char *path = wr_arena_printf(g->arena, "%s%s%s", done, name, *rest ? "/" : "");
     if (!path)
         return -ENOMEM;
     if (*rest)
         return walk(g, path, rest);
-    return wr_os_stat(path, &st) ? 0 : add(g, path);
+    return exists(path) ? add(g, path) : 0;
 }
 
 static int read_dir(struct glob *g, int fd, const char *done, const char *component,

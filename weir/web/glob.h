@@ -7,7 +7,8 @@
  *
  * 1. A dot at the beginning of a name is matched only by a dot.
  * 2. Results are sorted by their bytes; directories that cannot be read hold nothing.
- * 3. At most GLOB_MAX paths: WR_E_TOO_BIG.
+ * 3. A link that leads nowhere counts: a site that is gone must not be gone in silence.
+ * 4. At most GLOB_MAX paths: WR_E_TOO_BIG.
  */
 
 #include "libweir/base/mem_arena.h"

@@ -70,16 +70,19 @@ int main(void)
         abort();
     touch("d1/b.conf"), touch("d1/a.conf"), touch("d2/c.conf"), touch("d2/.h.conf"),
         touch("d3/n");
+    if (symlink("nowhere", "d3/gone"))
+        abort();
     is_paths(&a, "d1/*.conf", "d1/a.conf d1/b.conf ");
     is_paths(&a, "d*/*.conf", "d1/a.conf d1/b.conf d2/c.conf ");
-    is_paths(&a, "d[23]/*", "d2/c.conf d3/n ");
+    is_paths(&a, "d[23]/*", "d2/c.conf d3/gone d3/n ");
+    is_paths(&a, "*/gone", "d3/gone ");
     is_paths(&a, "*/n", "d3/n ");
     is_paths(&a, "none*/x", "");
     (void)snprintf(wild, sizeof(wild), "%s/d?/n", dir);
     (void)snprintf(want, sizeof(want), "%s/d3/n ", dir);
     is_paths(&a, wild, want);
     unlink("d1/b.conf"), unlink("d1/a.conf"), unlink("d2/c.conf"), unlink("d2/.h.conf");
-    unlink("d3/n"), rmdir("d1"), rmdir("d2"), rmdir("d3"), rmdir(dir);
+    unlink("d3/n"), unlink("d3/gone"), rmdir("d1"), rmdir("d2"), rmdir("d3"), rmdir(dir);
     wr_arena_deinit(&a);
     mem_kit_deinit(&mem);
     return tap_done();
