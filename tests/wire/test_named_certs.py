@@ -3,7 +3,7 @@
 import os, re, shutil, socket, ssl, subprocess, time
 
 from weir_site import Site, wait_for
-from wire import TOP, done, equal, free_port, ok
+from wire import BUILD, TOP, done, equal, free_port, ok
 
 port = free_port()
 site = Site(start=False, main="worker_processes 1;")
@@ -56,6 +56,18 @@ equal(first and first[0], "one.test", "a certificate of the client's name")
 equal((serial("two.test") or "-")[0], "two.test", "and of another")
 equal((serial("ONE.test") or "-")[0], "one.test", "whatever its case")
 equal(serial("none.test"), None, "a name without a file ends the handshake")
+make("broken.test")
+chain = site.path("keys", "broken.test.crt")
+with open(chain) as f:
+    good = f.read()
+with open(chain, "a") as f:
+    f.write(good.replace("\n", "\n!!", 3))
+equal(serial("broken.test"), None, "a chain that is broken behind its first certificate is none")
+conf = site.path("broken.conf")
+with open(conf, "w") as f:
+    f.write("events { } http { access_log off; server { listen 127.0.0.1:1 ssl; ssl_certificate %s; ssl_certificate_key %s; } }" % (chain, chain[:-3] + "key"))
+told = subprocess.run([os.path.join(BUILD, "weir"), "-t", "-c", conf], capture_output=True, text=True).stderr
+ok("PEM_read_bio_X509() failed" in told and "test failed" in told, "nor is it where the master reads it: " + told.strip()[:200])
 ok(site.logged("cannot load certificate"), "and is said")
 
 

@@ -109,6 +109,8 @@ WR_PRINTF(4, 5)
 int ssl_fail(struct conf_load *load, const struct conf_node *node, uint32_t word,
              const char *fmt, ...);
 
+/* Whether the last reader of PEM stopped at the end of its text; then OpenSSL's queue is empty, else it says why. */
+bool ssl_pem_ended(void);
 /* The key in b, with the passwords of the server; NULL when it cannot be read. */
 EVP_PKEY *ssl_read_key(BIO *b, const struct ssl_server *s);
 

@@ -105,6 +105,15 @@ static int on_password(char *buf, int size, int writing, void *arg)
 
 /* ---- certificates and keys -------------------------------------------------------------------------------- */
 
+bool ssl_pem_ended(void)
+{
+    unsigned long e = ERR_peek_last_error();
+    bool ended = ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
+    if (ended)
+        ERR_clear_error();
+    return ended;
+}
+
 static int use_certificate(struct conf_load *load, struct ssl_server *s,
                            const struct conf_node *node)
 {
@@ -123,7 +132,10 @@ static int use_certificate(struct conf_load *load, struct ssl_server *s,
             rc = ssl_fail(load, node, 1, "SSL_CTX_add0_chain_cert(\"%s\") failed",
                           conf_str(node, 1));
         }
-    ERR_clear_error(); /* the end of the file is one */
+    if (!rc && !ssl_pem_ended())
+        rc = ssl_fail(load, node, 1,
+                      "cannot load certificate \"%s\": PEM_read_bio_X509() failed",
+                      conf_str(node, 1));
     BIO_free(b);
     return rc;
 }

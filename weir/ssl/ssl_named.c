@@ -130,16 +130,20 @@ static bool read_certificate(const char *value, struct loaded *out)
 {
     BIO *b = open_value(value);
     X509 *x;
+    bool good = true;
     if (!b)
         return false;
     out->cert = PEM_read_bio_X509_AUX(b, NULL, NULL, NULL);
     out->chain = sk_X509_new_null();
-    while (out->cert && out->chain && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)))
-        if (!sk_X509_push(out->chain, x))
+    while (out->cert && out->chain && good && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)))
+        if (!sk_X509_push(out->chain, x)) {
             X509_free(x);
-    ERR_clear_error(); /* the end of the file is one */
+            good = false;
+        }
+    good = good && out->cert && out->chain && ssl_pem_ended();
+    ERR_clear_error();
     BIO_free(b);
-    return out->cert && out->chain;
+    return good;
 }
 
 /* NULL, or the value that could not be read. */
