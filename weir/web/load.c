@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define FILE_MAX ((off_t)1 << 28)
+#define PIPE_MAX (1 << 16) /* what has no size of its own */
 
 struct memory {
     struct web_config config;
@@ -66,7 +67,8 @@ static int read_fd(int fd, struct wr_arena *arena, struct wr_span *out_text)
         return -EISDIR;
     if (st.st_size > FILE_MAX)
         return -EFBIG;
-    size_t room = S_ISREG(st.st_mode) ? (size_t)st.st_size : 1 << 16, have = 0;
+    bool regular = S_ISREG(st.st_mode);
+    size_t room = regular ? (size_t)st.st_size : PIPE_MAX + 1, have = 0;
     char *p = file_memory(arena, room + 1);
     if (!p)
         return -ENOMEM;
@@ -78,6 +80,8 @@ static int read_fd(int fd, struct wr_arena *arena, struct wr_span *out_text)
             break;
         have += (size_t)n;
     }
+    if (!regular && have > PIPE_MAX)
+        return -EFBIG;
     *out_text = wr_span(p, have);
     return 0;
 }

@@ -100,6 +100,16 @@ static void test_bad_files(void)
     struct web_source s = source;
     s.path = fifo; /* nobody writes: empty, and no waiting */
     ok(web_load(wr_os_heap(), &s, NULL, &config) < 0, "a pipe does not make it wait: %s", said);
+    static char text[65536 + 100];
+    memset(text, '\n', sizeof(text) - 1);
+    memcpy(text, "events { }", 10);
+    memcpy(text + sizeof(text) - 20, "not a directive;", 16);
+    int fd = open(fifo, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fcntl(fd, F_SETPIPE_SZ, 1 << 17) < 0 ||
+        write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1)
+        abort();
+    bad_path("more than a pipe may bring", fifo, "failed (27: File too large)");
+    close(fd);
     unlink(fifo);
 }
 
