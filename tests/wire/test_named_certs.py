@@ -67,6 +67,11 @@ conf = site.path("broken.conf")
 with open(conf, "w") as f:
     f.write("events { } http { access_log off; server { listen 127.0.0.1:1 ssl; ssl_certificate %s; ssl_certificate_key %s; } }" % (chain, chain[:-3] + "key"))
 told = subprocess.run([os.path.join(BUILD, "weir"), "-t", "-c", conf], capture_output=True, text=True).stderr
+with open(conf, "w") as f:
+    f.write("events { } http { access_log off; server { listen 127.0.0.1:1 ssl; ssl_certificate keys/one.test.crt; ssl_certificate_key keys/one.test.key;"
+            "ssl_conf_command VerifyCAFile keys/one.test.crt; } }")
+beside = subprocess.run([os.path.join(BUILD, "weir"), "-t", "-c", conf], capture_output=True, text=True, cwd="/").stderr
+ok("test is successful" in beside, "a file of ssl_conf_command lies beside the configuration: " + beside.strip()[:200])
 ok("PEM_read_bio_X509() failed" in told and "test failed" in told, "nor is it where the master reads it: " + told.strip()[:200])
 ok(site.logged("cannot load certificate"), "and is said")
 

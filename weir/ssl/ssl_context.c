@@ -245,6 +245,19 @@ static void set_compression(struct conf_load *load, const struct ssl_server *s)
 #endif
 }
 
+/* Files that a command names lie beside the configuration, as those of directives do. */
+static int run_command(struct conf_load *load, SSL_CONF_CTX *c, const struct conf_node *n)
+{
+    struct wr_span value = conf_arg(n, 2);
+    int type = SSL_CONF_cmd_value_type(c, conf_str(n, 1));
+    bool path = type == SSL_CONF_TYPE_FILE || type == SSL_CONF_TYPE_DIR;
+    if (path && conf_path(load, value, &value))
+        return -ENOMEM;
+    if (SSL_CONF_cmd(c, conf_str(n, 1), value.p) > 0)
+        return 0;
+    return ssl_fail(load, n, 1, "SSL_CONF_cmd(\"%s\", \"%s\") failed", conf_str(n, 1), value.p);
+}
+
 static int set_commands(struct conf_load *load, struct ssl_server *s)
 {
     if (s->commands.n == 0)
@@ -256,12 +269,8 @@ static int set_commands(struct conf_load *load, struct ssl_server *s)
                                         SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS);
     SSL_CONF_CTX_set_ssl_ctx(c, s->ctx);
     int rc = 0;
-    for (uint32_t i = 0; i < s->commands.n && !rc; i++) {
-        const struct conf_node *n = s->commands.list[i];
-        if (SSL_CONF_cmd(c, conf_str(n, 1), conf_str(n, 2)) <= 0)
-            rc = ssl_fail(load, n, 1, "SSL_CONF_cmd(\"%s\", \"%s\") failed", conf_str(n, 1),
-                          conf_str(n, 2));
-    }
+    for (uint32_t i = 0; i < s->commands.n && !rc; i++)
+        rc = run_command(load, c, s->commands.list[i]);
     if (!rc && SSL_CONF_CTX_finish(c) != 1)
         rc = ssl_fail(load, s->server->node, 0, "SSL_CONF_finish() failed");
     SSL_CONF_CTX_free(c);
