@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Lists of directories: byte for byte nginx's; big ones keep nobody waiting."""
-import os, random, threading, time
+import atexit, os, random, shutil, tempfile, threading, time
 
 from sites import HAVE_NGINX, NGINX, Site, folder, same
 from wire import done, ok
@@ -10,6 +10,7 @@ server {
     listen 127.0.0.1:{port};
     root {root};
     autoindex on;
+    keepalive_requests 1000000;
     location /x/ { alias {root}/; autoindex_format xml; }
     location /j/ { alias {root}/; autoindex_format json; }
     location /p/ { alias {root}/; autoindex_format jsonp; }
@@ -20,8 +21,12 @@ server {
     location /strict/ { alias {root}/; disable_symlinks on; }
     location /random/ { alias {root}/few/; random_index on; }
     location /fine { return 200 fine; }
+    location /many/ { alias {many}/; }
+    location /one-of-many/ { alias {many}/; random_index on; }
+    location /none/ { alias {root}/empty/; random_index on; }
 }
 """
+MANY = 140000
 
 
 def odd_name(rng):
@@ -74,7 +79,7 @@ def test_same(root, weir):
     if not HAVE_NGINX:
         ok(True, "nginx is not installed: nothing to compare with # SKIP")
         return
-    nginx = Site(CONF, root, NGINX)
+    nginx = Site(CONF.replace("{many}", root), root, NGINX)
     todo = []
     for prefix in ("", "/x", "/j", "/p", "/s", "/l", "/u", "/off", "/strict"):
         for d in ("/", "/odd/", "/sizes/", "/few/", "/empty/", "/kinds/", "/closed/", "/none/", "/kinds/to-dir/", "/few", "/few/one/"):
@@ -122,6 +127,50 @@ def test_big(root, weir):
     ok(weir.fds() <= fds and weir.ask("/fine")[0] == 200, "clients that leave in the middle leave nothing behind", (fds, weir.fds()))
 
 
+def make_many():
+    """A directory of MANY names, in memory where that can be."""
+    d = tempfile.mkdtemp(prefix="weir-many-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    atexit.register(shutil.rmtree, d, True)
+    os.chmod(d, 0o755)
+    for i in range(MANY):
+        name = "%s/file-%06d" % (d, i * 7919 % MANY)
+        if i % 30000 == 0:  # a file has only so many names
+            first = name
+            os.close(os.open(first, os.O_CREAT | os.O_WRONLY, 0o644))
+        else:
+            os.link(first, name)
+    return d
+
+
+def wait_beside(weir, request, clients, seconds):
+    """How long others wait at most while so many clients ask for the same, and what those were told."""
+    probe, asking, worst, heads = weir.connect(seconds), [weir.connect(seconds) for _ in range(clients)], 0.0, []
+    for s in asking:
+        s.sendall(request + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    while asking:
+        began = time.time()
+        probe.sendall(b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n")
+        probe.recv(4096)
+        worst = max(worst, time.time() - began)
+        for s in asking[:]:
+            s.settimeout(0.001)
+            try:
+                heads.append(s.recv(4096)[:12])
+            except TimeoutError:
+                continue
+            asking.remove(s)
+            s.close()
+    probe.close()
+    return worst, heads
+
+
+def test_random_many(weir):
+    worst, heads = wait_beside(weir, b"GET /one-of-many/", 40, 60)
+    ok(heads == [b"HTTP/1.1 200"] * 40, "random_index of %d names" % MANY, heads)
+    ok(worst < 0.5, "others wait at most %.0f ms meanwhile" % (worst * 1000))
+    ok(weir.ask("/none/")[0] == 200, "of no file: the next module answers")
+
+
 def test_random(weir):
     seen = {}
     for _ in range(120):
@@ -134,9 +183,10 @@ def main():
     random.seed(5)
     root = folder()
     make_tree(root)
-    weir = Site(CONF, root)
+    weir = Site(CONF.replace("{many}", make_many()), root)
     test_same(root, weir)
     test_random(weir)
+    test_random_many(weir)
     test_big(root, weir)
     ok(weir.stop() == 0, "ends well", weir.text())
     ok("Sanitizer" not in weir.text() and "runtime error" not in weir.text(), "no complaint of a sanitizer", weir.text())

@@ -4,18 +4,32 @@
  *
  *     random_index on | off;
  *
- * One walk, no list: the n-th file replaces the choice with probability 1/n.
+ * One walk, no list: the n-th file replaces the choice with probability 1/n. So many names are looked at in a turn
+ * of the loop: a directory of a hundred thousand names keeps nobody waiting.
  */
 #include "weir/content/dir.h"
 
 #include "libweir/base/rand.h"
+#include "libweir/io/loop.h"
 #include "libweir/os/os.h"
 
 #include <dirent.h>
 #include <errno.h>
 
+#define NAMES_SLICE 256 /* looked at in one turn */
+
 struct location_conf {
     bool on;
+};
+
+struct job {
+    struct web_req *r;
+    struct wr_task task;
+    struct dir_reader dir;
+    struct wr_span path;
+    struct wr_rand rand;
+    uint64_t files; /* so far */
+    char choice[256];
 };
 
 /* ---- run time ----------------------------------------------------------------------------------------------- */
@@ -28,48 +42,77 @@ static bool is_file(const struct dir_reader *d, const struct dir_name *name)
     return dir_stat(d, name->name, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* How many files there are; one of them in choice. Negative: an error. */
-static int choose(struct dir_reader *d, char choice[256])
+/* 1: there is more. */
+static int read_slice(struct job *job)
 {
-    struct wr_rand rand;
     struct dir_name name;
-    uint64_t seed;
-    int n = 0, rc = wr_os_random(&seed, sizeof seed);
-    if (rc)
-        return rc;
-    wr_rand_init(&rand, seed);
-    while ((rc = dir_next(d, &name)) > 0) {
-        if (!is_file(d, &name))
+    int rc = 1;
+    for (int i = 0; i < NAMES_SLICE && (rc = dir_next(&job->dir, &name)) > 0; i++) {
+        if (!is_file(&job->dir, &name))
             continue;
-        if (wr_rand_below(&rand, (uint64_t)++n) == 0)
-            memcpy(choice, name.name, name.n + 1);
+        if (wr_rand_below(&job->rand, ++job->files) == 0)
+            memcpy(job->choice, name.name, name.n + 1);
     }
-    return rc < 0 ? rc : n;
+    return rc;
+}
+
+static int go_on(struct job *job)
+{
+    struct web_req *r = job->r;
+    int rc = read_slice(job);
+    if (rc > 0) {
+        wr_loop_at_turn_end(web_loop(r), &job->task);
+        return WEB_LATER;
+    }
+    dir_close(&job->dir);
+    if (rc < 0)
+        return file_status(r, rc, "readdir()", job->path);
+    if (job->files == 0)
+        return WEB_NEXT;
+    char *uri = wr_arena_printf(r->arena, "%.*s%s", WR_SPANF(r->uri), job->choice);
+    return uri ? web_internal_redirect(r, wr_span_str(uri), r->args) : 500;
+}
+
+static void on_task(struct wr_task *task)
+{
+    struct job *job = wr_container_of(task, struct job, task);
+    int rc = go_on(job);
+    if (rc != WEB_LATER)
+        web_resume(job->r, rc);
+}
+
+static void job_end(void *arg)
+{
+    struct job *job = arg;
+    wr_task_cancel(&job->task);
+    dir_close(&job->dir);
+}
+
+static struct job *job_new(struct web_req *r)
+{
+    struct job *job = wr_arena_zalloc(r->arena, sizeof *job);
+    uint64_t seed;
+    if (!job || wr_os_random(&seed, sizeof seed))
+        return NULL;
+    job->r = r;
+    job->dir.fd = -1;
+    wr_rand_init(&job->rand, seed);
+    wr_task_init(&job->task, on_task);
+    return wr_arena_defer(r->arena, job_end, job) ? NULL : job;
 }
 
 static int random_index_handler(struct web_req *r)
 {
-    struct dir_reader d;
-    struct wr_span path;
     size_t root_n;
-    char choice[256];
     if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] != '/' ||
         (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD &&
          r->method != WR_METHOD_POST))
         return WEB_NEXT;
-    if (!web_map_path(r, 0, &path, &root_n))
+    struct job *job = job_new(r);
+    if (!job || !web_map_path(r, 0, &job->path, &root_n))
         return 500;
-    int n = dir_open(r, path, &d);
-    if (n)
-        return file_status(r, n, "opendir()", path);
-    n = choose(&d, choice);
-    dir_close(&d);
-    if (n < 0)
-        return file_status(r, n, "readdir()", path);
-    if (n == 0)
-        return WEB_NEXT;
-    char *uri = wr_arena_printf(r->arena, "%.*s%s", WR_SPANF(r->uri), choice);
-    return uri ? web_internal_redirect(r, wr_span_str(uri), r->args) : 500;
+    int err = dir_open(r, job->path, &job->dir);
+    return err ? file_status(r, err, "opendir()", job->path) : go_on(job);
 }
 
 static bool random_index_wanted(const struct web_location *location)
