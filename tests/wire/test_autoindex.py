@@ -171,6 +171,14 @@ def test_random_many(weir):
     ok(weir.ask("/none/")[0] == 200, "of no file: the next module answers")
 
 
+def test_list_many(weir):
+    status, _, body = weir.ask("/many/", seconds=60)
+    rows = [line.split(b'"')[1] for line in body.split(b"\r\n") if line.startswith(b'<a href="file')]
+    ok(status == 200 and rows == [b"file-%06d" % i for i in range(MANY)], "%d names, all of them in order" % MANY, (status, len(rows)))
+    worst, heads = wait_beside(weir, b"HEAD /many/", 10, 60)
+    ok(heads == [b"HTTP/1.1 200"] * 10 and worst < 0.5, "others wait at most %.0f ms meanwhile" % (worst * 1000), heads)
+
+
 def test_random(weir):
     seen = {}
     for _ in range(120):
@@ -187,6 +195,7 @@ def main():
     test_same(root, weir)
     test_random(weir)
     test_random_many(weir)
+    test_list_many(weir)
     test_big(root, weir)
     ok(weir.stop() == 0, "ends well", weir.text())
     ok("Sanitizer" not in weir.text() and "runtime error" not in weir.text(), "no complaint of a sanitizer", weir.text())

@@ -5,11 +5,11 @@
  *     autoindex on | off;                        autoindex_exact_size on | off;
  *     autoindex_format html | xml | json | jsonp;    autoindex_localtime on | off;
  *
- *     READ --all names--> sort, head --> WRITE --last piece-->
+ *     READ --all names--> head --> WRITE --last piece-->
  *
- * Both long states work in slices, so that a directory of a hundred thousand names keeps nobody waiting:
- * so many names are looked at in a turn of the loop, so much text is formed before the client took the
- * last. Names lie in the request's arena, and are counted: a directory with more is not listed.
+ * Both states work in slices, so that a directory of a hundred thousand names keeps nobody waiting: so many
+ * names are looked at in a turn of the loop, so much text is formed in one, and none before the client took
+ * the last. Names lie in the request's arena, and are counted: a directory with more is not listed.
  */
 #include "weir/content/listing.h"
 
@@ -33,43 +33,50 @@ struct job {
     struct wr_task task;
     struct dir_reader dir;
     struct listing listing;
-    uint32_t room, at; /* at: the next entry to be written */
-    bool waited, tail_given;
+    uint32_t room;
+    bool head_given, tail_given;
 };
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-static int add_entry(struct job *job, const struct dir_name *name)
+static int make_room(struct job *job)
 {
     struct listing *l = &job->listing;
+    if (l->n == NAMES_MAX)
+        return -E2BIG;
+    if (l->n < job->room)
+        return 0;
+    uint32_t room = job->room ? job->room * 2 : 64;
+    struct listing_entry **heap = wr_arena_alloc(job->r->arena, room * sizeof *heap);
+    if (!heap)
+        return -ENOMEM;
+    if (l->n)
+        memcpy(heap, l->heap, l->n * sizeof *heap);
+    l->heap = heap;
+    job->room = room;
+    return 0;
+}
+
+static int add_entry(struct job *job, const struct dir_name *name)
+{
     struct stat st;
     int err = dir_stat(&job->dir, name->name, &st);
     if (err == -EACCES || err == -ENOENT)
         return 0; /* not to be seen, or gone meanwhile */
+    if (!err)
+        err = make_room(job);
     if (err)
         return err;
-    if (l->n == NAMES_MAX)
-        return -E2BIG;
-    if (l->n == job->room) {
-        uint32_t room = job->room ? job->room * 2 : 64;
-        struct listing_entry *list = wr_arena_alloc(job->r->arena, room * sizeof *list);
-        if (!list)
-            return -ENOMEM;
-        if (l->n)
-            memcpy(list, l->entries, l->n * sizeof *list);
-        l->entries = list;
-        job->room = room;
-    }
-    struct listing_entry *e = &l->entries[l->n];
-    e->name = wr_arena_strndup(job->r->arena, name->name, name->n);
-    if (!e->name)
+    struct listing_entry *e = wr_arena_alloc(job->r->arena, sizeof *e + name->n + 1);
+    if (!e)
         return -ENOMEM;
-    l->n++;
+    memcpy(e->name, name->name, name->n + 1);
     e->n = name->n;
     e->dir = S_ISDIR(st.st_mode);
     e->file = S_ISREG(st.st_mode);
     e->size = (uint64_t)st.st_size;
     e->mtime = st.st_mtime;
+    listing_push(&job->listing, e);
     return 0;
 }
 
@@ -95,10 +102,10 @@ static int write_slice(struct job *job)
     struct wr_buf buf;
     struct listing *l = &job->listing;
     wr_buf_init(&buf, wr_loop_blocks(web_loop(r)), NULL);
-    int err = job->at == 0 ? listing_begin(l, &buf) : 0;
-    while (!err && job->at < l->n && wr_buf_span(&buf).n < TEXT_SLICE)
-        err = listing_entry(l, job->at++, &buf);
-    if (!err && job->at == l->n) {
+    int err = l->written == 0 ? listing_begin(l, &buf) : 0;
+    while (!err && l->n && wr_buf_span(&buf).n < TEXT_SLICE)
+        err = listing_entry(l, &buf);
+    if (!err && l->n == 0) {
         err = listing_end(l, &buf);
         job->tail_given = true;
     }
@@ -111,20 +118,24 @@ static int write_slice(struct job *job)
     return web_send(r, &piece);
 }
 
+/* A filter may take much before it gives anything: what does not clog goes on in the next turn. */
+static int write_next(struct job *job)
+{
+    int rc = write_slice(job);
+    if (rc == 0 && !job->tail_given)
+        wr_loop_at_turn_end(web_loop(job->r), &job->task);
+    return rc < 0 ? WEB_ERROR : WEB_DONE;
+}
+
 static void write_on(struct web_req *r)
 {
-    struct job *job = r->ctx[WEB_autoindex];
-    int rc = 0;
-    while (rc == 0 && !job->tail_given)
-        rc = write_slice(job);
-    if (rc < 0)
+    if (write_next(r->ctx[WEB_autoindex]) == WEB_ERROR)
         web_finish(r, WEB_ERROR);
 }
 
 static int begin_answer(struct job *job)
 {
     struct web_req *r = job->r;
-    listing_sort(&job->listing);
     r->out.status = 200;
     r->out.type = listing_type(&job->listing);
     if (job->listing.format == LISTING_XML)
@@ -133,11 +144,9 @@ static int begin_answer(struct job *job)
     if (rc)
         return rc;
     job->listing.utf8 = wr_span_ieq(r->out.charset, WR_LIT("utf-8"));
+    job->head_given = true;
     r->on_drain = write_on;
-    rc = 0;
-    while (rc == 0 && !job->tail_given)
-        rc = write_slice(job);
-    return rc < 0 ? WEB_ERROR : WEB_DONE;
+    return write_next(job);
 }
 
 /* ---- run time ------------------------------------------------------------------------------------------------------- */
@@ -147,7 +156,6 @@ static int go_on(struct job *job)
     struct web_req *r = job->r;
     int rc = read_slice(job);
     if (rc > 0) {
-        job->waited = true;
         wr_loop_at_turn_end(web_loop(r), &job->task);
         return WEB_LATER;
     }
@@ -155,12 +163,16 @@ static int go_on(struct job *job)
     if (rc == 0)
         return begin_answer(job);
     web_error(r, WR_LOG_CRIT, rc, "reading directory of \"%.*s\" failed", WR_SPANF(r->uri));
-    return 500;
+    return rc == -E2BIG ? 403 : 500;
 }
 
 static void on_task(struct wr_task *task)
 {
     struct job *job = wr_container_of(task, struct job, task);
+    if (job->head_given) {
+        write_on(job->r);
+        return;
+    }
     int rc = go_on(job);
     if (rc != WEB_LATER)
         web_resume(job->r, rc);

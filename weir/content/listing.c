@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define COLUMNS 50 /* of a name in HTML */
 
@@ -206,7 +205,7 @@ static void json_entry(struct text *t, const struct listing *l, const struct lis
     static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     char part[96];
     struct tm tm;
-    put_str(t, e == l->entries ? "{ \"name\":\"" : ",\r\n{ \"name\":\"");
+    put_str(t, l->written == 0 ? "{ \"name\":\"" : ",\r\n{ \"name\":\"");
     put_json(t, e->name, e->n);
     wr_os_calendar(e->mtime, !l->localtime, &tm);
     (void)snprintf(part, sizeof part,
@@ -226,16 +225,32 @@ static void json_entry(struct text *t, const struct listing *l, const struct lis
 
 /* ---- all formats ------------------------------------------------------------------------------------------------ */
 
-static int order(const void *pa, const void *pb)
+static bool before(const struct listing_entry *a, const struct listing_entry *b)
 {
-    const struct listing_entry *a = pa, *b = pb;
-    return a->dir != b->dir ? b->dir - a->dir : strcmp(a->name, b->name);
+    return a->dir != b->dir ? a->dir : strcmp(a->name, b->name) < 0;
 }
 
-void listing_sort(struct listing *l)
+void listing_push(struct listing *l, struct listing_entry *e)
 {
-    if (l->n > 1)
-        qsort(l->entries, l->n, sizeof *l->entries, order);
+    uint32_t at = l->n++;
+    for (uint32_t up; at > 0 && before(e, l->heap[up = (at - 1) / 2]); at = up)
+        l->heap[at] = l->heap[up];
+    l->heap[at] = e;
+}
+
+static const struct listing_entry *pop(struct listing *l)
+{
+    struct listing_entry *least = l->heap[0], *e = l->heap[--l->n];
+    uint32_t at = 0;
+    for (uint32_t down; (down = 2 * at + 1) < l->n; at = down) {
+        if (down + 1 < l->n && before(l->heap[down + 1], l->heap[down]))
+            down++;
+        if (!before(l->heap[down], e))
+            break;
+        l->heap[at] = l->heap[down];
+    }
+    l->heap[at] = e;
+    return least;
 }
 
 struct wr_span listing_type(const struct listing *l)
@@ -279,16 +294,17 @@ int listing_begin(const struct listing *l, struct wr_buf *out)
     return t.err;
 }
 
-int listing_entry(const struct listing *l, uint32_t i, struct wr_buf *out)
+int listing_entry(struct listing *l, struct wr_buf *out)
 {
     struct text t = {out, 0};
-    const struct listing_entry *e = &l->entries[i];
+    const struct listing_entry *e = pop(l);
     if (l->format == LISTING_HTML)
         html_entry(&t, l, e);
     else if (l->format == LISTING_XML)
         xml_entry(&t, l, e);
     else
         json_entry(&t, l, e);
+    l->written++;
     return t.err;
 }
 
@@ -303,10 +319,10 @@ int listing_end(const struct listing *l, struct wr_buf *out)
         put_str(&t, "</list>\r\n");
         break;
     case LISTING_JSONP:
-        put_str(&t, l->n ? "\r\n]);" : "]);");
+        put_str(&t, l->written ? "\r\n]);" : "]);");
         break;
     case LISTING_JSON:
-        put_str(&t, l->n ? "\r\n]" : "]");
+        put_str(&t, l->written ? "\r\n]" : "]");
         break;
     }
     return t.err;
