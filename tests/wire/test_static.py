@@ -60,7 +60,8 @@ server {
     location /strict/ { alias {root}/; disable_symlinks on; }
     location /owner/ { alias {root}/; disable_symlinks if_not_owner; }
     location /from/ { alias {root}/linkdir/; disable_symlinks on from={root}/linkdir; }
-    location /cached/ { alias {root}/; open_file_cache max=100 inactive=10s; open_file_cache_errors on; open_file_cache_valid 1s; }
+    location /cached/ { alias {root}/; open_file_cache max=100 inactive=10s; open_file_cache_errors on; open_file_cache_valid 1s;
+        location /cached/strict/ { alias {root}/; disable_symlinks on; } }
     location /quiet/ { alias {root}/; log_not_found off; etag off; if_modified_since off; }
     location /before/ { alias {root}/; if_modified_since before; }
     location /threads/ { alias {root}/; aio threads; }
@@ -146,6 +147,12 @@ def test_traversal(weir):
     ok(not leaks, "%d ways out of the root, none leads there" % n, "\n".join(leaks))
 
 
+def test_links_cached(weir):
+    """Locations share an open_file_cache, not their rules of links."""
+    told = [weir.ask(uri)[0] for _ in range(3) for uri in ("/cached/link.txt", "/cached/link.txt", "/cached/strict/link.txt", "/cached/strict/link.txt")]
+    ok(told == [200, 200, 403, 403] * 3, "a link that one location follows is not for the other that shares its cache", told)
+
+
 def test_fifo(weir):
     began = time.time()
     answers = {weir.ask(p + n, seconds=3)[0] for p in ("", "/cached", "/threads", "/strict", "/try") for n in ("/fifo.txt", "/linkfifo")}
@@ -222,6 +229,7 @@ def main():
     weir = Site(CONF, root)
     test_same(root, weir)
     test_traversal(weir)
+    test_links_cached(weir)
     test_fifo(weir)
     test_truncated(root, weir)
     test_races(top, root, weir)

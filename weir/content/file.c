@@ -252,7 +252,7 @@ int file_learn(struct web_req *r, struct wr_span path, const struct file_call *c
         hot_offer(r, path, out);
     out->failed = c->failed;
     if (file_conf(r)->cache)
-        file_cache_put(r, path, err, out);
+        file_cache_put(r, path, c, err, out);
     return err;
 }
 

@@ -99,8 +99,8 @@ struct file_cache *file_cache_new(struct wr_arena *arena, uint64_t max, uint64_t
 int file_cache_get(struct web_req *r, struct wr_span path, unsigned flags,
                    struct file_info *out, int *out_err);
 /* What the kernel said; takes nothing: the entry has references of its own. */
-void file_cache_put(struct web_req *r, struct wr_span path, int err,
-                    const struct file_info *info);
+void file_cache_put(struct web_req *r, struct wr_span path, const struct file_call *call,
+                    int err, const struct file_info *info);
 void file_cache_stop(struct file_cache *chain);
 
 #endif

@@ -5,7 +5,8 @@
  * An entry holds an open descriptor, or that it is a directory, or (open_file_cache_errors) an error. When
  * open_file_cache_valid has passed since it was last seen to be so, the kernel is asked again: the same inode
  * keeps its descriptor. Entries that nobody asked for within `inactive`, and the least used above `max`, go.
- * One cache for each open_file_cache directive; the locations that inherit it share it.
+ * One cache for each open_file_cache directive; the locations that inherit it share it. What was learned under
+ * other rules of disable_symlinks is not believed.
  */
 #include "weir/content/file.h"
 
@@ -22,6 +23,8 @@ struct entry {
     int err;
     uint64_t seen_ms, used_ms;
     uint64_t uses;
+    size_t from; /* of the file_call that learned it: which links were judged, and how */
+    int links;
     size_t path_n;
     char path[];
 };
@@ -93,7 +96,9 @@ int file_cache_get(struct web_req *r, struct wr_span path, unsigned flags,
     struct file_cache *c = file_conf(r)->cache;
     uint64_t now_ms = wr_loop_now_ms(web_loop(r));
     struct entry *e = c->heap ? wr_table_get(&c->table, path) : NULL;
-    if (!e)
+    struct file_call call;
+    if (!e || file_call_init(r, path, flags, &call) || call.links != e->links ||
+        call.from != e->from)
         return 0;
     if (now_ms - e->used_ms >= c->inactive_ms)
         e->uses = 0;
@@ -145,8 +150,8 @@ static int prepare(struct file_cache *c, struct web_req *r)
     return 0;
 }
 
-void file_cache_put(struct web_req *r, struct wr_span path, int err,
-                    const struct file_info *info)
+void file_cache_put(struct web_req *r, struct wr_span path, const struct file_call *call,
+                    int err, const struct file_info *info)
 {
     const struct core_location *core = core_of(r->location);
     struct file_cache *c = file_conf(r)->cache;
@@ -166,6 +171,8 @@ void file_cache_put(struct web_req *r, struct wr_span path, int err,
     e->err = err;
     e->info = *info;
     e->info.file = NULL;
+    e->links = call->links;
+    e->from = call->from;
     e->seen_ms = now_ms;
     if (info->file && !info->file->memory.p && e->uses >= (uint64_t)core->file_cache_min_uses)
         e->file = web_file_ref(info->file);
