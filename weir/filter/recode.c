@@ -109,7 +109,8 @@ static int make_own(struct recode *c, struct recode_held *h, struct wr_span mem)
         if (!h->copy)
             return -ENOMEM;
     }
-    memcpy(h->copy, mem.p, mem.n);
+    if (mem.n)
+        memcpy(h->copy, mem.p, mem.n);
     h->piece.mem = wr_span(h->copy, mem.n);
     h->copied = true;
     return 0;
