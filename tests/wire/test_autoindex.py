@@ -167,7 +167,7 @@ def wait_beside(weir, request, clients, seconds):
 def test_random_many(weir):
     worst, heads = wait_beside(weir, b"GET /one-of-many/", 40, 60)
     ok(heads == [b"HTTP/1.1 200"] * 40, "random_index of %d names" % MANY, heads)
-    ok(worst < 0.5, "others wait at most %.0f ms meanwhile" % (worst * 1000))
+    ok(worst < 1, "others wait at most %.0f ms meanwhile" % (worst * 1000))
     ok(weir.ask("/none/")[0] == 200, "of no file: the next module answers")
 
 
@@ -176,7 +176,7 @@ def test_list_many(weir):
     rows = [line.split(b'"')[1] for line in body.split(b"\r\n") if line.startswith(b'<a href="file')]
     ok(status == 200 and rows == [b"file-%06d" % i for i in range(MANY)], "%d names, all of them in order" % MANY, (status, len(rows)))
     worst, heads = wait_beside(weir, b"HEAD /many/", 10, 60)
-    ok(heads == [b"HTTP/1.1 200"] * 10 and worst < 0.5, "others wait at most %.0f ms meanwhile" % (worst * 1000), heads)
+    ok(heads == [b"HTTP/1.1 200"] * 10 and worst < 1, "others wait at most %.0f ms meanwhile" % (worst * 1000), heads)
 
 
 def test_random(weir):
