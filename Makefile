@@ -48,6 +48,9 @@ bench-doctor: all               ## what `weir doctor` costs on a server with 9,5
 fuzz: test-deps                 ## every fuzz target for SECS=60 seconds each; findings land in build-fuzz/
 	@tools/run_fuzz $(SECS)
 
+oracle: test-deps               ## nginx's and weir's answers once more, weir built with sanitizers (make test asks without)
+	@tools/run_tests oracle
+
 valgrind: test-deps all         ## the unit tests once under valgrind
 	@tools/run_valgrind
 
@@ -77,4 +80,4 @@ deps:
 test-deps:
 	@tools/install_deps build test
 
-.PHONY: all program run test sim patients patients-healthy nights bench bench-doctor bench-peers fuzz valgrind install format clean help deps test-deps
+.PHONY: all program run test sim patients patients-healthy nights bench bench-doctor bench-peers fuzz oracle valgrind install format clean help deps test-deps
