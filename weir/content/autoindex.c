@@ -19,9 +19,8 @@
 
 #include <errno.h>
 
-#define NAMES_MAX   262144
-#define NAMES_SLICE 256 /* looked at in one turn */
-#define TEXT_SLICE  32768
+#define NAMES_MAX  262144
+#define TEXT_SLICE 32768
 
 struct location_conf {
     bool on, exact_size, localtime;
@@ -57,8 +56,9 @@ static int make_room(struct job *job)
     return 0;
 }
 
-static int add_entry(struct job *job, const struct dir_name *name)
+static int add_entry(const struct dir_name *name, void *arg)
 {
+    struct job *job = arg;
     struct stat st;
     int err = dir_stat(&job->dir, name->name, &st);
     if (err == -EACCES || err == -ENOENT)
@@ -78,19 +78,6 @@ static int add_entry(struct job *job, const struct dir_name *name)
     e->mtime = st.st_mtime;
     listing_push(&job->listing, e);
     return 0;
-}
-
-/* 1: there is more. */
-static int read_slice(struct job *job)
-{
-    struct dir_name name;
-    int rc = 1;
-    for (int i = 0; i < NAMES_SLICE && (rc = dir_next(&job->dir, &name)) > 0; i++) {
-        int err = add_entry(job, &name);
-        if (err)
-            return err;
-    }
-    return rc;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -154,7 +141,7 @@ static int begin_answer(struct job *job)
 static int go_on(struct job *job)
 {
     struct web_req *r = job->r;
-    int rc = read_slice(job);
+    int rc = dir_slice(&job->dir, add_entry, job);
     if (rc > 0) {
         wr_loop_at_turn_end(web_loop(r), &job->task);
         return WEB_LATER;

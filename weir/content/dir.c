@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#define NAMES_SLICE 256 /* looked at in one turn */
+
 int dir_open(struct web_req *r, struct wr_span path, struct dir_reader *out)
 {
     struct file_call call;
@@ -26,7 +28,8 @@ void dir_close(struct dir_reader *d)
     d->fd = -1;
 }
 
-int dir_next(struct dir_reader *d, struct dir_name *out)
+/* 1: a name, 0: the end, or -errno. */
+static int next(struct dir_reader *d, struct dir_name *out)
 {
     for (;;) {
         if (d->at == d->n) {
@@ -43,6 +46,17 @@ int dir_next(struct dir_reader *d, struct dir_name *out)
         *out = (struct dir_name){e->d_name, strlen(e->d_name), e->d_type};
         return 1;
     }
+}
+
+int dir_slice(struct dir_reader *d, int (*each)(const struct dir_name *name, void *arg),
+              void *arg)
+{
+    struct dir_name name;
+    int rc = 1, err;
+    for (int i = 0; i < NAMES_SLICE && (rc = next(d, &name)) > 0; i++)
+        if ((err = each(&name, arg)))
+            return err;
+    return rc;
 }
 
 int dir_stat(const struct dir_reader *d, const char *name, struct stat *out)

@@ -3,7 +3,8 @@
 #define CONTENT_DIR_H
 
 /*
- * The names in a directory, a buffer full at a time.
+ * The names in a directory, so many in one turn of the loop, that a directory of a hundred thousand keeps nobody
+ * waiting.
  *
  * 1. Opening follows the location's disable_symlinks, and is refused for what is no directory (-ENOTDIR).
  * 2. Names that begin with a dot are left out.
@@ -27,8 +28,9 @@ struct dir_name {
 
 WR_MUST int dir_open(struct web_req *r, struct wr_span path, struct dir_reader *out);
 void dir_close(struct dir_reader *d);
-/* 1: a name, 0: the end, or -errno. */
-WR_MUST int dir_next(struct dir_reader *d, struct dir_name *out);
+/* Gives one turn's names to each. 1: there are more, 0: the end; -errno, or what each returned that was not 0. */
+WR_MUST int dir_slice(struct dir_reader *d, int (*each)(const struct dir_name *name, void *arg),
+                      void *arg);
 /* What the name stands for, links followed; a link that leads nowhere is itself. */
 WR_MUST int dir_stat(const struct dir_reader *d, const char *name, struct stat *out);
 

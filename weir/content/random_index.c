@@ -4,8 +4,7 @@
  *
  *     random_index on | off;
  *
- * One walk, no list: the n-th file replaces the choice with probability 1/n. So many names are looked at in a turn
- * of the loop: a directory of a hundred thousand names keeps nobody waiting.
+ * One walk, no list: the n-th file replaces the choice with probability 1/n.
  */
 #include "weir/content/dir.h"
 
@@ -15,8 +14,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-
-#define NAMES_SLICE 256 /* looked at in one turn */
 
 struct location_conf {
     bool on;
@@ -42,24 +39,18 @@ static bool is_file(const struct dir_reader *d, const struct dir_name *name)
     return dir_stat(d, name->name, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* 1: there is more. */
-static int read_slice(struct job *job)
+static int look_at(const struct dir_name *name, void *arg)
 {
-    struct dir_name name;
-    int rc = 1;
-    for (int i = 0; i < NAMES_SLICE && (rc = dir_next(&job->dir, &name)) > 0; i++) {
-        if (!is_file(&job->dir, &name))
-            continue;
-        if (wr_rand_below(&job->rand, ++job->files) == 0)
-            memcpy(job->choice, name.name, name.n + 1);
-    }
-    return rc;
+    struct job *job = arg;
+    if (is_file(&job->dir, name) && wr_rand_below(&job->rand, ++job->files) == 0)
+        memcpy(job->choice, name->name, name->n + 1);
+    return 0;
 }
 
 static int go_on(struct job *job)
 {
     struct web_req *r = job->r;
-    int rc = read_slice(job);
+    int rc = dir_slice(&job->dir, look_at, job);
     if (rc > 0) {
         wr_loop_at_turn_end(web_loop(r), &job->task);
         return WEB_LATER;
